@@ -1,0 +1,1 @@
+"""The subscribers: bots that ask payers and write what they learn back as FHIR."""

@@ -1,0 +1,63 @@
+"""The composition root of the bots: settings -> connectors -> tools -> receiver."""
+
+import logging
+import os
+import threading
+import time
+
+from flask import Flask
+
+from bots import clock
+from bots import settings as bots_settings
+from bots.connectors import CLEARINGHOUSES
+from bots.connectors.access import Access
+from bots.connectors.route import Route
+from bots.fhir_client import FhirClient
+from bots.mailer import Mailer
+from bots.ports import Tools
+from bots.receiver import receiver
+from bots.settings import Settings
+
+ORPHAN_CHECK_S = 0.5
+
+
+def tools(settings: Settings) -> Tools:
+    """Return what bots work with, as the settings say."""
+    routes = [
+        CLEARINGHOUSES[route.name](
+            Access(
+                name=route.name,
+                url=route.url,
+                key=route.key,
+                sender_id=settings.sender_id,
+                now=clock.now,
+                control=clock.control_number,
+            )
+        )
+        for route in settings.routes
+    ]
+    return Tools(
+        fhir=FhirClient(settings.fhir_url),
+        clearinghouse=Route(routes),
+        mail=Mailer(settings.smtp, settings.mail_from),
+        now=clock.now,
+        zone=settings.zone,
+        pages=settings.pages_url,
+        alert_to=settings.alert_to,
+        provider=settings.provider,
+    )
+
+
+def application() -> Flask:
+    """Return the receiver for a server process that was given its settings by environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    settings = bots_settings.read(bots_settings.environment())
+    return receiver(tools(settings), settings.hook_secret)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the process that started it is gone, however it went."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_S)
+    os._exit(1)

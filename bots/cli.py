@@ -1,0 +1,117 @@
+"""inforce-bots: serve, register, run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from bots import app
+from bots import settings as bots_settings
+from bots.errors import NeverRetry, RetryLater
+from bots.registry import BOTS, BY_NAME, subscription
+from bots.settings import SettingRefused, Settings
+
+THREADS = 32
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong use."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        settings = bots_settings.read(bots_settings.environment())
+        code: int = chosen.run(chosen, settings)
+    except SettingRefused as error:
+        print(f"inforce-bots: {error}", file=sys.stderr)
+        return WRONG_USE
+    except (RetryLater, NeverRetry) as error:
+        print(f"inforce-bots: {error}", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inforce-bots",
+        description="Bots that ask payers, called by Subscriptions of a FHIR R4 server.",
+        epilog="example: inforce-bots register && inforce-bots serve --port 8081",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="receive deliveries and run bots",
+        epilog="example: inforce-bots serve --port 8081",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8081, help="port to bind (8081)")
+    serve.set_defaults(run=_serve)
+    register = commands.add_parser(
+        "register",
+        help="PUT our Subscriptions to the FHIR server",
+        epilog="example: inforce-bots register --json",
+    )
+    register.add_argument(
+        "--header",
+        action="store_true",
+        help="send the secret by channel.header, for servers that do not sign",
+    )
+    register.add_argument("--json", action="store_true", help="print the result as JSON")
+    register.set_defaults(run=_register)
+    run = commands.add_parser(
+        "run",
+        help="run one bot on one stored resource, now",
+        epilog="example: inforce-bots run check-eligibility CoverageEligibilityRequest/42",
+    )
+    run.add_argument("bot", choices=sorted(BY_NAME), help="the bot's name")
+    run.add_argument("address", help="Type/id of the resource it should handle")
+    run.set_defaults(run=_run)
+    return parser
+
+
+def _serve(chosen: argparse.Namespace, _settings: Settings) -> int:
+    Granian(
+        "bots.app:application",
+        factory=True,
+        address=chosen.host,
+        port=chosen.port,
+        interface=Interfaces.WSGI,
+        blocking_threads=THREADS,
+        log_access=False,
+        websockets=False,
+    ).serve()
+    return DONE
+
+
+def _register(chosen: argparse.Namespace, settings: Settings) -> int:
+    fhir = app.tools(settings).fhir
+    rows = []
+    for bot in BOTS:
+        wish = subscription(
+            bot, hooks_url=settings.public_url, secret=settings.hook_secret, header=chosen.header
+        )
+        stored = fhir.put(wish)
+        rows.append({"bot": bot.name, "criteria": bot.criteria, "status": stored["status"]})
+    if chosen.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f"{row['bot']:22} {row['status']:10} {row['criteria']}")
+    return DONE
+
+
+def _run(chosen: argparse.Namespace, settings: Settings) -> int:
+    tools = app.tools(settings)
+    (resource,) = tools.fhir.read_all([chosen.address])
+    if resource is None:
+        print(f"inforce-bots: the FHIR server has no {chosen.address}", file=sys.stderr)
+        return FAILED
+    BY_NAME[chosen.bot].handle(resource, tools)
+    print(f"{chosen.bot}: done")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

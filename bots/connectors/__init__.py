@@ -1,0 +1,13 @@
+"""The wires: one file per clearinghouse, and the table that names them."""
+
+from collections.abc import Callable
+
+from bots.connectors import stedi
+from bots.connectors.access import Access
+from bots.ports import Clearinghouse
+
+# name (as in INFORCE_BOTS_ROUTES) -> how to build it
+CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
+    "sandbox": stedi.connect,
+    "stedi": stedi.connect,
+}

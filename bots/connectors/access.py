@@ -1,0 +1,17 @@
+"""What every connector is given: its name, address, key, and the numbers and times it writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One configured route. `control` gives a new interchange control number at each call."""
+
+    name: str
+    url: str
+    key: str = field(repr=False)
+    sender_id: str
+    now: Callable[[], datetime]
+    control: Callable[[], int]

@@ -1,0 +1,50 @@
+"""Several routes as one: the first in order that can answer does (X12 270/271 failover rules).
+
+Only what never reached the payer goes to the next route: transport failures, and AAA 42 or 80.
+A payer's word on the data is the same by every route, so it ends the search.
+"""
+
+from collections.abc import Sequence
+
+from bots.domain.eligibility import Inquiry
+from bots.domain.verdict import OUTAGES
+from bots.ports import Clearinghouse, Exchange
+
+_NEXT_ROUTE = frozenset(
+    {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route", "no-answer"}
+)
+
+
+class Route:
+    """Clearinghouses in order of preference; knows none of them."""
+
+    name = "route"
+
+    def __init__(self, clearinghouses: Sequence[Clearinghouse]) -> None:
+        """Keep the order. Raises ValueError where there is none."""
+        if not clearinghouses:
+            raise ValueError("expected at least one clearinghouse")
+        self._clearinghouses = tuple(clearinghouses)
+        systems = [s for one in clearinghouses for s in one.payer_systems]
+        self.payer_systems = tuple(dict.fromkeys(systems))
+
+    def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
+        """Return the first exchange that settles the question, else the most hopeful failure."""
+        failed: list[Exchange] = []
+        for clearinghouse in self._clearinghouses:
+            exchange = clearinghouse.check(inquiry, timeout_s=timeout_s)
+            if not _goes_on(exchange):
+                return exchange
+            failed.append(exchange)
+        answers = [e for e in failed if e.answer is not None]
+        hopeful = [e for e in failed if e.failure is not None and e.failure.again]
+        return (answers or hopeful or failed)[0]
+
+
+def _goes_on(exchange: Exchange) -> bool:
+    if exchange.failure is not None:
+        return exchange.failure.code in _NEXT_ROUTE
+    answer = exchange.answer
+    if answer is None or answer.benefits:
+        return False
+    return any(reject.reason in OUTAGES for reject in answer.rejects)

@@ -1,0 +1,280 @@
+"""Benefit rows put together: limits with what was used of them and what is left.
+
+A payer sends the limit, the used part and the rest as rows of their own, sometimes under another
+network or without the plan name. They are paired here by fixed steps, and what does not fit stays
+apart and flagged: nothing is summed, guessed or dropped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bots.domain.eligibility import Benefit
+
+PAIRED_KINDS = frozenset({"A", "B", "C", "F", "G", "J", "K", "Y"})
+USED, REMAINING, LIFETIME_LEFT, LIFETIME = "24", "29", "33", "32"
+_STATEMENTS = frozenset({"28", "30", "31"})
+_EXCEEDED = "30"
+_QUANTITY_USED = "99"  # EB09
+_NEAR = Decimal("0.01")
+
+
+@dataclass(slots=True)
+class Item:
+    """One limit or share of the patient, ready to show.
+
+    `row` is the row it comes from (the base, or the accumulator where no base was found); `used`
+    and `remaining` are in the row's unit. `derived` names what was computed here.
+    """
+
+    row: Benefit
+    allowed: Decimal | None
+    used: Decimal | None = None
+    remaining: Decimal | None = None
+    implied_total: Decimal | None = None
+    derived: str = ""
+    tier: tuple[str, ...] = ()
+    flags: list[str] = field(default_factory=list)
+    rows: list[Benefit] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Bundle:
+    """Accumulator rows that belong together: a used one, a remaining one, or both."""
+
+    rows: list[Benefit]
+    tier: tuple[str, ...]
+
+    def part(self, *roles: str) -> Decimal | None:
+        return next((value(r) for r in self.rows if role(r) in roles), None)
+
+    @property
+    def used(self) -> Decimal | None:
+        return self.part(USED)
+
+    @property
+    def remaining(self) -> Decimal | None:
+        return self.part(REMAINING, LIFETIME_LEFT)
+
+    @property
+    def network(self) -> str:
+        return self.rows[0].network
+
+    @property
+    def insurance_type(self) -> str:
+        return self.rows[0].insurance_type
+
+
+def pair(benefits: tuple[Benefit, ...]) -> list[Item]:
+    """Return the items of all rows of the kinds that have amounts, in the payer's order."""
+    groups: dict[Any, list[Benefit]] = {}
+    for benefit in benefits:
+        if benefit.kind in PAIRED_KINDS:
+            groups.setdefault(_group(benefit, benefits), []).append(benefit)
+    items = [item for rows in groups.values() for item in _paired(rows)]
+    return sorted(items, key=lambda item: (item.row.index, item.row.repeat))
+
+
+def value(row: Benefit) -> Decimal | None:
+    """Return the number of a row, whichever element holds it: EB07, EB10 or EB08."""
+    if row.amount is not None:
+        return row.amount
+    return row.quantity if row.quantity is not None else row.percent
+
+
+def role(row: Benefit) -> str:
+    """Return "" for a base row, else the period code that makes it an accumulator or statement."""
+    if row.quantity_unit == _QUANTITY_USED:
+        return USED
+    return row.period if row.period in {USED, REMAINING, LIFETIME_LEFT} | _STATEMENTS else ""
+
+
+def _group(row: Benefit, benefits: tuple[Benefit, ...]) -> tuple[Any, ...]:
+    key = (
+        row.kind,
+        row.service_type,
+        row.level,
+        row.procedure,
+        frozenset(row.places),
+        row.entities,
+        row.dates,
+    )
+    return (*key, _unit(row, benefits))
+
+
+def _unit(row: Benefit, benefits: tuple[Benefit, ...]) -> str:
+    """Return what a row counts in; a row that does not say counts in what its fellows do."""
+    if row.quantity_unit == _QUANTITY_USED or value(row) is None:
+        fellows = (
+            _plain_unit(b)
+            for b in benefits
+            if (b.kind, b.service_type, b.level) == (row.kind, row.service_type, row.level)
+            and b.quantity_unit != _QUANTITY_USED
+            and value(b) is not None
+            and (row.quantity is None or b.quantity is not None)
+        )
+        return next(fellows, row.quantity_unit)
+    return _plain_unit(row)
+
+
+def _plain_unit(row: Benefit) -> str:
+    if row.amount is not None:
+        return "money"
+    return row.quantity_unit if row.quantity is not None else "percent"
+
+
+def _paired(rows: list[Benefit]) -> Iterator[Item]:
+    common = set.intersection(*(set(row.messages) for row in rows))
+    tiers = {id(row): tuple(m for m in row.messages if m not in common) for row in rows}
+    bases = _bases([r for r in rows if not role(r)], tiers)
+    bundles = _bundles([r for r in rows if role(r) in (USED, REMAINING, LIFETIME_LEFT)], tiers)
+    for bundle in bundles:
+        fitting, mismatch = _fitting(bundle, bases)
+        for item in fitting:
+            _attach(item, bundle)
+        if not fitting:
+            bases.append(_alone(bundle, mismatch=mismatch))
+    bases += [_statement(row, bases) for row in rows if role(row) in _STATEMENTS]
+    yield from (_completed(item) for item in bases)
+
+
+def _bases(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[Item]:
+    items: list[Item] = []
+    seen: dict[Any, Item] = {}
+    for row in rows:
+        kind = (row.network, row.insurance_type, row.period, tiers[id(row)])
+        twin = seen.get((kind, value(row), row.auth_raw, row.plan_name))
+        if twin is not None:
+            twin.rows.append(row)
+            continue
+        item = Item(row, value(row), tier=tiers[id(row)], rows=[row])
+        rival = next((i for k, i in seen.items() if k[0] == kind and k[1] != value(row)), None)
+        if rival is not None:
+            item.flags.append("ambiguous-base")
+            rival.flags.append("ambiguous-base")
+        seen[kind, value(row), row.auth_raw, row.plan_name] = item
+        items.append(item)
+    return items
+
+
+def _bundles(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[_Bundle]:
+    bundles: list[_Bundle] = []
+    for row in rows:
+        last = bundles[-1] if bundles else None
+        if last is not None and _continues(last, row, tiers[id(row)]):
+            last.rows.append(row)
+        else:
+            bundles.append(_Bundle([row], tiers[id(row)]))
+    return bundles
+
+
+def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:
+    first = bundle.rows[0]
+    apart = {role(first), role(row)}
+    same = (first.network, first.insurance_type, bundle.tier) == (
+        row.network,
+        row.insurance_type,
+        tier,
+    )
+    return len(bundle.rows) == 1 and len(apart) > 1 and USED in apart and same
+
+
+def _fitting(bundle: _Bundle, bases: list[Item]) -> tuple[list[Item], bool]:
+    """Return the bases that a bundle belongs to, and whether only arithmetic kept it apart."""
+    near = [
+        i
+        for i in bases
+        if not i.implied_total
+        and _same_plan(bundle, i, bases)
+        and _lifetimes_agree(bundle, i, bases)
+    ]
+    exact = [i for i in near if i.row.insurance_type == bundle.insurance_type]
+    near = exact or near
+    equal = [i for i in near if i.row.network == bundle.network]
+    spread = bundle.network in ("W", "")
+    near = equal or [i for i in near if spread or i.row.network in ("W", "")]
+    fitting = [i for i in near if _adds_up(bundle, i)]
+    if not spread:
+        fitting = fitting[:1]
+    return fitting, bool(near) and not fitting
+
+
+def _same_plan(bundle: _Bundle, item: Item, bases: list[Item]) -> bool:
+    mine, theirs = bundle.insurance_type, item.row.insurance_type
+    if mine != theirs and mine and theirs:
+        return False
+    key = (item.row.network, theirs)
+    only = sum(1 for i in bases if (i.row.network, i.row.insurance_type) == key) == 1
+    return bundle.tier == item.tier or only
+
+
+def _lifetimes_agree(bundle: _Bundle, item: Item, bases: list[Item]) -> bool:
+    lifetime = item.row.period == LIFETIME
+    if any(role(row) == LIFETIME_LEFT for row in bundle.rows):
+        return lifetime
+    return not lifetime or all(i.row.period == LIFETIME for i in bases)
+
+
+def _adds_up(bundle: _Bundle, item: Item) -> bool:
+    left, used, allowed = bundle.remaining, bundle.used, item.allowed
+    if used is not None and item.used is not None:
+        return False
+    if left is None:
+        return True
+    if item.remaining is not None or allowed is None or left > allowed:
+        return False
+    return used is None or abs(allowed - used - left) <= _NEAR
+
+
+def _attach(item: Item, bundle: _Bundle) -> None:
+    item.used = bundle.used if bundle.used is not None else item.used
+    item.remaining = bundle.remaining if bundle.remaining is not None else item.remaining
+    item.rows.extend(bundle.rows)
+
+
+def _alone(bundle: _Bundle, *, mismatch: bool) -> Item:
+    total = None
+    if bundle.used is not None and bundle.remaining is not None:
+        total = bundle.used + bundle.remaining
+    flag = "accumulator-mismatch" if mismatch else "accumulator-without-base"
+    return Item(
+        bundle.rows[0],
+        None,
+        bundle.used,
+        bundle.remaining,
+        total,
+        tier=bundle.tier,
+        flags=[flag],
+        rows=list(bundle.rows),
+    )
+
+
+def _statement(row: Benefit, items: list[Item]) -> Item:
+    """Return the item of "outlier", "exceeded" or "not exceeded", and mark limits it exhausts."""
+    if role(row) == _EXCEEDED:
+        for item in items:
+            if item.row.network in (row.network, "W", "") and item.allowed is not None:
+                item.flags.append("exhausted")
+                item.remaining = Decimal(0) if item.remaining is None else item.remaining
+    return Item(row, value(row), rows=[row])
+
+
+def _completed(item: Item) -> Item:
+    """Compute the one value of three that the payer left out, and say that it was computed."""
+    if item.allowed is None or role(item.row):
+        return item
+    if item.used is None and item.remaining is not None:
+        item.used, item.derived = item.allowed - item.remaining, "used = allowed - remaining"
+    elif item.remaining is None and item.used is not None:
+        item.remaining = max(Decimal(0), item.allowed - item.used)
+        item.derived = "remaining = allowed - used"
+        if item.used > item.allowed:
+            item.flags.append("used-above-allowed")
+    elif (
+        item.used is not None
+        and item.remaining is not None
+        and abs(item.allowed - item.used - item.remaining) > _NEAR
+    ):
+        item.flags.append("accumulator-conflict")
+    return item

@@ -1,0 +1,162 @@
+"""An eligibility inquiry (270) and its answer (271), as values without any wire format.
+
+Source of the elements: X12 005010X279A1. Money is US dollars; "" and None mean "not said".
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A subscriber or dependent. `gender` is F, M or "" (DMG03)."""
+
+    last: str
+    first: str = ""
+    middle: str = ""
+    suffix: str = ""
+    member_id: str = ""
+    birth_date: date | None = None
+    gender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One question to one payer about one person.
+
+    `dependent` is the patient when the patient is not the subscriber; `relationship` is then
+    INS02 (01 spouse, 19 child, 34 other). `trace` goes out as BHT03 and TRN02 and comes back.
+    `payer_id` is the plain electronic id; `route_payer_ids` are (system, id) of single routes.
+    """
+
+    trace: str
+    payer_name: str
+    payer_id: str
+    provider_name: str
+    provider_npi: str
+    subscriber: Person
+    service_date: date
+    dependent: Person | None = None
+    relationship: str = ""
+    service_types: tuple[str, ...] = ("30",)
+    route_payer_ids: tuple[tuple[str, str], ...] = ()
+
+    def at(self, payer_system: str) -> "Inquiry":
+        """Return this inquiry with the payer id of one route: its own, else the plain one."""
+        own = dict(self.route_payer_ids).get(payer_system)
+        return replace(self, payer_id=own or self.payer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A named party of loop 2100 or 2120: `role` NM101, `contacts` (qualifier, number) of PER."""
+
+    role: str
+    name: str = ""
+    id: str = ""
+    id_qualifier: str = ""
+    relationship: str = ""
+    contacts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A DTP: `qualifier` DTP01, and the days it names; a single date has `end` None."""
+
+    qualifier: str
+    start: date | None
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A REF: `qualifier` REF01, `value` REF02, `name` REF03."""
+
+    qualifier: str
+    value: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """EB13: code qualifier (HC, AD, N4, …), code, modifiers, and the end of a code range."""
+
+    qualifier: str
+    code: str
+    modifiers: tuple[str, ...] = ()
+    code_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An HSD, as its elements: quantity with qualifier, per unit, over periods."""
+
+    qualifier: str = ""
+    quantity: str = ""
+    unit: str = ""
+    per: str = ""
+    period: str = ""
+    periods: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """One EB segment for one service type, with all that follows it up to the next EB.
+
+    `percent` is the patient's share as a fraction: EB08 ".2" is Decimal("0.2"). `auth_required`
+    is EB11: Y True, N False, U and blank None. `network` is EB12 as sent: Y, N, U, W or "".
+    `index` is the place of the EB segment among the EBs, `repeat` that of the type in EB03.
+    """
+
+    kind: str
+    index: int
+    repeat: int = 0
+    raw: str = ""
+    level: str = ""
+    service_type: str | None = None
+    insurance_type: str = ""
+    plan_name: str = ""
+    period: str = ""
+    amount: Decimal | None = None
+    percent: Decimal | None = None
+    quantity_unit: str = ""
+    quantity: Decimal | None = None
+    auth_required: bool | None = None
+    auth_raw: str = ""
+    network: str = ""
+    procedure: Procedure | None = None
+    places: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+    dates: tuple[Dated, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An AAA: the loop it stood in, AAA01 (Y or N), AAA03 reason, AAA04 follow-up."""
+
+    loop: str
+    valid: str
+    reason: str
+    follow_up: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C."""
+
+    trace: str = ""
+    payer_trace: str = ""
+    payer: Entity = field(default_factory=lambda: Entity("PR"))
+    subscriber: Person | None = None
+    dependent: Person | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    dates: tuple[Dated, ...] = ()
+    benefits: tuple[Benefit, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    flags: tuple[str, ...] = ()
+    raw: str = ""

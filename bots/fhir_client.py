@@ -1,0 +1,214 @@
+"""fhirpy behind our port: kept connections, decimals to the digit, errors as retry or never.
+
+Source: FHIR R4 http.html. The server may be any that speaks R4; batch is used to read several
+resources at once.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from fhirpy import SyncFHIRClient
+from requests.adapters import HTTPAdapter
+
+from bots.errors import NeverRetry, RetryLater
+from bots.ports import Resource
+from fhir_profiles import codec
+
+TIMEOUT_S = (5.0, 30.0)
+CONNECTIONS = 64
+_AGAIN = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.LOCKED,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+    }
+)
+
+
+class Refused(Exception):
+    """The server said no; `status` tells how."""
+
+    def __init__(self, status: int) -> None:
+        """Keep the HTTP status."""
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class _Client(SyncFHIRClient):
+    """fhirpy's client over one session, with our JSON: its own would turn 25.00 into 25.0."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def _do_request(  # noqa: PLR0913 fhirpy's own signature
+        self,
+        method: str,
+        path: str,
+        data: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        extra_headers: dict[str, str] | None = None,
+        *,
+        returning_status: bool = False,
+    ) -> Any:
+        headers = {**self._build_request_headers(), **(extra_headers or {})}
+        body = None
+        if data is not None:
+            body = codec.encode(data)
+            headers["Content-Type"] = "application/fhir+json"
+        try:
+            reply = self._session.request(
+                method,
+                self._build_request_url(path, params),
+                data=body,
+                headers=headers,
+                timeout=TIMEOUT_S,
+            )
+        except requests.RequestException as error:
+            raise RetryLater(f"FHIR server: {type(error).__name__}") from error
+        if reply.status_code in _AGAIN or reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise RetryLater(f"FHIR server: HTTP {reply.status_code}")
+        if not reply.ok:
+            raise Refused(reply.status_code)
+        found = codec.decode(reply.content) if reply.content else None
+        return (found, reply.status_code) if returning_status else found
+
+
+class FhirClient:
+    """A FHIR R4 server for bots.
+
+    Every call raises RetryLater when the server cannot serve now, and NeverRetry when it refuses
+    for good what we ask.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Talk to the server whose base URL is `url`."""
+        self._base = url
+        self._client = _Client(url)
+
+    def read_all(self, addresses: Sequence[str]) -> list[Resource | None]:
+        """Read resources and searches (as Bundles) in one batch; None for what is not there.
+
+        An empty address gives None without being asked for.
+        """
+        wanted = [address for address in addresses if address]
+        found = dict(zip(wanted, self._batch(wanted), strict=True)) if wanted else {}
+        return [found.get(address) for address in addresses]
+
+    def previous(self, resource: Resource) -> Resource | None:
+        """Return the version before this one; None for a first version, or where none is kept."""
+        version = resource.get("meta", {}).get("versionId", "")
+        address = f"{resource['resourceType']}/{resource['id']}/_history"
+        if version in ("", "1"):
+            return None
+        if version.isdecimal():
+            return self._get(f"{address}/{int(version) - 1}")
+        return self._before(self._get(address) or {}, version)
+
+    def search(self, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
+        """Return every match, following the pages."""
+        found: list[Resource] = []
+        page = self._get(type_name, dict(parameters))
+        while page is not None:
+            found += [entry["resource"] for entry in page.get("entry", [])]
+            links = page.get("link", [])
+            following = next((k["url"] for k in links if k["relation"] == "next"), "")
+            page = self._get(following) if following else None
+        return found
+
+    def create_once(self, resource: Resource, condition: str) -> Resource:
+        """Create unless something meets `condition` (If-None-Exist); return what is then there."""
+        headers = {"If-None-Exist": condition, "Prefer": "return=representation"}
+        try:
+            stored = self._send("post", resource["resourceType"], resource, headers)
+        except Refused as error:
+            raise NeverRetry(
+                f"FHIR server refused a new {resource['resourceType']}: {error}"
+            ) from error
+        if stored is not None:
+            return stored
+        type_name, name, value = resource["resourceType"], *condition.split("=", 1)
+        return self.search(type_name, [(name, value)])[0]
+
+    def update(self, resource: Resource) -> Resource | None:
+        """Store the next version under If-Match; None where the resource changed meanwhile."""
+        version = resource.get("meta", {}).get("versionId")
+        headers = {"If-Match": f'W/"{version}"'} if version else {}
+        try:
+            return self._put(resource, headers)
+        except Refused as error:
+            if error.status in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.GONE):
+                return None
+            raise NeverRetry(f"FHIR server refused {resource['resourceType']}: {error}") from error
+
+    def put(self, resource: Resource) -> Resource:
+        """Store the resource under its id, whatever is there."""
+        try:
+            return self._put(resource, {})
+        except Refused as error:
+            raise NeverRetry(f"FHIR server refused {resource['resourceType']}: {error}") from error
+
+    def _put(self, resource: Resource, headers: dict[str, str]) -> Resource:
+        address = f"{resource['resourceType']}/{resource['id']}"
+        stored = self._send("put", address, resource, headers)
+        return resource if stored is None else stored
+
+    def _send(
+        self, method: str, path: str, body: Resource, headers: dict[str, str]
+    ) -> Resource | None:
+        found: Resource | None = self._client._do_request(  # noqa: SLF001 the way to set headers
+            method, path, data=body, extra_headers=headers
+        )
+        return found
+
+    def _get(self, path: str, parameters: dict[str, str] | None = None) -> Resource | None:
+        try:
+            found: Resource | None = self._client.execute(path, method="get", params=parameters)
+        except Refused as error:
+            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+                return None
+            raise NeverRetry(f"FHIR server refused a read: {error}") from error
+        return found
+
+    def _batch(self, addresses: Sequence[str]) -> list[Resource | None]:
+        if len(addresses) == 1 and "?" not in addresses[0]:
+            return [self._get(self._relative(addresses[0]))]
+        entries = [{"request": {"method": "GET", "url": self._relative(a)}} for a in addresses]
+        bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+        try:
+            answer = self._client.execute("", method="post", data=bundle) or {}
+        except Refused as error:
+            raise NeverRetry(f"FHIR server refused a batch: {error}") from error
+        listed = answer.get("entry", [])
+        if len(listed) != len(addresses):
+            raise RetryLater("FHIR server: the batch was not answered entry by entry")
+        return [_entry(one) for one in listed]
+
+    def _relative(self, address: str) -> str:
+        return address.removeprefix(f"{self._base}/")
+
+    def _before(self, history: Resource, version: str) -> Resource | None:
+        versions = [e["resource"] for e in history.get("entry", []) if "resource" in e]
+        numbers = [one.get("meta", {}).get("versionId") for one in versions]
+        place = numbers.index(version) + 1 if version in numbers else len(versions)
+        return versions[place] if place < len(versions) else None
+
+
+def _entry(one: Resource) -> Resource | None:
+    """Return the resource of one batch answer, None for 404 and 410."""
+    status = str(one.get("response", {}).get("status", ""))[:3]
+    if status in ("404", "410"):
+        return None
+    if not status.startswith("2"):
+        raise RetryLater(f"FHIR server: HTTP {status} in a batch")
+    found: Resource | None = one.get("resource")
+    return found

@@ -1,0 +1,1 @@
+"""The bots, one file each; registry.py names them. A bot never imports another."""

@@ -1,0 +1,196 @@
+"""CoverageEligibilityRequest -> 270 -> 271 -> CoverageEligibilityResponse, and the Coverage's mark.
+
+Every request gets exactly one response, whatever happens: an answer, a reject, an outage, or the
+list of what is missing. After an outage the same response is brought up to date when the event
+comes again.
+"""
+
+from bots.domain.eligibility import Inquiry
+from bots.domain.verdict import OUTAGES
+from bots.errors import RetryLater
+from bots.mapping import inquiry, request, response
+from bots.mapping.inquiry import Facts, Problem
+from bots.mapping.response import Head
+from bots.ports import Bot, Exchange, Resource, Tools
+from bots.x12 import eligibility_270
+from fhir_profiles import elements, systems
+from fhir_profiles.codes import State
+
+TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
+MARK_TRIES = 5
+_AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
+_MISSING = {
+    "payer-id": "The payer's organization has no payer id.",
+    "payer-name": "The payer's organization has no name.",
+    "provider-npi": "No provider with a valid NPI asks.",
+    "provider-name": "The provider has no name.",
+    "member-id": "The coverage has no member id.",
+    "patient-name": "The patient has no family name.",
+    "birth-date": "The patient has no full birth date.",
+    "relationship": "The patient's relationship to the subscriber is not known.",
+    "service-type": "No service type is asked for.",
+}
+
+
+def handle(wish: Resource, tools: Tools) -> None:
+    """Answer one request. Raises RetryLater when the payer or the route may answer later."""
+    if wish.get("status") != "active":
+        return
+    trace = elements.identifier(wish, systems.TRACE) or request.trace_of(
+        f"{tools.pages}/CoverageEligibilityRequest/{wish['id']}"
+    )
+    facts, there = _gather(wish, trace, tools)
+    if there is not None and not _is_open(there):
+        _mark(there, tools)
+        return
+    now = tools.now()
+    today = now.astimezone(tools.zone).date()
+    head = Head(wish, trace, now, inquiry.service_date(wish, today))
+    question = inquiry.to_inquiry(wish, facts, trace=trace, today=today)
+    problems = [*_absent(wish, facts), *inquiry.problems(wish)] or _gaps(question, tools)
+    if problems:
+        stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
+        _mark(_store(stored, there, tools), tools)
+        return
+    # A crash below costs a second 270, which payers allow; losing the answer would not be.
+    exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
+    _mark(_store(_response(head, exchange), there, tools), tools)
+    _raise_if_open(exchange)
+
+
+def _gather(wish: Resource, trace: str, tools: Tools) -> tuple[Facts, Resource | None]:
+    """Read what the request refers to, and the response it may already have."""
+    coverages = wish.get("insurance", [])
+    coverage_ref = elements.reference(coverages[0].get("coverage")) if coverages else ""
+    addresses = [
+        coverage_ref,
+        elements.reference(wish.get("patient")),
+        elements.reference(wish.get("insurer")),
+        elements.reference(wish.get("provider")),
+        f"CoverageEligibilityResponse?identifier={systems.TRACE}|{trace}",
+    ]
+    coverage, patient, payer, provider, found = tools.fhir.read_all(addresses)
+    subscriber = None
+    address = inquiry.subscriber_address(coverage)
+    if address:
+        (subscriber,) = tools.fhir.read_all([address])
+    entries = (found or {}).get("entry", [])
+    there = entries[0]["resource"] if entries else None
+    return Facts(coverage, patient, payer, provider, subscriber), there
+
+
+def _is_open(there: Resource) -> bool:
+    """Tell whether a stored response still waits for the payer."""
+    return any(True for _ in elements.extensions(there, systems.EXT_RETRY))
+
+
+def _absent(wish: Resource, facts: Facts) -> list[Problem]:
+    """Name what the request points to and the server does not have."""
+    found = []
+    if facts.coverage is None:
+        found.append(
+            Problem(
+                "no-coverage",
+                "The coverage asked about is not on this server.",
+                "CoverageEligibilityRequest.insurance.coverage",
+            )
+        )
+    if facts.patient is None:
+        found.append(
+            Problem(
+                "no-patient",
+                "The patient is not on this server.",
+                "CoverageEligibilityRequest.patient",
+            )
+        )
+    if facts.payer is None and elements.reference(wish.get("insurer")):
+        found.append(
+            Problem(
+                "no-payer",
+                "The payer's organization is not on this server.",
+                "CoverageEligibilityRequest.insurer",
+            )
+        )
+    return found
+
+
+def _gaps(question: Inquiry, tools: Tools) -> list[Problem]:
+    """Name what no route could do without.
+
+    A payer that has ids, but none for our routes, is no gap: the route says that it is not
+    supported.
+    """
+    asked = [eligibility_270.missing(question.at(s)) for s in tools.clearinghouse.payer_systems]
+    return [
+        Problem(f"missing-{name}", _MISSING[name])
+        for name in asked[0]
+        if all(name in gaps for gaps in asked)
+        and not (name == "payer-id" and question.route_payer_ids)
+    ]
+
+
+def _response(head: Head, exchange: Exchange) -> Resource:
+    if exchange.answer is not None:
+        found = response.answered(head, exchange.answer, exchange.route)
+    else:
+        failure = exchange.failure
+        if failure is None:
+            raise ValueError("an exchange holds an answer or a failure")
+        state = State.COULD_NOT_CHECK if failure.supported else State.NOT_SUPPORTED
+        problem = Problem(failure.code, failure.text)
+        found = response.unanswered(head, [problem], state=state, route=exchange.route)
+    if _open_reason(exchange):
+        found["extension"].append({"url": systems.EXT_RETRY, "valueBoolean": True})
+    return found
+
+
+def _open_reason(exchange: Exchange) -> str:
+    """Return why the same question should be asked again later, "" if it is settled."""
+    if exchange.failure is not None:
+        return exchange.failure.code if exchange.failure.again else ""
+    answer = exchange.answer
+    if answer is None or answer.benefits:
+        return ""
+    down = (r for r in answer.rejects if r.reason in OUTAGES and r.follow_up in _AGAIN)
+    return next((f"AAA {r.reason}" for r in down), "")
+
+
+def _raise_if_open(exchange: Exchange) -> None:
+    reason = _open_reason(exchange)
+    if reason:
+        after_s = exchange.failure.after_s if exchange.failure else None
+        raise RetryLater(reason, after_s=after_s)
+
+
+def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
+    """Store the response of a request: the first, or a newer version of the open one."""
+    found = response.prune(found)
+    trace = elements.identifier(found, systems.TRACE)
+    if there is None:
+        return tools.fhir.create_once(found, f"identifier={systems.TRACE}|{trace}")
+    if _is_open(there) and any(True for _ in elements.extensions(found, systems.EXT_RETRY)):
+        return there  # nothing new was learnt: the first word on the outage stands
+    found["id"], found["meta"]["versionId"] = there["id"], there["meta"].get("versionId", "")
+    updated = tools.fhir.update(found)
+    if updated is None:
+        raise RetryLater("another delivery of this request changed the response")
+    return updated
+
+
+def _mark(stored: Resource, tools: Tools) -> None:
+    """Tell on the Coverage what its newest answer said; a failed check never changes the mark."""
+    if elements.tag(stored, systems.ELIGIBILITY_STATE) not in response.MARKED:
+        return
+    address = elements.reference(stored["insurance"][0]["coverage"])
+    for _ in range(MARK_TRIES):
+        (coverage,) = tools.fhir.read_all([address])
+        if coverage is None or response.has_newer_mark(coverage, stored):
+            return
+        kept = [e for e in coverage.get("extension", []) if e["url"] != systems.EXT_COVERAGE_STATE]
+        coverage["extension"] = [*kept, response.coverage_mark(stored)]
+        if tools.fhir.update(coverage) is not None:
+            return
+    raise RetryLater("the coverage kept changing while it was marked")
+
+
+BOT = Bot("check-eligibility", "CoverageEligibilityRequest?status=active", handle)

@@ -1,0 +1,1 @@
+"""FHIR JSON to domain values and back, pure."""

@@ -1,0 +1,178 @@
+"""A CoverageEligibilityRequest and what it refers to, as an Inquiry for the payer."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bots.domain.eligibility import Inquiry, Person
+from fhir_profiles import codes, elements, systems
+
+Resource = dict[str, Any]
+GENERAL = "30"
+_RELATIONSHIPS = {
+    "spouse": "01",
+    "child": "19",
+    "parent": "34",
+    "common": "34",
+    "other": "34",
+    "injured": "34",
+}
+_GENDERS = {"female": "F", "male": "M"}
+_SERVICE_SYSTEMS = (systems.X12_SERVICE_TYPE, systems.X12_SERVICE_TYPE_ALIAS)
+_FULL_DATE = len("2026-11-24")
+# Systems under which an Organization carries an id that some route knows a payer by.
+_PAYER_SYSTEMS = (systems.PAYER_ID, systems.STEDI_PAYER, systems.OPKIT_PAYER)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a request refers to; None for what the server does not have."""
+
+    coverage: Resource | None
+    patient: Resource | None
+    payer: Resource | None
+    provider: Resource | None
+    subscriber: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request cannot be asked: a code of our check-error list, a sentence, a FHIRPath."""
+
+    code: str
+    text: str
+    expression: str = ""
+
+
+def subscriber_address(coverage: Resource | None) -> str:
+    """Return the reference of the subscriber where it is not the beneficiary, else ""."""
+    if coverage is None or is_self(coverage):
+        return ""
+    return elements.reference(coverage.get("subscriber"))
+
+
+def is_self(coverage: Resource) -> bool:
+    """Tell whether the beneficiary is the subscriber."""
+    relationship = elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
+    if relationship:
+        return relationship == "self"
+    subscriber = elements.reference(coverage.get("subscriber"))
+    return subscriber in ("", elements.reference(coverage.get("beneficiary")))
+
+
+def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> Inquiry:
+    """Return the Inquiry; what is missing stays blank, for the 270's writer to name.
+
+    Only payer ids that hold on the date of service are taken.
+    """
+    coverage, patient = facts.coverage or {}, facts.patient or {}
+    on = service_date(request, today)
+    own_id = _own_member_id(coverage)
+    payer_ids = _payer_ids(facts.payer or {}, on)
+    common: dict[str, Any] = {
+        "trace": trace,
+        "payer_name": (facts.payer or {}).get("name", ""),
+        "payer_id": payer_ids.pop(systems.PAYER_ID, ""),
+        "route_payer_ids": tuple(payer_ids.items()),
+        "provider_name": _provider_name(facts.provider or {}),
+        "provider_npi": elements.identifier(facts.provider or {}, systems.NPI),
+        "service_date": on,
+        "service_types": service_types(request),
+    }
+    if is_self(coverage) or own_id:
+        member_id = own_id or coverage.get("subscriberId") or _member_identifier(coverage)
+        return Inquiry(subscriber=_person(patient, member_id), **common)
+    relationship = elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
+    subscriber = _person(facts.subscriber or {}, coverage.get("subscriberId", ""))
+    return Inquiry(
+        subscriber=subscriber,
+        dependent=_person(patient, ""),
+        relationship=_RELATIONSHIPS.get(relationship, ""),
+        **common,
+    )
+
+
+def service_date(request: Resource, today: date) -> date:
+    """Return the day asked about: servicedDate, else the start of servicedPeriod, else `today`."""
+    text = request.get("servicedDate") or request.get("servicedPeriod", {}).get("start", "")
+    return _full_date(text) or today
+
+
+def service_types(request: Resource) -> tuple[str, ...]:
+    """Return the X12 service types asked for, in order; the plan as a whole if none is named."""
+    found = [c["code"] for _, c in _service_codings(request)]
+    return tuple(dict.fromkeys(found)) or (GENERAL,)
+
+
+def problems(request: Resource) -> list[Problem]:
+    """Return every service type of the request that X12 does not know."""
+    known = codes.names("service_type_codes")
+    return [
+        Problem("unknown-service-type", "This service type is not on the X12 list.", place)
+        for place, coding in _service_codings(request)
+        if coding["code"] not in known
+    ]
+
+
+def _service_codings(request: Resource) -> list[tuple[str, Resource]]:
+    found = []
+    for number, item in enumerate(request.get("item", [])):
+        for place, coding in enumerate(item.get("category", {}).get("coding", [])):
+            if coding.get("system") in _SERVICE_SYSTEMS and "code" in coding:
+                path = f"CoverageEligibilityRequest.item[{number}].category.coding[{place}]"
+                found.append((path, coding))
+    return found
+
+
+def _payer_ids(payer: Resource, on: date) -> dict[str, str]:
+    """Return system -> id of a payer, the first of each system that holds on that day."""
+    found: dict[str, str] = {}
+    for identifier in payer.get("identifier", []):
+        system = identifier.get("system", "")
+        holds = elements.is_current(identifier, on.isoformat())
+        if system.startswith(_PAYER_SYSTEMS) and identifier.get("value") and holds:
+            found.setdefault(system, str(identifier["value"]))
+    return found
+
+
+def _provider_name(provider: Resource) -> str:
+    if isinstance(provider.get("name"), str):
+        return str(provider["name"])
+    name = elements.human_name(provider)
+    return " ".join([*name.get("given", []), name.get("family", "")]).strip()
+
+
+def _member_identifier(coverage: Resource) -> str:
+    for identifier in coverage.get("identifier", []):
+        if elements.code(identifier.get("type"), systems.V2_IDENTIFIER_TYPE) == "MB":
+            return str(identifier.get("value", ""))
+    return ""
+
+
+def _own_member_id(coverage: Resource) -> str:
+    """Return the dependent's own member id, "" if the subscriber's is the only one."""
+    if is_self(coverage):
+        return ""
+    own = _member_identifier(coverage)
+    return own if own != coverage.get("subscriberId", "") else ""
+
+
+def _person(resource: Resource, member_id: str) -> Person:
+    name = elements.human_name(resource)
+    given = [g for g in name.get("given", []) if g]
+    return Person(
+        last=name.get("family", ""),
+        first=given[0] if given else "",
+        middle=given[1] if len(given) > 1 else "",
+        suffix=" ".join(name.get("suffix", [])),
+        member_id=member_id or "",
+        birth_date=_full_date(resource.get("birthDate", "")),
+        gender=_GENDERS.get(resource.get("gender", ""), ""),
+    )
+
+
+def _full_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text[:_FULL_DATE]) if len(text) >= _FULL_DATE else None
+    except ValueError:
+        return None

@@ -1,0 +1,267 @@
+"""The CoverageEligibilityResponse: what a payer answered, or why there is no answer.
+
+`status` is always active: a plan that is not in force is `insurance.inforce` false. Whatever
+happened, there is one of the eight states as meta.tag, an outcome and a sentence for people.
+Source: FHIR R4 coverageeligibilityresponse.html.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from html import escape
+from typing import Any
+
+from bots.domain import verdict
+from bots.domain.eligibility import Answer, Benefit, Reject
+from bots.domain.verdict import Status, Verdict
+from bots.mapping import coding, items
+from bots.mapping.inquiry import Problem
+from fhir_profiles import codes, elements, systems
+from fhir_profiles.codes import State
+
+Resource = dict[str, Any]
+SOURCE = f"{systems.BASE}/bot/check-eligibility"
+_ENTITY_KINDS = frozenset({"L", "MC", "N", "X", "W", "U", "V", "T", "S"})
+_REVIEW = (
+    "pending",
+    "mixed",
+    "no-plan-level",
+    "other-payer",
+    "partial",
+    "unknown-",
+    "unreadable",
+    "percent-range",
+)
+_STATES = {
+    Status.INACTIVE: State.INACTIVE,
+    Status.NOT_COVERED: State.COULD_NOT_CHECK,
+    Status.UNKNOWN: State.COULD_NOT_CHECK,
+    Status.NOT_FOUND: State.NOT_FOUND,
+    Status.REJECTED: State.COULD_NOT_CHECK,
+    Status.OUTAGE: State.COULD_NOT_CHECK,
+}
+_SENTENCES = {
+    Status.ACTIVE: "The plan is active on {on}.",
+    Status.INACTIVE: "The plan is not in force on {on}.",
+    Status.NOT_COVERED: "The payer does not cover the service asked for on {on}, and did not say "
+    "whether the plan is in force.",
+    Status.UNKNOWN: "The payer answered, but did not say whether the plan is in force on {on}.",
+    Status.NOT_FOUND: "The payer did not find this person for {on}.",
+    Status.REJECTED: "The payer could not process the question for {on}.",
+    Status.OUTAGE: "The payer cannot answer now; the check for {on} is repeated.",
+}
+MARKED = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
+_SHARED_PROBLEM = "The check was not sent: "
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every response repeats from its request; `created` is aware."""
+
+    request: Resource
+    trace: str
+    created: datetime
+    on: date
+
+
+def answered(head: Head, answer: Answer, route: str) -> Resource:
+    """Return the response that holds a payer's answer."""
+    asked = _asked_types(head.request)
+    found = verdict.judge(answer, asked, head.on)
+    state = state_of(found)
+    response = _frame(head, state, _sentence(found, head.on), route)
+    response["identifier"] += _payer_traces(answer)
+    errors = [_rejected(reject) for reject in answer.rejects]
+    response["outcome"] = "complete"
+    if errors:
+        response["outcome"] = "partial" if answer.benefits else "error"
+        response["error"] = errors
+    response["insurance"] = [_insurance(head, answer, found)]
+    response["extension"] += [*_findings(answer), *items.flags(found.flags)]
+    return response
+
+
+def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: str) -> Resource:
+    """Return the response of a check that was not sent, or got no answer."""
+    listed = list(problems)
+    text = " ".join(problem.text for problem in listed)
+    if not route:
+        text = _SHARED_PROBLEM + text
+    response = _frame(head, state, text, route)
+    response["outcome"] = "error"
+    response["error"] = [_problem(problem) for problem in listed]
+    response["insurance"] = [{"coverage": _coverage(head.request)}]
+    return response
+
+
+def state_of(found: Verdict) -> State:
+    """Return the state people see; active needs review where anything was unclear."""
+    if found.status is Status.ACTIVE:
+        doubtful = any(flag.startswith(_REVIEW) for flag in found.flags)
+        return State.ACTIVE_REVIEW if doubtful else State.ACTIVE
+    return _STATES[found.status]
+
+
+def _sentence(found: Verdict, on: date) -> str:
+    text = _SENTENCES[found.status].format(on=on.isoformat())
+    if state_of(found) is State.ACTIVE_REVIEW:
+        text += " Something in the answer needs a look."
+    return text
+
+
+def _asked_types(request: Resource) -> list[str]:
+    return [
+        c.get("code", "")
+        for item in request.get("item", [])
+        for c in item.get("category", {}).get("coding", [])
+    ]
+
+
+def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
+    request = head.request
+    response: Resource = {
+        "resourceType": "CoverageEligibilityResponse",
+        "meta": {
+            "source": SOURCE,
+            "tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}],
+        },
+        "text": {"status": "generated", "div": _narrative(head, state, sentence)},
+        "extension": [{"url": systems.EXT_ROUTE, "valueString": route}] if route else [],
+        "identifier": [{"system": systems.TRACE, "value": head.trace}],
+        "status": "active",
+        "purpose": request["purpose"],
+        "patient": request["patient"],
+        "servicedDate": head.on.isoformat(),
+        "created": head.created.isoformat(timespec="milliseconds"),
+        "request": {"reference": f"CoverageEligibilityRequest/{request['id']}"},
+        "outcome": "error",
+        "disposition": sentence,
+        "insurer": request["insurer"],
+    }
+    if "provider" in request:
+        response["requestor"] = request["provider"]
+    return response
+
+
+def prune(response: Resource) -> Resource:
+    """Return the response without the lists that stayed empty: FHIR JSON has none."""
+    kept = {key: value for key, value in response.items() if value not in ([], {})}
+    kept["insurance"] = [
+        {key: value for key, value in entry.items() if value not in ([], {})}
+        for entry in response.get("insurance", [])
+    ]
+    return kept
+
+
+def _narrative(head: Head, state: State, sentence: str) -> str:
+    payer = head.request["insurer"].get("display", "")
+    lines = [
+        f"{state.value}: {sentence}",
+        f"Payer: {payer}" if payer else "",
+        f"Trace {head.trace}",
+    ]
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{body}</div>'
+
+
+def _payer_traces(answer: Answer) -> list[Resource]:
+    found = [{"system": systems.PAYER_TRACE, "value": answer.payer_trace}]
+    return found if answer.payer_trace else []
+
+
+def _coverage(request: Resource) -> Resource:
+    insurance = request.get("insurance", [])
+    focal = (i["coverage"] for i in insurance if i.get("focal"))
+    found: Resource = next(focal, insurance[0]["coverage"] if insurance else {"display": "none"})
+    return found
+
+
+def _insurance(head: Head, answer: Answer, found: Verdict) -> Resource:
+    insurance: Resource = {"coverage": _coverage(head.request)}
+    if found.inforce is not None:
+        insurance["inforce"] = found.inforce
+    period = {k: d.isoformat() for k, d in (("start", found.start), ("end", found.end)) if d}
+    insurance["benefitPeriod"] = period
+    insurance["item"] = items.items(answer.benefits)
+    return insurance
+
+
+def _rejected(reject: Reject) -> Resource:
+    """Return an AAA as an error: the payer's code, where it stood, and who can mend it."""
+    rule = codes.policy("aaa03_policy").get(reject.reason, {})
+    parts = [
+        ("loop", reject.loop),
+        ("valid", reject.valid),
+        ("followUp", reject.follow_up),
+        ("owner", rule.get("owner", "")),
+        ("action", rule.get("default_action", "")),
+    ]
+    listed = [{"url": url, "valueString": text} for url, text in parts if text]
+    return {
+        "extension": [{"url": systems.EXT_REJECTION, "extension": listed}],
+        "code": coding.rejection(reject.reason),
+    }
+
+
+def _problem(problem: Problem) -> Resource:
+    code = coding.concept(systems.CHECK_ERROR, problem.code, problem.text)
+    parts = [("loop", problem.expression)] if problem.expression else []
+    if not parts:
+        return {"code": code}
+    listed = [{"url": url, "valueString": text} for url, text in parts]
+    return {"extension": [{"url": systems.EXT_REJECTION, "extension": listed}], "code": code}
+
+
+def _findings(answer: Answer) -> Iterator[Resource]:
+    """Yield what the payer said beside benefits: other payers, contacts, plain messages."""
+    paired = items.STATEMENTS | {"A", "B", "C", "F", "G", "J", "K", "Y"}
+    for row in answer.benefits:
+        if verdict.is_other_payer(row):
+            yield {"url": systems.EXT_OTHER_PAYER, "extension": list(_other_payer(row))}
+        elif row.kind in _ENTITY_KINDS and row.entities:
+            yield from (items.entity(one) for one in row.entities)
+        elif row.kind not in paired and not items.is_plain(row):
+            yield {"url": systems.EXT_MESSAGE, "extension": list(_message(row))}
+
+
+def _other_payer(row: Benefit) -> Iterator[Resource]:
+    yield from (items.entity(one) for one in row.entities)
+    for one in row.identifiers:
+        name = codes.names("ref01_qualifier").get(one.qualifier, one.qualifier)
+        yield {"url": "identifier", "valueString": f"{name} {one.value}"}
+    yield from (items.dated(one) for one in row.dates)
+    yield from _message(row)
+
+
+def _message(row: Benefit) -> Iterator[Resource]:
+    kind = codes.names("eb01_benefit_information").get(row.kind, row.kind)
+    yield {"url": "kind", "valueString": kind}
+    if row.service_type:
+        types = codes.names("service_type_codes")
+        yield {"url": "service", "valueString": types.get(row.service_type, row.service_type)}
+    if row.messages:
+        yield {"url": "text", "valueString": " ".join(row.messages)}
+    yield items.source(row)
+
+
+def coverage_mark(response: Resource) -> Resource:
+    """Return the extension that tells on a Coverage what its last answer said."""
+    parts = [
+        {"url": "state", "valueCode": elements.tag(response, systems.ELIGIBILITY_STATE)},
+        {"url": "servicedDate", "valueDate": response["servicedDate"]},
+        {"url": "checked", "valueDateTime": response["created"]},
+        {
+            "url": "response",
+            "valueReference": {"reference": f"CoverageEligibilityResponse/{response['id']}"},
+        },
+    ]
+    return {"url": systems.EXT_COVERAGE_STATE, "extension": parts}
+
+
+def has_newer_mark(coverage: Resource, response: Resource) -> bool:
+    """Tell whether a Coverage already carries the mark of this response, or of a later one."""
+    for mark in elements.extensions(coverage, systems.EXT_COVERAGE_STATE):
+        checked = next((p["valueDateTime"] for p in mark["extension"] if p["url"] == "checked"), "")
+        if checked >= response["created"]:
+            return True
+    return False

@@ -1,0 +1,116 @@
+"""The doors a bot uses, as protocols, and the records that describe a bot and its tools."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from bots.domain.eligibility import Answer, Inquiry
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a route gave no answer: a code of our check-error list, and what follows from it.
+
+    `again` says that the same check may succeed later; `supported` is False where the route does
+    not reach the payer at all. `after_s` is the least wait before another try.
+    """
+
+    code: str
+    text: str
+    again: bool
+    supported: bool = True
+    after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What came of one check: the answer or the failure, and the route that gave it."""
+
+    route: str
+    answer: Answer | None = None
+    failure: Failure | None = None
+
+
+class Clearinghouse(Protocol):
+    """A route to payers, whatever it speaks on the wire: raw X12, JSON or FHIR.
+
+    To add one: write `connectors/<name>.py`, name it in `connectors.CLEARINGHOUSES`, and record
+    its exchanges in `fixtures/clearinghouses/<name>/`. The contract tests find it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The route's name, kept with every answer it gives."""
+        ...
+
+    @property
+    def payer_systems(self) -> tuple[str, ...]:
+        """The identifier systems under which the route knows payers, in order of preference."""
+        ...
+
+    def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
+        """Send one 270 and return what came of it. An inactive plan or a reject is an answer."""
+        ...
+
+
+class Fhir(Protocol):
+    """A FHIR R4 server. Every call raises RetryLater when the server cannot be reached."""
+
+    def read_all(self, addresses: Sequence[str]) -> list[Resource | None]:
+        """Read several resources, or searches (as Bundles), at once; None for what is not there."""
+        ...
+
+    def previous(self, resource: Resource) -> Resource | None:
+        """Return the version before this one, None if it is the first or cannot be known."""
+        ...
+
+    def search(self, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
+        """Return every match, all pages."""
+        ...
+
+    def create_once(self, resource: Resource, condition: str) -> Resource:
+        """Create unless a resource meets the search `condition`; return what is then there."""
+        ...
+
+    def update(self, resource: Resource) -> Resource | None:
+        """Store the next version; None where somebody else changed the resource meanwhile."""
+        ...
+
+    def put(self, resource: Resource) -> Resource:
+        """Store the resource under its id, whatever is there."""
+        ...
+
+
+class Mail(Protocol):
+    """A mail relay."""
+
+    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> None:
+        """Hand one message to the relay. Raises RetryLater where it is not taken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything outside that a bot may use. `pages` is the base URL of the pages for people."""
+
+    fhir: Fhir
+    clearinghouse: Clearinghouse
+    mail: Mail
+    now: Callable[[], datetime]
+    zone: ZoneInfo
+    pages: str
+    alert_to: tuple[str, ...]
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A bot: its name (in URLs and Subscription ids), its criteria, and what it does."""
+
+    name: str
+    criteria: str
+    handle: Callable[[Resource, Tools], None]

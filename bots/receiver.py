@@ -1,0 +1,91 @@
+"""POST /hooks/<bot>: check who calls, run the bot, and answer what should follow.
+
+200 done; 422 never again; 503 again, with Retry-After where a wait is known; 401 for a delivery
+that is neither signed nor carries the secret. A server that PUTs to endpoint/Type/id, as strict
+R4 says, is understood too.
+"""
+
+import hashlib
+import hmac
+import logging
+import traceback
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.datastructures import Headers
+
+from bots.errors import NeverRetry, RetryLater
+from bots.ports import Tools
+from bots.registry import BY_NAME
+from fhir_profiles import codec
+
+WINDOW_S = 300  # a signature older or newer than this is a replay
+BODY_LIMIT_BYTES = 10 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+def receiver(tools: Tools, secret: str) -> Flask:
+    """Return the WSGI application that runs bots for deliveries which know `secret`."""
+    app = Flask("bots", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
+
+    def take(name: str, **_address: str) -> Response:
+        now_s = int(tools.now().timestamp())
+        if not is_genuine(request.headers, request.get_data(), secret, now_s):
+            return _text("expected a delivery signed with INFORCE_BOTS_HOOK_SECRET", 401)
+        if name not in BY_NAME:
+            return _text("no bot of this name", 404)
+        try:
+            resource = codec.decode(request.get_data())
+        except ValueError:
+            resource = None
+        if not isinstance(resource, dict) or not resource.get("id"):
+            return _text("expected a FHIR resource with an id as payload", 422)
+        return _run(name, resource, tools)
+
+    app.add_url_rule("/hooks/<name>", "hook", take, methods=["POST"])
+    app.add_url_rule("/hooks/<name>/<type_name>/<fhir_id>", "hook-put", take, methods=["PUT"])
+    app.add_url_rule("/healthz", "healthz", lambda: _text("ok", 200))
+    return app
+
+
+def is_genuine(headers: Headers, body: bytes, secret: str, now_s: int) -> bool:
+    """Tell whether a delivery comes from who knows `secret`, and is no replay.
+
+    Signed: HMAC-SHA256 over "timestamp.delivery id.body". A server that cannot sign may send the
+    secret itself as a bearer token, by channel.header of the Subscription.
+    """
+    bearer = headers.get("Authorization", "").removeprefix("Bearer ")
+    if hmac.compare_digest(bearer.encode(), secret.encode()):
+        return True
+    timestamp, delivery = headers.get("X-Inforce-Timestamp", ""), headers.get("X-Inforce-Delivery")
+    if not timestamp.isdecimal() or abs(now_s - int(timestamp)) > WINDOW_S:
+        return False
+    signed = f"{timestamp}.{delivery}.".encode() + body
+    expected = "v1=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    sent = headers.get("X-Inforce-Signature", "")
+    return hmac.compare_digest(expected.encode(), sent.encode())
+
+
+def _run(name: str, resource: dict[str, Any], tools: Tools) -> Response:
+    trace = request.headers.get("X-Request-Id", "")
+    try:
+        BY_NAME[name].handle(resource, tools)
+    except RetryLater as error:
+        _log.warning("%s: later: %s, trace %s", name, error, trace)
+        answer = _text("later", 503)
+        if error.after_s is not None:
+            answer.headers["Retry-After"] = str(error.after_s)
+        return answer
+    except NeverRetry as error:
+        _log.error("%s: never: %s, trace %s", name, error, trace)
+        return _text("never", 422)
+    except Exception as error:  # noqa: BLE001 the door: logged without its message, then retried
+        lines = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s: %s, trace %s\n%s", name, type(error).__name__, trace, lines)
+        return _text("failed", 500)
+    return _text("done", 200)
+
+
+def _text(text: str, status: int) -> Response:
+    return Response(text + "\n", status, content_type="text/plain; charset=utf-8")

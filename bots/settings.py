@@ -1,0 +1,119 @@
+"""The bots' settings, from the environment or the TOML file that INFORCE_CONFIG names."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+STEDI_URL = "https://healthcare.us.stedi.com"
+SANDBOX_URL = "http://127.0.0.1:8082"
+
+
+class SettingRefused(Exception):
+    """A setting that cannot be used; the message names it and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSetting:
+    """One configured clearinghouse: its name, base URL and key."""
+
+    name: str
+    url: str
+    key: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator chose; secrets never appear in its repr."""
+
+    fhir_url: str
+    public_url: str
+    pages_url: str
+    hook_secret: str = field(repr=False)
+    routes: tuple[RouteSetting, ...]
+    smtp: str = field(repr=False)
+    mail_from: str
+    alert_to: tuple[str, ...]
+    provider: str
+    sender_id: str
+    zone: ZoneInfo
+
+
+def environment() -> dict[str, str]:
+    """Return the environment over the file of INFORCE_CONFIG, both with the same names."""
+    file = os.environ.get("INFORCE_CONFIG")  # noqa: TID251 this is the door
+    found = {}
+    if file:
+        try:
+            found = {k: str(v) for k, v in tomllib.loads(Path(file).read_text("utf-8")).items()}
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingRefused(f"INFORCE_CONFIG: cannot read {file}: {error}") from error
+    return found | dict(os.environ)  # noqa: TID251 this is the door
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """Return the settings in `env`. Raises SettingRefused naming the first that is wrong."""
+    secret = env.get("INFORCE_BOTS_HOOK_SECRET", "")
+    if not secret:
+        raise SettingRefused(
+            "INFORCE_BOTS_HOOK_SECRET: set a random text of at least 32 characters; hooks are "
+            "taken only when signed with it"
+        )
+    pages = env.get("INFORCE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
+    return Settings(
+        fhir_url=_url(env, "INFORCE_BOTS_FHIR_URL", "http://127.0.0.1:8080/fhir"),
+        public_url=_url(env, "INFORCE_BOTS_PUBLIC_URL", "http://127.0.0.1:8081"),
+        pages_url=pages,
+        hook_secret=secret,
+        routes=_routes(env),
+        smtp=env.get("INFORCE_BOTS_SMTP", "smtp://127.0.0.1:8025"),
+        mail_from=env.get("INFORCE_BOTS_MAIL_FROM", "inforce@localhost"),
+        alert_to=_list(env, "INFORCE_BOTS_ALERT_TO"),
+        provider=env.get("INFORCE_BOTS_PROVIDER", ""),
+        sender_id=env.get("INFORCE_BOTS_SENDER_ID", "INFORCE"),
+        zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
+    )
+
+
+def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
+    shape = env.get("INFORCE_BOTS_STEDI_SHAPE", "raw-x12")
+    if shape != "raw-x12":
+        raise SettingRefused("INFORCE_BOTS_STEDI_SHAPE: this release speaks raw-x12 only")
+    known = {
+        "stedi": RouteSetting(
+            "stedi",
+            _url(env, "INFORCE_BOTS_STEDI_URL", STEDI_URL),
+            env.get("INFORCE_BOTS_STEDI_KEY", ""),
+        ),
+        "sandbox": RouteSetting("sandbox", _url(env, "INFORCE_BOTS_SANDBOX_URL", SANDBOX_URL)),
+    }
+    names = _list(env, "INFORCE_BOTS_ROUTES") or ("sandbox",)
+    for name in names:
+        if name not in known:
+            listed = ", ".join(sorted(known))
+            raise SettingRefused(f"INFORCE_BOTS_ROUTES: {name!r} is none of {listed}")
+    if "stedi" in names and not known["stedi"].key:
+        raise SettingRefused("INFORCE_BOTS_STEDI_KEY: the route stedi needs its API key")
+    return tuple(known[name] for name in names)
+
+
+def _url(env: Mapping[str, str], name: str, default: str) -> str:
+    text = env.get(name, default).rstrip("/")
+    if not text.startswith(("http://", "https://")):
+        raise SettingRefused(f"{name}: expected http://… or https://…")
+    return text
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SettingRefused(
+            f"INFORCE_TIME_ZONE: {name!r} is no time zone, try America/New_York"
+        ) from error

@@ -1,0 +1,1 @@
+"""The X12 codec, pure: text to values and back. Tolerant when reading, strict when writing."""

@@ -1,0 +1,157 @@
+"""Reads a 271 (005010X279A1) as payers really send it: tolerant, and nothing is dropped.
+
+What breaks the guide is flagged on the row or the answer. Only a text that holds no 271 at all is
+refused: NotA271 says what came instead.
+"""
+
+from bots.domain.eligibility import Answer, Dated, Entity, Identifier, Person, Reject
+from bots.x12 import elements
+from bots.x12.envelope import Transaction, transactions
+from bots.x12.rows import Row
+from bots.x12.syntax import Segment, Separators, Unreadable
+
+_ACKNOWLEDGEMENTS = ("999", "997", "TA1")
+_LEVELS = {"20": "A", "21": "B", "22": "C", "23": "D"}
+_PERSON_ROLES = ("IL", "03")
+_PAYER_CORRECTED = ("001", "25")  # INS03, INS04: the payer changed identifying data
+
+
+class NotA271(Exception):
+    """There is no 271 in the text; `found` is 999, 997, TA1, another set id, or ""."""
+
+    def __init__(self, found: str) -> None:
+        """Name the transaction set that came instead."""
+        super().__init__(f"expected a 271, found {found or 'no transaction'}")
+        self.found = found
+
+
+def read(text: str) -> Answer:
+    """Return the answer in `text`: the first patient of the first 271.
+
+    Raises NotA271, also where the 271 has neither a payer level nor a reject.
+    """
+    try:
+        found = list(transactions(text))
+    except Unreadable as error:
+        raise NotA271("") from error
+    for one in found:
+        if one.set_id == "271":
+            answer = _Reader(one).answer(text)
+            if answer.payer.role or answer.rejects:
+                return answer
+            raise NotA271("271 without content")
+    raise NotA271(
+        next(
+            (t.set_id for t in found if t.set_id in _ACKNOWLEDGEMENTS),
+            found[0].set_id if found else "",
+        )
+    )
+
+
+class _Level:
+    """What one HL level has said so far about its party."""
+
+    def __init__(self) -> None:
+        self.entity = Entity("")
+        self.person: Person | None = None
+        self.identifiers: list[Identifier] = []
+        self.dates: list[Dated] = []
+        self.traces: list[tuple[str, str]] = []
+        self.rows: list[Row] = []
+
+
+class _Reader:
+    """Walks one transaction, segment by segment, keeping what each level says."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._marks: Separators = transaction.marks
+        self._levels = {letter: _Level() for letter in "ABCD"}
+        self._letter = "A"
+        self._row: Row | None = None
+        self._rejects: list[Reject] = []
+        self._flags: list[str] = []
+        self._ended = False
+        for segment in transaction.segments:
+            if not self._ended:
+                self._take(segment)
+
+    def answer(self, raw: str) -> Answer:
+        """Return everything that was said about the patient."""
+        patient = self._levels["D"] if self._levels["D"].person else self._levels["C"]
+        outer = self._levels["C"]
+        traces = [*self._levels["D"].traces, *outer.traces]
+        rows = [*outer.rows, *self._levels["D"].rows] if patient is not outer else outer.rows
+        benefits = tuple(b for i, row in enumerate(rows) for b in row.benefits(i))
+        identifiers = [*patient.identifiers]
+        identifiers += [] if patient is outer else outer.identifiers
+        dates = [*patient.dates, *([] if patient is outer else outer.dates)]
+        return Answer(
+            trace=next((value for kind, value in traces if kind == "2"), ""),
+            payer_trace=next((value for kind, value in traces if kind == "1"), ""),
+            payer=self._levels["A"].entity,
+            subscriber=outer.person,
+            dependent=self._levels["D"].person,
+            identifiers=tuple(identifiers),
+            dates=tuple(dates),
+            benefits=benefits,
+            rejects=tuple(self._rejects),
+            flags=tuple(dict.fromkeys(self._flags)),
+            raw=raw,
+        )
+
+    def _take(self, segment: Segment) -> None:
+        if segment.id == "HL":
+            self._open(segment.get(3))
+        elif segment.id == "EB":
+            self._row = Row(segment, self._marks)
+            self._levels[self._letter].rows.append(self._row)
+        elif segment.id == "AAA":
+            loop = f"2110{self._letter}" if self._row else self._loop()
+            self._rejects.append(Reject(loop, *(segment.get(n) for n in (1, 3, 4))))
+        elif self._row is not None:
+            self._row.take(segment)
+        else:
+            self._about_party(segment)
+
+    def _loop(self) -> str:
+        named = self._levels[self._letter].entity.role
+        return f"{'2100' if named else '2000'}{self._letter}"
+
+    def _open(self, code: str) -> None:
+        """Begin a level; a second patient in the transaction is another answer, so we stop."""
+        letter = _LEVELS.get(code)
+        if letter is None:
+            self._flags.append(f"unknown-code:HL03:{code}")
+            return
+        order = "ABCD"
+        seen = self._levels[letter]
+        if seen.entity.role and order.index(letter) <= order.index(self._letter) > 1:
+            self._flags.append("more-patients")
+            self._ended = True
+        self._letter, self._row = letter, None
+
+    def _about_party(self, segment: Segment) -> None:
+        level = self._levels[self._letter]
+        match segment.id:
+            case "NM1":
+                level.entity = elements.entity(segment)
+                if segment.get(1) in _PERSON_ROLES:
+                    level.person = elements.person(segment)
+            case "DMG" if level.person is not None:
+                level.person = elements.with_demographics(level.person, segment)
+            case "INS" if (segment.get(3), segment.get(4)) == _PAYER_CORRECTED:
+                self._flags.append("payer-corrected")
+            case _:
+                self._listed(level, segment)
+
+    @staticmethod
+    def _listed(level: _Level, segment: Segment) -> None:
+        match segment.id:
+            case "PER":
+                level.entity = elements.with_contacts(level.entity, segment)
+            case "REF":
+                level.identifiers.append(elements.identifier(segment))
+            case "DTP":
+                level.dates.append(elements.dated(segment))
+            case "TRN":
+                level.traces.append((segment.get(1), segment.get(2)))

@@ -1,0 +1,93 @@
+"""Separators and segments: the lowest layer of X12 (X12.5, X12.6).
+
+ISA is 106 characters with its separators at fixed places; where padding was lost they are found
+by counting elements. Everything here is linear in the size of the text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIZE_LIMIT = 5 * 1024 * 1024
+SEGMENTS_LIMIT = 20_000
+ELEMENTS_LIMIT = 1_000
+_ISA_LENGTH = 106
+_ISA_ELEMENTS = 16
+
+
+class Unreadable(Exception):
+    """The text is no X12 that we can read; the message says what was expected, without content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Separators:
+    """The four delimiters of an interchange; `repetition` is "" where it has none."""
+
+    element: str = "*"
+    component: str = ":"
+    repetition: str = "^"
+    segment: str = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment: its id, its elements from 01 on, and its text as received."""
+
+    id: str
+    elements: tuple[str, ...]
+    raw: str
+
+    def get(self, place: int) -> str:
+        """Return element `place` (1 is the first after the id), "" where it is absent."""
+        return self.elements[place - 1] if place <= len(self.elements) else ""
+
+
+def separators(text: str) -> Separators:
+    """Return the delimiters of an interchange. Raises Unreadable where there is no ISA."""
+    if not text.startswith("ISA") or len(text) < 4:  # noqa: PLR2004 ISA and its separator
+        raise Unreadable("expected an interchange that begins with ISA")
+    element = text[3]
+    fixed = text[:_ISA_LENGTH]
+    if len(fixed) == _ISA_LENGTH and fixed[:-2].count(element) == _ISA_ELEMENTS:
+        repetition, component, segment = fixed[82], fixed[104], fixed[105]
+    else:
+        parts = text.split(element, _ISA_ELEMENTS)
+        if len(parts) <= _ISA_ELEMENTS or len(parts[_ISA_ELEMENTS]) < 2:  # noqa: PLR2004
+            raise Unreadable("expected 16 elements in ISA")
+        repetition = parts[11]
+        component, segment = parts[_ISA_ELEMENTS][0], parts[_ISA_ELEMENTS][1]
+    if repetition.isalnum() or repetition.isspace() or len(repetition) != 1:
+        repetition = ""  # ISA11 "U" of older versions: no repetition separator
+    return Separators(element, component, repetition, segment)
+
+
+def segments(text: str, marks: Separators) -> Iterator[Segment]:
+    """Yield the segments of `text`, without line ends, indentation and blank segments.
+
+    Raises Unreadable beyond the limits of size, segments or elements.
+    """
+    if len(text) > SIZE_LIMIT:
+        raise Unreadable(f"expected at most {SIZE_LIMIT} characters")
+    count = 0
+    for part in text.split(marks.segment):
+        raw = part.strip("\r\n\t ")
+        if not raw:
+            continue
+        count += 1
+        if count > SEGMENTS_LIMIT:
+            raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
+        name, *elements = raw.split(marks.element)
+        if len(elements) > ELEMENTS_LIMIT:
+            raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
+        yield Segment(name.upper(), tuple(elements), raw)
+
+
+def repeats(value: str, marks: Separators) -> list[str]:
+    """Return the repetitions of an element; [""] for an empty one."""
+    return value.split(marks.repetition) if marks.repetition else [value]
+
+
+def join(name: str, elements: list[str], marks: Separators) -> str:
+    """Return one segment as text: trailing empty elements are left out (X12.6)."""
+    while elements and not elements[-1]:
+        elements = elements[:-1]
+    return marks.element.join([name, *elements]) + marks.segment

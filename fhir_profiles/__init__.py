@@ -1,0 +1,1 @@
+"""The vocabulary that server and bots share: systems, codes, readers of FHIR JSON, artefacts."""

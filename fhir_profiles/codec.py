@@ -1,0 +1,31 @@
+"""JSON as FHIR needs it: decimals keep every digit, in both directions.
+
+Source: FHIR R4 json.html#primitive (precision of decimals is significant).
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def decode(body: bytes | str) -> Any:
+    """Return the JSON value in `body`; numbers with a fraction or exponent are Decimal.
+
+    Raises ValueError where `body` is not UTF-8 JSON, or is nested deeper than the parser goes.
+    """
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        message = "nested too deeply"
+        raise ValueError(message) from error
+
+
+def encode(value: Any) -> bytes:
+    """Return `value` as compact UTF-8 JSON; a Decimal is written with the digits it has."""
+    return _ENCODER.encode(value)

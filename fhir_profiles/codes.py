@@ -1,0 +1,50 @@
+"""Code lists: those of X12 005010X279A1 with our own short names, and the states we write.
+
+A code that is missing here is kept raw on inbound data and flagged, never an error.
+"""
+
+import csv
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+
+
+@cache
+def _rows(name: str) -> tuple[dict[str, str], ...]:
+    text = resources.files("fhir_profiles").joinpath(f"x12/{name}.csv").read_text("utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+@cache
+def names(list_name: str) -> dict[str, str]:
+    """Return code -> name of one list, such as `eb01_benefit_information`."""
+    return {row["code"]: row["name"] for row in _rows(list_name)}
+
+
+@cache
+def policy(list_name: str) -> dict[str, dict[str, str]]:
+    """Return code -> our rule for it, from `aaa03_policy` or `aaa04_policy`."""
+    return {row["code"]: row for row in _rows(list_name)}
+
+
+class State(StrEnum):
+    """The eight states of an eligibility answer, as meta.tag of the response and on the pages."""
+
+    ACTIVE = "active"
+    ACTIVE_REVIEW = "active-review"
+    INACTIVE = "inactive"
+    NOT_FOUND = "not-found"
+    COULD_NOT_CHECK = "could-not-check"
+    NOT_SUPPORTED = "not-supported"
+    CHECKING = "checking"
+    STALE = "stale"
+
+
+class Reason(StrEnum):
+    """Why a check ran, as meta.tag of the request."""
+
+    COVERAGE_CHANGE = "coverage-change"
+    BOOKING = "booking"
+    T_24H = "t-24h"
+    CHECK_IN = "check-in"
+    MANUAL = "manual"

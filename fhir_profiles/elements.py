@@ -1,0 +1,59 @@
+"""Readers of FHIR JSON: the few questions that both programs ask of a resource."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Resource = dict[str, Any]
+
+
+def identifier(resource: Resource, system: str) -> str:
+    """Return the first identifier value under `system`, "" if there is none."""
+    found = (
+        i.get("value", "") for i in resource.get("identifier", []) if i.get("system") == system
+    )
+    return next(found, "")
+
+
+def reference(node: Any) -> str:
+    """Return the text of a Reference, "" where there is none."""
+    return str(node.get("reference", "")) if isinstance(node, dict) else ""
+
+
+def tag(resource: Resource, system: str) -> str:
+    """Return the code of the first meta.tag under `system`, "" if there is none."""
+    tags = resource.get("meta", {}).get("tag", [])
+    return next((str(t.get("code", "")) for t in tags if t.get("system") == system), "")
+
+
+def extensions(node: Resource, url: str) -> Iterator[Resource]:
+    """Yield the extensions of an element that have this URL."""
+    return (e for e in node.get("extension", []) if e.get("url") == url)
+
+
+def extension_value(node: Resource, url: str) -> Any:
+    """Return the value[x] of the first extension with this URL, None if there is none."""
+    for found in extensions(node, url):
+        return next((v for k, v in found.items() if k.startswith("value")), None)
+    return None
+
+
+def code(concept: Any, system: str) -> str:
+    """Return the code that a CodeableConcept has under `system`, "" if none."""
+    codings = concept.get("coding", []) if isinstance(concept, dict) else []
+    return next((str(c.get("code", "")) for c in codings if c.get("system") == system), "")
+
+
+def human_name(resource: Resource) -> Resource:
+    """Return the name to use of a person: the official one, else the first that is not old."""
+    names = [n for n in resource.get("name", []) if n.get("use") not in ("old", "maiden")]
+    official = (n for n in names if n.get("use") == "official")
+    return next(official, names[0] if names else {})
+
+
+def is_current(node: Resource, day: str) -> bool:
+    """Tell whether an element with a period holds on `day` (YYYY-MM-DD)."""
+    period = node.get("period", {})
+    start, end = str(period.get("start", "")), str(period.get("end", ""))
+    begun = not start or start[: len(day)] <= day[: len(start)]
+    ended = bool(end) and end[: len(day)] < day[: len(end)]
+    return begun and not ended

@@ -1,0 +1,84 @@
+"""The composition root of the server: settings -> store -> dispatcher -> doors."""
+
+import logging
+import os
+import threading
+import time
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from server import clock
+from server import settings as server_settings
+from server.errors import FhirError
+from server.interactions._write import instant
+from server.interactions.engine import Engine
+from server.rest import blueprint
+from server.search.values import micros
+from server.settings import Settings
+from server.store import deliveries
+from server.store.database import Database
+from server.subscriptions.delivery import Sender
+from server.subscriptions.events import Hooks
+from server.subscriptions.threads import THREADS, Dispatcher
+from server.web import pages
+
+ORPHAN_CHECK_S = 0.5
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the WSGI application, its dispatcher running."""
+    database = Database(settings.database)
+    hooks = Hooks(settings.fhir_base)
+    sender = Sender(connections=THREADS, allow_private=settings.allow_private_hooks)
+    dispatcher = Dispatcher(database, hooks, sender, clock.now)
+    engine = Engine(
+        database=database,
+        hooks=hooks,
+        base=settings.fhir_base,
+        allow_private_hooks=settings.allow_private_hooks,
+        now=clock.now,
+        new_id=clock.new_id,
+        wake=dispatcher.wake,
+    )
+    app = Flask("server", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    app.extensions[blueprint.ENGINE] = engine
+    started = instant(micros(clock.now()))
+    app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started)
+    app.extensions["inforce.dispatcher"] = dispatcher
+    app.register_blueprint(blueprint.fhir_api())
+    app.register_blueprint(pages.pages(engine, settings.zone))
+    app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
+    app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
+    app.register_error_handler(FhirError, _refuse)
+    app.register_error_handler(HTTPException, blueprint.refuse_http)
+    app.register_error_handler(Exception, blueprint.refuse_surprise)
+    dispatcher.start()
+    return app
+
+
+def application() -> Flask:
+    """Return the application for a server process that was given its settings by environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    return create_app(server_settings.read(server_settings.environment()))
+
+
+def _refuse(error: FhirError) -> Response:
+    """Answer a refusal in the form of the door it came to."""
+    at_pages = request.blueprint == "pages"
+    return pages.refuse(error) if at_pages else blueprint.refuse(error)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the process that started it is gone, however it went."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_S)
+    os._exit(1)
+
+
+def _ready(database: Database) -> Response:
+    with database.read() as connection:
+        dead = deliveries.dead_count(connection)
+    return Response(f"database ok\ndeliveries given up: {dead}\n", content_type="text/plain")

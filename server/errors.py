@@ -1,0 +1,93 @@
+"""Refusals of the server: one family, each knowing its HTTP status and its FHIR issues.
+
+Source: FHIR R4 http.html#Status-Codes, valueset-issue-type.html.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One problem: a code of the FHIR issue-type list, a text without patient data, a FHIRPath."""
+
+    code: str
+    text: str
+    expression: str = ""
+
+
+class FhirError(Exception):
+    """A refused interaction. `status` is the HTTP status; `issues` become an OperationOutcome."""
+
+    status = 500
+    code = "exception"
+
+    def __init__(
+        self, text: str = "", *, expression: str = "", issues: Iterable[Issue] = ()
+    ) -> None:
+        """Refuse with one text, or with ready issues."""
+        super().__init__(text)
+        self.issues = tuple(issues) or (Issue(self.code, text, expression),)
+
+
+class BadRequest(FhirError):
+    """The request cannot be understood: syntax, parameters, a wrong combination."""
+
+    status = 400
+    code = "invalid"
+
+
+class NotFound(FhirError):
+    """Nothing is, or ever was, at this address."""
+
+    status = 404
+    code = "not-found"
+
+
+class Gone(FhirError):
+    """The resource was deleted."""
+
+    status = 410
+    code = "deleted"
+
+
+class MethodRefused(FhirError):
+    """The address exists, but not for this interaction."""
+
+    status = 405
+    code = "not-supported"
+
+
+class NotAcceptable(FhirError):
+    """No format the client accepts can be given."""
+
+    status = 406
+    code = "not-supported"
+
+
+class PreconditionFailed(FhirError):
+    """If-Match, If-None-Exist or another condition does not hold."""
+
+    status = 412
+    code = "conflict"
+
+
+class TooLarge(FhirError):
+    """The body is larger than the limit."""
+
+    status = 413
+    code = "too-long"
+
+
+class UnsupportedMediaType(FhirError):
+    """The body is in a format we do not read."""
+
+    status = 415
+    code = "not-supported"
+
+
+class Unprocessable(FhirError):
+    """The body is JSON, but not a valid resource."""
+
+    status = 422
+    code = "processing"

@@ -1,0 +1,24 @@
+"""What every interaction works with, put together once by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from server.store.database import Database
+from server.subscriptions.events import Hooks
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The store, the compiled Subscriptions, and the outside facts an interaction may use.
+
+    `base` is our FHIR base URL; `wake` tells the dispatcher that events were committed.
+    """
+
+    database: Database
+    hooks: Hooks
+    base: str
+    allow_private_hooks: bool
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    wake: Callable[[], None]

@@ -1,0 +1,1 @@
+"""The FHIR door: HTTP in, interactions, HTTP out."""

@@ -1,0 +1,95 @@
+"""The server's settings, from the environment or the TOML file that INFORCE_CONFIG names."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class SettingRefused(Exception):
+    """A setting that cannot be used; the message names it and the next step."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator chose. `host` and `port` come from the command line, defaults from here."""
+
+    database: str = "sqlite:///inforce.db"
+    public_url: str = "http://127.0.0.1:8080"
+    auth: str = "smart"
+    allow_private_hooks: bool = False
+    body_limit_bytes: int = 10 * 1024 * 1024
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def fhir_base(self) -> str:
+        """The base of every FHIR URL we write."""
+        return f"{self.public_url}/fhir"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment over the file of INFORCE_CONFIG, both with the same names."""
+    file = os.environ.get("INFORCE_CONFIG")  # noqa: TID251 this is the door
+    found = {}
+    if file:
+        try:
+            found = {k: str(v) for k, v in tomllib.loads(Path(file).read_text("utf-8")).items()}
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingRefused(f"INFORCE_CONFIG: cannot read {file}: {error}") from error
+    return found | dict(os.environ)  # noqa: TID251 this is the door
+
+
+def hand_down(values: Mapping[str, str]) -> None:
+    """Put settings that came from the command line where worker processes read theirs."""
+    os.environ.update(values)  # noqa: TID251 this is the door
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """Return the settings in `env`. Raises SettingRefused naming the first that is wrong."""
+    public_url = env.get("INFORCE_PUBLIC_URL", Settings.public_url).rstrip("/")
+    if not public_url.startswith(("http://", "https://")):
+        raise SettingRefused("INFORCE_PUBLIC_URL: expected http://… or https://…")
+    auth = env.get("INFORCE_AUTH", Settings.auth)
+    if auth not in ("smart", "open"):
+        raise SettingRefused("INFORCE_AUTH: expected smart or open")
+    return Settings(
+        database=env.get("INFORCE_DATABASE", Settings.database),
+        public_url=public_url,
+        auth=auth,
+        allow_private_hooks=_flag(env, "INFORCE_ALLOW_PRIVATE_HOOKS"),
+        zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
+    )
+
+
+def check_exposure(settings: Settings, host: str) -> None:
+    """Refuse to serve health data to a network without authorization."""
+    if settings.auth == "smart":
+        raise SettingRefused(
+            "INFORCE_AUTH=smart: SMART on FHIR is not in this release. To run on this machine "
+            "only, set INFORCE_AUTH=open and keep --host on loopback."
+        )
+    if host not in LOOPBACK:
+        raise SettingRefused(
+            f"INFORCE_AUTH=open serves without authorization, so --host must be loopback, "
+            f"not {host}. Use --host 127.0.0.1."
+        )
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise SettingRefused(f"{name}: expected true or false")
+    return text in ("true", "1")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SettingRefused(
+            f"INFORCE_TIME_ZONE: {name!r} is no time zone, try America/New_York"
+        ) from error

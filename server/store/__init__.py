@@ -1,0 +1,1 @@
+"""The only SQL: versions, index rows, subscriptions' deliveries, on SQLite."""

@@ -1,0 +1,1 @@
+"""Rest-hook Subscriptions: read at the door, matched at the write, delivered from the outbox."""

@@ -1,0 +1,86 @@
+"""Which Subscriptions a write concerns: matched inside its transaction, against compiled hooks."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fhir_profiles import codec
+from server.search.index import Row
+from server.search.match import matches
+from server.search.values import micros
+from server.store import deliveries
+from server.subscriptions import criteria
+from server.subscriptions.criteria import Hook
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One new version of a resource. `rows` are its index rows, or the last ones if deleted."""
+
+    type: str
+    id: str
+    interaction: str
+    rid: int
+    vrid: int
+    moment: datetime
+    rows: frozenset[Row]
+    trace: str
+
+
+class Hooks:
+    """The compiled Subscriptions, read anew when any of them changes, in whichever process."""
+
+    def __init__(self, base: str) -> None:
+        """Know none yet; `base` is our FHIR base URL."""
+        self._base = base
+        self._lock = threading.Lock()
+        self._epoch = -1
+        self._hooks: dict[int, Hook] = {}
+
+    def by_row(self, connection: sqlite3.Connection) -> dict[int, Hook]:
+        """Return every Subscription that is not deleted, by its resource row."""
+        epoch = deliveries.epoch(connection)
+        with self._lock:
+            if epoch != self._epoch:
+                found = deliveries.subscriptions(connection)
+                self._hooks = {
+                    rid: criteria.hook(rid, codec.decode(body), secret, self._base)
+                    for rid, body, secret in found
+                }
+                self._epoch = epoch
+            return self._hooks
+
+    def forget(self) -> None:
+        """Read all anew next time: the transaction that they were read in was undone."""
+        with self._lock:
+            self._epoch = -1
+
+
+def record(
+    connection: sqlite3.Connection, hooks: Hooks, event: Event, new_id: Callable[[], str]
+) -> bool:
+    """Add a delivery for every hook that `event` concerns; tell whether there was any."""
+    found = False
+    for hook in hooks.by_row(connection).values():
+        if _concerns(hook, event):
+            deliveries.add(
+                connection,
+                subscription=hook.rid,
+                rid=event.rid,
+                vrid=event.vrid,
+                uid=new_id(),
+                trace=event.trace,
+                due_at=micros(event.moment),
+            )
+            found = True
+    return found
+
+
+def _concerns(hook: Hook, event: Event) -> bool:
+    if hook.request.type != event.type or event.interaction not in hook.interactions:
+        return False
+    if not hook.is_live(event.moment):
+        return False
+    return matches(hook.request, event.id, micros(event.moment), event.rows)

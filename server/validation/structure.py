@@ -1,0 +1,203 @@
+"""The table walker: holds a body against the R4 structure table and names every wrong element.
+
+Pure: reads the compiled definitions, never the store. Source: FHIR R4 json.html, datatypes.html,
+elementdefinition.html (cardinality, types, required bindings, reference targets).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from server import definitions
+from server.errors import Issue
+from server.validation.invariants import INVARIANTS, Rule
+from server.validation.primitives import PRIMITIVES
+
+DEPTH_LIMIT = 64
+ISSUE_LIMIT = 100
+_REFERENCE = re.compile(
+    r"#[A-Za-z0-9.\-]{0,64}|urn:(uuid|oid):\S+"
+    r"|(?P<base>https?://\S+/)?(?P<type>[A-Z][A-Za-z]+)/[A-Za-z0-9.\-]{1,64}"
+    r"(/_history/[A-Za-z0-9.\-]{1,64})?"
+    r"|https?://\S+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One JSON key of a type: what may stand there."""
+
+    type_name: str
+    many: bool
+    targets: frozenset[str]
+    code_set: frozenset[str] | None
+    primitive: Callable[[Any], bool] | None
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A complex type, ready to walk: its keys, and which keys satisfy each required element."""
+
+    name: str
+    slots: dict[str, Slot]
+    required: tuple[tuple[str, tuple[str, ...]], ...]
+    choices: tuple[tuple[str, tuple[str, ...]], ...]
+    rule: Rule | None
+
+
+@dataclass(slots=True)
+class _Walk:
+    issues: list[Issue] = field(default_factory=list)
+
+    def add(self, code: str, text: str, path: str) -> None:
+        if len(self.issues) < ISSUE_LIMIT:
+            self.issues.append(Issue(code, text, path))
+
+
+def check(resource: Any) -> list[Issue]:
+    """Return every structural problem of `resource`; an empty list means it is valid R4.
+
+    The texts name elements and what was expected, never the values that were sent.
+    """
+    walk = _Walk()
+    _resource(walk, resource, "", 0)
+    return walk.issues
+
+
+@cache
+def shape(type_name: str) -> Shape | None:
+    """Return the shape of a complex type, or None where the name is no complex type of R4."""
+    elements = definitions.elements(type_name)
+    if elements is None:
+        return None
+    slots: dict[str, Slot] = {}
+    required, choices = [], []
+    for element in elements.values():
+        keys = element.slots()
+        for key, code, targets in keys:
+            test, expected = PRIMITIVES.get(code, (None, "an object"))
+            code_set = element.code_set if code == "code" else None
+            slots[key] = Slot(code, element.many, targets, code_set, test, expected)
+        names = tuple(key for key, _, _ in keys)
+        if element.required:
+            required.append((element.name, names))
+        if element.choice:
+            choices.append((element.name, names))
+    return Shape(type_name, slots, tuple(required), tuple(choices), INVARIANTS.get(type_name))
+
+
+def _resource(walk: _Walk, node: Any, path: str, depth: int) -> None:
+    if not isinstance(node, dict):
+        walk.add("structure", "Expected a resource, an object with resourceType.", path)
+        return
+    name = node.get("resourceType")
+    if not isinstance(name, str) or name not in definitions.type_numbers():
+        walk.add("structure", "resourceType must name an R4 resource type.", path or "resourceType")
+        return
+    found = shape(name)
+    if found is not None:
+        _object(walk, found, node, path or name, depth)
+
+
+def _object(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: int) -> None:
+    if depth > DEPTH_LIMIT:
+        walk.add("structure", f"Nested deeper than {DEPTH_LIMIT} levels.", path)
+        return
+    if not node:
+        walk.add("structure", "An object must not be empty.", path)
+    for key, value in node.items():
+        slot = found.slots.get(key)
+        if slot is not None:
+            _member(walk, slot, value, f"{path}.{key}", depth)
+        elif key != "resourceType" or "." in found.name:
+            _unlisted(walk, found, node, key, path)
+    _presence(walk, found, node, path)
+    broken = found.rule(node) if found.rule else None
+    if broken:
+        walk.add("invariant", broken, path)
+
+
+def _presence(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
+    for name, keys in found.required:
+        if not any(key in node or f"_{key}" in node for key in keys):
+            walk.add("required", f"{name} is required.", f"{path}.{name}")
+    for name, keys in found.choices:
+        if sum(1 for key in keys if key in node or f"_{key}" in node) > 1:
+            walk.add("structure", f"Only one type of {name}[x] is allowed.", f"{path}.{name}")
+
+
+def _unlisted(walk: _Walk, found: Shape, node: dict[str, Any], key: str, path: str) -> None:
+    slot = found.slots.get(key[1:]) if key.startswith("_") else None
+    if slot is None or slot.primitive is None:
+        walk.add("structure", "This element is not known in R4.", f"{path}.{key}")
+        return
+    _primitive_extension(walk, slot, node[key], f"{path}.{key[1:]}")
+
+
+def _primitive_extension(walk: _Walk, slot: Slot, value: Any, path: str) -> None:
+    """Check `_name`, the id and extensions of a primitive (json.html#primitive)."""
+    element = shape("Element")
+    if element is None:
+        raise LookupError("the R4 table has no Element")
+    if isinstance(value, list) != slot.many:
+        walk.add("structure", "Expected a list." if slot.many else "Expected one value.", path)
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            _object(walk, element, item, path, 0)
+        elif item is not None or not slot.many:
+            walk.add("structure", "Expected id or extensions of the primitive.", path)
+
+
+def _member(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
+    if not slot.many:
+        _value(walk, slot, value, path, depth)
+        return
+    if not isinstance(value, list) or not value:
+        walk.add("structure", "Expected a list with at least one entry.", path)
+        return
+    for index, item in enumerate(value):
+        if item is None and slot.primitive is not None:
+            continue  # its extension stands in `_name`
+        _value(walk, slot, item, f"{path}[{index}]", depth)
+    if all(item is None for item in value):
+        walk.add("structure", "A list must hold at least one value.", path)
+
+
+def _value(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
+    if slot.primitive is not None:
+        if not slot.primitive(value):
+            walk.add("value", f"Expected {slot.expected} ({slot.type_name}).", path)
+        elif slot.code_set is not None and value not in slot.code_set:
+            walk.add("code-invalid", "Expected a code of the required value set.", path)
+    elif not isinstance(value, dict):
+        walk.add("structure", f"Expected an object ({slot.type_name}).", path)
+    elif slot.type_name == "Resource":
+        _resource(walk, value, path, depth + 1)
+    else:
+        found = shape(slot.type_name)
+        if found is not None:
+            _object(walk, found, value, path, depth + 1)
+        if slot.type_name == "Reference":
+            _reference(walk, slot, value, path)
+
+
+def _reference(walk: _Walk, slot: Slot, value: dict[str, Any], path: str) -> None:
+    text = value.get("reference")
+    if not isinstance(text, str):
+        return
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
+        walk.add("value", "Expected Type/id, an absolute URL, urn: or #id.", f"{path}.reference")
+        return
+    kind = found["type"]
+    if kind is None or not slot.targets or "Resource" in slot.targets:
+        return
+    if kind in definitions.type_numbers() and kind not in slot.targets:
+        allowed = ", ".join(sorted(slot.targets))
+        walk.add("value", f"Expected a reference to {allowed}.", f"{path}.reference")
+    elif kind not in definitions.type_numbers() and found["base"] is None:
+        walk.add("value", "The reference names no R4 resource type.", f"{path}.reference")

