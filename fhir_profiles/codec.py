@@ -10,6 +10,7 @@ import msgspec
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_SORTED = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 def decode(body: bytes | str) -> Any:
@@ -29,3 +30,8 @@ def decode(body: bytes | str) -> Any:
 def encode(value: Any) -> bytes:
     """Return `value` as compact UTF-8 JSON; a Decimal is written with the digits it has."""
     return _ENCODER.encode(value)
+
+
+def is_same(left: bytes, right: bytes) -> bool:
+    """Tell whether two JSON texts say the same: members in any order, digits exactly alike."""
+    return left == right or _SORTED.encode(decode(left)) == _SORTED.encode(decode(right))

@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> Flask:
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     app.register_error_handler(FhirError, _refuse)
-    app.register_error_handler(HTTPException, blueprint.refuse_http)
+    app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, blueprint.refuse_surprise)
     dispatcher.start()
     return app
@@ -65,10 +65,17 @@ def application() -> Flask:
     return create_app(server_settings.read(server_settings.environment()))
 
 
+def _is_page() -> bool:
+    """Tell whether a person asks: everything that is not FHIR is a page."""
+    return not request.path.startswith("/fhir")
+
+
 def _refuse(error: FhirError) -> Response:
-    """Answer a refusal in the form of the door it came to."""
-    at_pages = request.blueprint == "pages"
-    return pages.refuse(error) if at_pages else blueprint.refuse(error)
+    return pages.refuse(error.status) if _is_page() else blueprint.refuse(error)
+
+
+def _refuse_http(error: HTTPException) -> Response:
+    return pages.refuse(error.code or 500) if _is_page() else blueprint.refuse_http(error)
 
 
 def _end_with(parent: int) -> None:
@@ -80,5 +87,6 @@ def _end_with(parent: int) -> None:
 
 def _ready(database: Database) -> Response:
     with database.read() as connection:
-        dead = deliveries.dead_count(connection)
-    return Response(f"database ok\ndeliveries given up: {dead}\n", content_type="text/plain")
+        waiting, dead = deliveries.counts(connection)
+    text = f"database ok\ndeliveries waiting: {waiting}\ndeliveries given up: {dead}\n"
+    return Response(text, content_type="text/plain")

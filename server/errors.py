@@ -5,6 +5,7 @@ Source: FHIR R4 http.html#Status-Codes, valueset-issue-type.html.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,16 @@ class Unprocessable(FhirError):
 
     status = 422
     code = "processing"
+
+
+def outcome(issues: Iterable[Issue], severity: str = "error") -> dict[str, Any]:
+    """Return an OperationOutcome that carries `issues` (FHIR R4 operationoutcome.html)."""
+    listed = []
+    for issue in issues:
+        entry: dict[str, Any] = {"severity": severity, "code": issue.code}
+        if issue.text:
+            entry["diagnostics"] = issue.text
+        if issue.expression:
+            entry["expression"] = [issue.expression]
+        listed.append(entry)
+    return {"resourceType": "OperationOutcome", "issue": listed}

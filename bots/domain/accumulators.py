@@ -177,7 +177,8 @@ def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:
         row.insurance_type,
         tier,
     )
-    return len(bundle.rows) == 1 and len(apart) > 1 and USED in apart and same
+    follows = row.index == first.index + 1
+    return len(bundle.rows) == 1 and follows and len(apart) > 1 and USED in apart and same
 
 
 def _fitting(bundle: _Bundle, bases: list[Item]) -> tuple[list[Item], bool]:

@@ -31,6 +31,13 @@ _MISSING = {
     "service-type": "No service type is asked for.",
 }
 
+# What is missing in consequence of a whole resource that is missing, and is told by that.
+_TOLD = {
+    "no-coverage": ("member-id", "relationship"),
+    "no-patient": ("patient-name", "birth-date"),
+    "no-payer": ("payer-id", "payer-name"),
+}
+
 
 def handle(wish: Resource, tools: Tools) -> None:
     """Answer one request. Raises RetryLater when the payer or the route may answer later."""
@@ -41,20 +48,21 @@ def handle(wish: Resource, tools: Tools) -> None:
     )
     facts, there = _gather(wish, trace, tools)
     if there is not None and not _is_open(there):
-        _mark(there, tools)
+        _follow_up(there, tools)
         return
     now = tools.now()
     today = now.astimezone(tools.zone).date()
     head = Head(wish, trace, now, inquiry.service_date(wish, today))
     question = inquiry.to_inquiry(wish, facts, trace=trace, today=today)
-    problems = [*_absent(wish, facts), *inquiry.problems(wish)] or _gaps(question, tools)
+    absent = _absent(wish, facts)
+    problems = [*absent, *inquiry.problems(wish), *_gaps(question, absent, tools)]
     if problems:
         stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
-        _mark(_store(stored, there, tools), tools)
+        _store(stored, there, tools)
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
     exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
-    _mark(_store(_response(head, exchange), there, tools), tools)
+    _follow_up(_store(_response(head, exchange), there, tools), tools)
     _raise_if_open(exchange)
 
 
@@ -114,18 +122,20 @@ def _absent(wish: Resource, facts: Facts) -> list[Problem]:
     return found
 
 
-def _gaps(question: Inquiry, tools: Tools) -> list[Problem]:
-    """Name what no route could do without.
+def _gaps(question: Inquiry, absent: list[Problem], tools: Tools) -> list[Problem]:
+    """Name what no route could do without, as far as its absence is not told already.
 
     A payer that has ids, but none for our routes, is no gap: the route says that it is not
     supported.
     """
     asked = [eligibility_270.missing(question.at(s)) for s in tools.clearinghouse.payer_systems]
+    told = {name for problem in absent for name in _TOLD[problem.code]}
+    if question.route_payer_ids:
+        told.add("payer-id")
     return [
         Problem(f"missing-{name}", _MISSING[name])
         for name in asked[0]
-        if all(name in gaps for gaps in asked)
-        and not (name == "payer-id" and question.route_payer_ids)
+        if name not in told and all(name in gaps for gaps in asked)
     ]
 
 
@@ -175,6 +185,15 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
     if updated is None:
         raise RetryLater("another delivery of this request changed the response")
     return updated
+
+
+def _follow_up(stored: Resource, tools: Tools) -> None:
+    """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
+    _mark(stored, tools)
+    task = response.cob_task(stored, tools.now())
+    if task is not None:
+        cause = elements.identifier(task, systems.CAUSE)
+        tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
 
 
 def _mark(stored: Resource, tools: Tools) -> None:

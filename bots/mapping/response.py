@@ -16,6 +16,7 @@ from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
 from bots.mapping import coding, items
 from bots.mapping.inquiry import Problem
+from bots.mapping.request import trace_of
 from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import State
 
@@ -265,3 +266,37 @@ def has_newer_mark(coverage: Resource, response: Resource) -> bool:
         if checked >= response["created"]:
             return True
     return False
+
+
+def cob_task(stored: Resource, moment: datetime) -> Resource | None:
+    """Return the Task about other payers that an answer names, None if it names none.
+
+    One set of other payers makes one Task per coverage, however often it is told.
+    """
+    found = list(elements.extensions(stored, systems.EXT_OTHER_PAYER))
+    if not found:
+        return None
+    coverage = elements.reference(stored["insurance"][0]["coverage"])
+    named = sorted(
+        part["valueString"]
+        for payer in found
+        for entity in elements.extensions(payer, systems.EXT_ENTITY)
+        for part in entity["extension"]
+        if part["url"] in ("name", "id")
+    )
+    cause = f"other-payer/{coverage}/{trace_of('|'.join(named))}"
+    return {
+        "resourceType": "Task",
+        "meta": {"source": SOURCE},
+        "identifier": [{"system": systems.CAUSE, "value": cause}],
+        "status": "requested",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": systems.TASK_CODE, "code": "coordination-of-benefits"}],
+            "text": "Another payer was named: settle who pays first",
+        },
+        "description": "The payer names other insurance. Confirm it and add it as a coverage.",
+        "focus": {"reference": f"CoverageEligibilityResponse/{stored['id']}"},
+        "for": stored["patient"],
+        "authoredOn": moment.isoformat(timespec="milliseconds"),
+    }

@@ -1,5 +1,6 @@
 """Interchanges: ISA, GS and ST around transactions, taken apart and put together."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,15 +51,12 @@ def transactions(text: str) -> Iterator[Transaction]:
 def _interchanges(text: str) -> Iterator[str]:
     """Cut a text before each further ISA: every interchange may have its own delimiters."""
     start = 0
-    while start >= 0:
+    while start < len(text):
         marks = separators(text[start:])
-        again = text.find(f"{marks.segment}ISA{marks.element}", start)
-        for line_end in ("\r\n", "\n"):
-            if again < 0:
-                again = text.find(f"{marks.segment}{line_end}ISA{marks.element}", start)
-        end = text.find("ISA", again) if again >= 0 else len(text)
+        again = re.compile(re.escape(marks.segment) + r"\s*(?=ISA[^A-Za-z0-9])").search(text, start)
+        end = again.end() if again else len(text)
         yield text[start:end]
-        start = end if again >= 0 else -1
+        start = end
 
 
 def _sets(found: Iterator[Segment], marks: Separators) -> Iterator[Transaction]:

@@ -92,9 +92,9 @@ class Writing:
         live = before is not None and not before.deleted
         if before is not None and before.body is not None and live:
             same = _stamped(incoming, fhir_id, before.version, before.updated)
-            if same == before.body and not self._new_secret(incoming, before.rid):
+            if codec.is_same(same, before.body) and not self._new_secret(incoming, before.rid):
                 return Saved(
-                    incoming.type, fhir_id, before.version, before.updated, same, created=False
+                    incoming.type, fhir_id, before.version, before.updated, before.body, created=False
                 )
         updated = self._moment(before)
         version = before.version + 1 if before else 1

@@ -1,6 +1,7 @@
 """Routes of the FHIR API: one table, which the CapabilityStatement is made from too."""
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,13 +16,15 @@ from server.errors import (
     MethodRefused,
     NotFound,
     TooLarge,
+    outcome,
 )
 from server.interactions import bundle, create, delete, history, read, search, update
 from server.interactions._write import Saved
 from server.interactions.engine import Engine
+from server.operations import OPERATIONS
+from server.operations.operation import Operation
 from server.rest import bundles, headers
 from server.rest.metadata import capability_statement
-from server.rest.outcome import outcome
 
 _log = logging.getLogger(__name__)
 ENGINE = "inforce.engine"
@@ -133,6 +136,13 @@ def _history(type_name: str, fhir_id: str) -> Response:
     return _json(bundles.history(past, _engine().base, type_name, fhir_id))
 
 
+def _operate(operation: Operation) -> Callable[..., Response]:
+    def view(type_name: str, fhir_id: str = "") -> Response:
+        return _json(operation.run(_engine(), type_name, fhir_id, _body()))
+
+    return view
+
+
 def _vread(type_name: str, fhir_id: str, version_id: str) -> Response:
     return _found(read.vread(_engine(), type_name, fhir_id, version_id))
 
@@ -158,25 +168,33 @@ def fhir_api() -> Blueprint:
     api = Blueprint("fhir", __name__, url_prefix="/fhir")
     for number, (code, method, rule, view) in enumerate(ROUTES):
         api.add_url_rule(rule, f"{number}-{code}", view, methods=[method], strict_slashes=True)
-    api.before_request(_arrive)
-    api.after_request(_leave)
+    for operation in OPERATIONS:
+        for level, place in (("type", "/<type_name>"), ("instance", "/<type_name>/<fhir_id>")):
+            rule, name = f"{place}/${operation.name}", f"{level}-{operation.name}"
+            api.add_url_rule(rule, name, _operate(operation), methods=["POST"])
+    api.before_app_request(_trace)
+    api.before_request(_negotiate)
+    api.after_app_request(_leave)
     return api
 
 
 def statement(base: str, date: str) -> bytes:
     """Return the CapabilityStatement of this table, as bytes that can be served as they are."""
     codes = (code for code, *_ in ROUTES if code != "capabilities")
-    return codec.encode(capability_statement(codes, base, date))
+    return codec.encode(capability_statement(codes, OPERATIONS, base, date))
 
 
-def _arrive() -> None:
+def _trace() -> None:
     g.trace = headers.trace(request.headers) or _engine().new_id()
+
+
+def _negotiate() -> None:
     headers.check_accept(request.headers, request.args.get("_format"))
 
 
 def _leave(answer: Response) -> Response:
     answer.headers["X-Request-Id"] = g.trace
-    answer.headers["Cache-Control"] = "no-store"
+    answer.headers.setdefault("Cache-Control", "no-store")
     return answer
 
 
@@ -202,6 +220,7 @@ def refuse_http(error: HTTPException) -> Response:
 def refuse_surprise(error: Exception) -> Response:
     """Answer a fault of ours: logged with its trace, told without details."""
     trace = g.get("trace", "")
-    _log.error("unexpected %s, trace %s", type(error).__name__, trace, exc_info=error)
+    lines = "".join(traceback.format_tb(error.__traceback__))  # never the message: it may hold data
+    _log.error("unexpected %s, trace %s\n%s", type(error).__name__, trace, lines)
     text = f"The server failed; the fault is logged under trace {trace}."
     return _json(outcome([Issue("exception", text)], "fatal"), 500)

@@ -6,13 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fhir_profiles import codec
-from server.errors import FhirError
+from server.errors import FhirError, outcome
 from server.interactions._write import Saved, instant
 from server.interactions.bundle import Result
 from server.interactions.history import Past
 from server.interactions.read import Found
 from server.interactions.search import Page
-from server.rest.outcome import outcome
 
 _CREATED, _OK = "201 Created", "200 OK"
 

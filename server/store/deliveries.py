@@ -93,6 +93,7 @@ def settle(connection: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
         connection.execute(sql("settle_delivery"), row)
 
 
-def dead_count(connection: sqlite3.Connection) -> int:
-    """Return how many deliveries were given up."""
-    return int(connection.execute(sql("dead_deliveries")).fetchone()[0])
+def counts(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many deliveries wait (for their first or a later attempt) and were given up."""
+    waiting, dead = connection.execute(sql("delivery_counts")).fetchone()
+    return waiting, dead

@@ -70,5 +70,6 @@ ORDER BY d.due, d.did LIMIT ?;
 -- name: settle_delivery
 UPDATE delivery SET state = ?, attempts = ?, due = ?, status = ? WHERE did = ?;
 
--- name: dead_deliveries
-SELECT count(*) FROM delivery WHERE state = 'dead';
+-- name: delivery_counts
+SELECT (SELECT count(*) FROM delivery WHERE state = 'due'),
+       (SELECT count(*) FROM delivery WHERE state = 'dead');

@@ -5,7 +5,6 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template
 
-from server.errors import FhirError
 from server.interactions.engine import Engine
 from server.web.benefits import summary
 from server.web.today import today
@@ -50,9 +49,8 @@ def secure(answer: Response) -> Response:
     return answer
 
 
-def refuse(error: FhirError) -> Response:
+def refuse(status: int) -> Response:
     """Answer a page that cannot be shown, with the next step."""
     texts = {404: "There is no such page.", 410: "This coverage was deleted."}
-    text = texts.get(error.status, "This page cannot be shown.")
-    body = render_template("error.html", text=text)
-    return secure(Response(body, error.status, content_type="text/html; charset=utf-8"))
+    body = render_template("error.html", text=texts.get(status, "This page cannot be shown."))
+    return secure(Response(body, status, content_type="text/html; charset=utf-8"))

@@ -98,4 +98,5 @@ CREATE TABLE delivery (
     UNIQUE (sub, event)
 );
 CREATE INDEX delivery_due ON delivery (due, did) WHERE state = 'due';
+CREATE INDEX delivery_dead ON delivery (did) WHERE state = 'dead';
 CREATE INDEX delivery_order ON delivery (sub, rid, did) WHERE state = 'due';

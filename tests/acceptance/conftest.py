@@ -1,0 +1,21 @@
+"""The three programs, started once for all acceptance tests; each test uses its own people."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import samples
+from tests.programs import Programs
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("programs"))
+    try:
+        started.start("sandbox", "server", "bots")
+        started.register()
+        for organization in (samples.clinic(), samples.payer()):
+            assert started.put(organization).ok
+        yield started
+    finally:
+        started.stop()

@@ -1,0 +1,129 @@
+"""Small fakes of the bots' ports, written once: a FHIR server, a clearinghouse, a mail relay."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bots.domain.eligibility import Inquiry
+from bots.errors import RetryLater
+from bots.ports import Exchange, Tools
+from fhir_profiles import systems
+
+Resource = dict[str, Any]
+NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
+
+
+class FakeFhir:
+    """A FHIR server in memory that keeps versions, with the searches that bots make."""
+
+    def __init__(self, *resources: Resource) -> None:
+        self.versions: dict[str, list[Resource]] = {}
+        self._ids = itertools.count(1)
+        self.lose_next_update = False
+        for resource in resources:
+            self.put(resource)
+
+    def all(self, type_name: str) -> list[Resource]:
+        return [v[-1] for a, v in self.versions.items() if a.startswith(f"{type_name}/")]
+
+    def read_all(self, addresses: Sequence[str]) -> list[Resource | None]:
+        return [self._read(address) for address in addresses]
+
+    def _read(self, address: str) -> Resource | None:
+        if "?" in address:
+            type_name, _, query = address.partition("?")
+            found = self.search(type_name, [tuple(query.split("=", 1))])  # type: ignore[list-item]  # two parts
+            return {"resourceType": "Bundle", "entry": [{"resource": one} for one in found]}
+        versions = self.versions.get(address)
+        return deepcopy(versions[-1]) if versions else None
+
+    def previous(self, resource: Resource) -> Resource | None:
+        versions = self.versions[f"{resource['resourceType']}/{resource['id']}"]
+        place = int(resource["meta"]["versionId"]) - 2
+        return deepcopy(versions[place]) if place >= 0 else None
+
+    def search(self, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
+        return [
+            deepcopy(one)
+            for one in self.all(type_name)
+            if all(self._meets(one, name, value) for name, value in parameters)
+        ]
+
+    def _meets(self, resource: Resource, name: str, value: str) -> bool:
+        if name == "patient":
+            return bool(resource["patient"]["reference"] == value)
+        if name != "identifier":
+            raise AssertionError(f"the fake cannot search by {name}")
+        system, _, code = value.partition("|")
+        return {"system": system, "value": code} in resource.get("identifier", [])
+
+    def create_once(self, resource: Resource, condition: str) -> Resource:
+        name, _, value = condition.partition("=")
+        found = self.search(resource["resourceType"], [(name, value)])
+        return found[0] if found else self.put({**resource, "id": f"new-{next(self._ids)}"})
+
+    def update(self, resource: Resource) -> Resource | None:
+        there = self.versions[f"{resource['resourceType']}/{resource['id']}"][-1]
+        if self.lose_next_update:
+            self.lose_next_update = False
+            return None
+        if resource["meta"]["versionId"] != there["meta"]["versionId"]:
+            return None
+        return self.put(resource)
+
+    def put(self, resource: Resource) -> Resource:
+        versions = self.versions.setdefault(f"{resource['resourceType']}/{resource['id']}", [])
+        meta = {**resource.get("meta", {}), "versionId": str(len(versions) + 1)}
+        versions.append(deepcopy({**resource, "meta": meta}))
+        return deepcopy(versions[-1])
+
+
+class FakeClearinghouse:
+    """A route that answers what it is told to, and remembers what it was asked."""
+
+    name = "fake"
+    payer_systems = (systems.STEDI_PAYER,)
+
+    def __init__(self, *exchanges: Exchange) -> None:
+        self.asked: list[Inquiry] = []
+        self._exchanges = list(exchanges)
+
+    def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
+        assert timeout_s > 0
+        self.asked.append(inquiry)
+        return self._exchanges.pop(0)
+
+
+class FakeMail:
+    """A relay that keeps mails, or is down."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.down = down
+
+    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> None:
+        if self.down:
+            raise RetryLater("mail relay: SMTPDataError 451")
+        self.sent.append({"id": message_id, "to": list(to), "subject": subject, "text": text})
+
+
+def tools(
+    fhir: FakeFhir,
+    clearinghouse: FakeClearinghouse | None = None,
+    mail: FakeMail | None = None,
+    now: Callable[[], datetime] = lambda: NOW,
+) -> Tools:
+    """Return tools over these fakes."""
+    return Tools(
+        fhir=fhir,
+        clearinghouse=clearinghouse or FakeClearinghouse(),
+        mail=mail or FakeMail(),
+        now=now,
+        zone=ZoneInfo("America/New_York"),
+        pages="https://inforce.clinic.example",
+        alert_to=("billing@clinic.example",),
+        provider="",
+    )

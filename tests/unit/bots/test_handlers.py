@@ -1,0 +1,305 @@
+"""The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bots.domain.eligibility import Answer
+from bots.errors import RetryLater
+from bots.handlers import alert_inactive, check_eligibility, request_eligibility
+from bots.ports import Exchange, Failure
+from bots.x12 import eligibility_271
+from fhir_profiles import elements, systems
+from tests import samples
+from tests.fakes import NOW, FakeClearinghouse, FakeFhir, FakeMail, tools
+from tests.x12_texts import answer_271, file_271
+
+DOWN = Exchange("fake", failure=Failure("not-delivered", "The clearinghouse cannot be reached.",
+                                        again=True))  # fmt: skip
+
+
+def told(*rows: str) -> Exchange:
+    return Exchange("fake", answer=eligibility_271.read(answer_271(*rows)))
+
+
+def world(*more: dict[str, Any]) -> FakeFhir:
+    return FakeFhir(samples.coverage(), samples.patient(), samples.payer(), samples.clinic(), *more)
+
+
+def responses(fhir: FakeFhir) -> list[dict[str, Any]]:
+    return fhir.all("CoverageEligibilityResponse")
+
+
+def state(resource: dict[str, Any]) -> str:
+    return elements.tag(resource, systems.ELIGIBILITY_STATE)
+
+
+def test_a_new_coverage_is_asked_about_once() -> None:
+    """Created: one request, however often the event comes (R002-05, R002-22)."""
+    fhir = world()
+    (coverage,) = fhir.read_all(["Coverage/cov"])
+    for _ in range(3):
+        request_eligibility.handle(coverage, tools(fhir))  # type: ignore[arg-type]  # it is there
+
+    (made,) = fhir.all("CoverageEligibilityRequest")
+    assert ("2026-11-24", "Organization/clinic", "coverage-change") == (
+        made["servicedDate"], made["provider"]["reference"],
+        elements.tag(made, systems.CHECK_REASON))  # fmt: skip
+
+
+def test_the_day_of_service_is_the_sites_day() -> None:
+    """At 02:00 UTC it is still yesterday in New York."""
+    fhir = world()
+    (coverage,) = fhir.read_all(["Coverage/cov"])
+    night = NOW.replace(hour=2)
+    request_eligibility.handle(coverage, tools(fhir, now=lambda: night))  # type: ignore[arg-type]  # it is there
+
+    assert "2026-11-23" == fhir.all("CoverageEligibilityRequest")[0]["servicedDate"]
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [({"text": {"div": "x"}}, 1), ({"subscriberId": "NEW"}, 2), ({"status": "cancelled"}, 1)],
+)
+def test_only_changes_that_matter_ask_again(change: dict[str, Any], asked: int) -> None:
+    """prior-art checks 16 and 18."""
+    fhir = world()
+    for coverage in (fhir.read_all(["Coverage/cov"])[0], fhir.put(samples.coverage(**change))):
+        request_eligibility.handle(coverage, tools(fhir))  # type: ignore[arg-type]  # it is there
+
+    assert asked == len(fhir.all("CoverageEligibilityRequest"))
+
+
+def test_a_check_stores_one_response_and_marks_the_coverage() -> None:
+    """R002-09, R003-48; a second delivery costs no second 270."""
+    fhir, house = world(), FakeClearinghouse(told("EB*1**30"))
+    for _ in range(2):
+        check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    (stored,) = responses(fhir)
+    (mark,) = fhir.all("Coverage")[0]["extension"]
+    assert (1, "active") == (len(house.asked), state(stored))
+    assert f"CoverageEligibilityResponse/{stored['id']}" == (
+        mark["extension"][3]["valueReference"]["reference"]
+    )
+
+
+def test_a_failed_check_never_changes_the_mark() -> None:
+    """R003-48: only a payer's word does."""
+    fhir = world()
+    for exchange in (DOWN, told("EB*B**98***27*5")):
+        wish = samples.request(identifier=[{"system": systems.TRACE, "value": str(exchange)[:9]}])
+        try:
+            check_eligibility.handle(wish, tools(fhir, FakeClearinghouse(exchange)))
+        except RetryLater:
+            pass
+
+    assert "extension" not in fhir.all("Coverage")[0]
+
+
+def test_an_outage_is_told_at_once_and_mended_later() -> None:
+    """One response, at first could-not-check, then the answer, in the same resource."""
+    fhir = world()
+    house = FakeClearinghouse(DOWN, DOWN, told("EB*1**30"))
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            check_eligibility.handle(samples.request(), tools(fhir, house))
+    assert ["could-not-check"] == [state(r) for r in responses(fhir)]
+    assert "error" == responses(fhir)[0]["outcome"]
+
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    (stored,) = responses(fhir)
+    assert ("active", "complete", "2") == (
+        state(stored), stored["outcome"], stored["meta"]["versionId"])  # fmt: skip
+    assert ["TRACE1"] * 3 == [inquiry.trace for inquiry in house.asked]
+
+
+def test_a_payer_that_is_down_is_asked_again() -> None:
+    """AAA 42: an answer, stored, and the event comes again."""
+    down = Exchange("fake", answer=eligibility_271.read(file_271("aaa-42-payer-down")))
+    fhir = world()
+    with pytest.raises(RetryLater, match="AAA 42"):
+        check_eligibility.handle(samples.request(), tools(fhir, FakeClearinghouse(down)))
+
+    assert "could-not-check" == state(responses(fhir)[0])
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        Exchange("fake", answer=Answer(rejects=eligibility_271.read(
+            file_271("aaa-75-not-found")).rejects)),
+        Exchange("fake", failure=Failure("unreadable-answer", "No 271.", again=False)),
+    ],
+)  # fmt: skip
+def test_a_final_word_is_not_asked_again(exchange: Exchange) -> None:
+    """Payer rejects and unreadable answers leave a response and end the matter."""
+    fhir, house = world(), FakeClearinghouse(exchange)
+    for _ in range(2):
+        check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert (1, "error") == (len(house.asked), responses(fhir)[0]["outcome"])
+
+
+def test_a_payer_that_no_route_reaches_is_not_supported() -> None:
+    """A state of its own, not an error of the data."""
+    failure = Failure("payer-not-on-route", "No id.", again=False, supported=False)
+    other = samples.payer(identifier=[{"system": systems.OPKIT_PAYER, "value": "x"}])
+    fhir = world(other)
+    house = FakeClearinghouse(Exchange("fake", failure=failure))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert "not-supported" == state(responses(fhir)[0])
+
+
+@pytest.mark.parametrize(
+    ("replaced", "codes"),
+    [
+        (samples.coverage(subscriberId="", identifier=[]), ["missing-member-id"]),
+        (samples.patient(birthDate="1985"), ["missing-birth-date"]),
+        (samples.payer(identifier=[]), ["missing-payer-id"]),
+        ({**samples.clinic(), "identifier": []}, ["missing-provider-npi"]),
+        ({**samples.patient(), "name": []}, ["missing-patient-name"]),
+    ],
+)
+def test_what_is_missing_is_named_and_nothing_is_sent(
+    replaced: dict[str, Any], codes: list[str]
+) -> None:
+    """prior-art check 14: zero calls, one response of outcome error."""
+    fhir, house = world(replaced), FakeClearinghouse()
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    (stored,) = responses(fhir)
+    assert ([], "error") == (house.asked, stored["outcome"])
+    assert codes == [elements.code(e["code"], systems.CHECK_ERROR) for e in stored["error"]]
+
+
+def test_a_request_that_points_nowhere_is_answered_too() -> None:
+    """No coverage, no patient, no payer on the server: named, not a crash."""
+    fhir, house = FakeFhir(), FakeClearinghouse()
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert {"no-coverage", "no-patient", "no-payer", "missing-provider-npi",
+            "missing-provider-name"} == {  # fmt: skip
+        elements.code(e["code"], systems.CHECK_ERROR) for e in responses(fhir)[0]["error"]
+    }
+
+
+def test_a_draft_request_is_left_alone() -> None:
+    """Only active requests are asked."""
+    fhir = world()
+    check_eligibility.handle(samples.request(status="draft"), tools(fhir))
+
+    assert [] == responses(fhir)
+
+
+def test_a_request_without_trace_gets_one_from_its_address() -> None:
+    """Anybody's request is answered once."""
+    fhir, house = world(), FakeClearinghouse(told("EB*1**30"))
+    wish = samples.request()
+    del wish["identifier"]
+    for _ in range(2):
+        check_eligibility.handle(wish, tools(fhir, house))
+
+    assert 1 == len(responses(fhir))
+    assert house.asked[0].trace == elements.identifier(responses(fhir)[0], systems.TRACE)
+
+
+def test_a_coverage_that_changes_meanwhile_is_marked_all_the_same() -> None:
+    """If-Match lost once: read again, marked again."""
+    fhir = world()
+    fhir.lose_next_update = True
+    check_eligibility.handle(samples.request(), tools(fhir, FakeClearinghouse(told("EB*6**30"))))
+
+    assert "inactive" == fhir.all("Coverage")[0]["extension"][0]["extension"][0]["valueCode"]
+
+
+def test_other_payers_make_one_task() -> None:
+    """prior-art check 12; told twice it is still one Task."""
+    fhir = world()
+    for trace in ("A", "B"):
+        answer = eligibility_271.read(file_271("medicare-advantage-other-payer"))
+        wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
+        house = FakeClearinghouse(Exchange("fake", answer=answer))
+        check_eligibility.handle(wish, tools(fhir, house))
+
+    assert 1 == len(fhir.all("Task"))
+
+
+def inactive(fhir: FakeFhir, trace: str = "TRACE1", minutes: int = 0) -> dict[str, Any]:
+    """Run a check that says inactive and return the stored response."""
+    later = NOW + timedelta(minutes=minutes)
+    wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
+    kit = tools(fhir, FakeClearinghouse(told("EB*6**30")), now=lambda: later)
+    check_eligibility.handle(wish, kit)
+    return fhir.search("CoverageEligibilityResponse", [("identifier", f"{systems.TRACE}|{trace}")])[0]
+
+
+def test_one_mail_per_spell() -> None:
+    """prior-art check 35: twice delivered, twice inactive, one mail."""
+    fhir, mail = world(), FakeMail()
+    first, second = inactive(fhir, "A"), inactive(fhir, "B", 5)
+    for found in (first, first, second):
+        alert_inactive.handle(found, tools(fhir, mail=mail))
+
+    (message,) = fhir.all("Communication")
+    assert (1, "completed") == (len(mail.sent), message["status"])
+    assert ["billing@clinic.example"] == mail.sent[0]["to"]
+    assert mail.sent[0]["id"] == elements.identifier(message, systems.MESSAGE_ID)
+
+
+def test_a_new_spell_is_a_new_mail() -> None:
+    """Inactive, active, inactive again."""
+    fhir, mail = world(), FakeMail()
+    alert_inactive.handle(inactive(fhir, "A"), tools(fhir, mail=mail))
+    wish = samples.request(identifier=[{"system": systems.TRACE, "value": "B"}])
+    later = NOW + timedelta(minutes=5)
+    check_eligibility.handle(
+        wish, tools(fhir, FakeClearinghouse(told("EB*1**30")), now=lambda: later)
+    )
+    alert_inactive.handle(inactive(fhir, "C", 10), tools(fhir, mail=mail))
+
+    assert 2 == len(mail.sent)
+    assert 2 == len({sent["id"] for sent in mail.sent})
+
+
+def test_a_relay_that_is_down_raises_a_task_until_the_mail_is_out() -> None:
+    """Retried, and people know meanwhile; the Task closes by itself."""
+    fhir, mail = world(), FakeMail(down=True)
+    found = inactive(fhir)
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            alert_inactive.handle(found, tools(fhir, mail=mail))
+    assert ["requested"] == [task["status"] for task in fhir.all("Task")]
+    assert ["preparation"] == [c["status"] for c in fhir.all("Communication")]
+
+    mail.down = False
+    alert_inactive.handle(found, tools(fhir, mail=mail))
+
+    assert ["completed"] == [task["status"] for task in fhir.all("Task")]
+    assert 1 == len(mail.sent)
+
+
+def test_a_crash_before_the_record_sends_the_same_message_again() -> None:
+    """Never another alert: a second copy has the same Message-ID."""
+    fhir, mail = world(), FakeMail()
+    found = inactive(fhir)
+    fhir.lose_next_update = True
+    with pytest.raises(RetryLater):
+        alert_inactive.handle(found, tools(fhir, mail=mail))
+    alert_inactive.handle(found, tools(fhir, mail=mail))
+
+    assert 2 == len(mail.sent)
+    assert 1 == len({sent["id"] for sent in mail.sent})
+
+
+def test_what_is_not_inactive_mails_nobody() -> None:
+    """Unknown is not inactive."""
+    fhir, mail = world(), FakeMail()
+    house = FakeClearinghouse(told("EB*B**98***27*5"))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+    alert_inactive.handle(responses(fhir)[0], tools(fhir, mail=mail))
+
+    assert [] == mail.sent

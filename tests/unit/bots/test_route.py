@@ -1,0 +1,67 @@
+"""Several routes as one: what goes on to the next, and what never does (x12 5.6)."""
+
+import pytest
+
+from bots.connectors.route import Route
+from bots.domain.eligibility import Answer, Reject
+from bots.ports import Exchange, Failure
+from bots.x12 import eligibility_271
+from tests.fakes import FakeClearinghouse
+from tests.unit.bots.test_270 import INQUIRY
+from tests.x12_texts import answer_271
+
+GOOD = Exchange("b", answer=eligibility_271.read(answer_271("EB*1**30")))
+
+
+def failed(code: str, *, again: bool = True) -> Exchange:
+    return Exchange("a", failure=Failure(code, "text", again=again))
+
+
+def rejected(reason: str) -> Exchange:
+    return Exchange("a", answer=Answer(rejects=(Reject("2100C", "N", reason, "C"),)))
+
+
+@pytest.mark.parametrize(
+    ("first", "asked"),
+    [
+        (failed("not-delivered"), 1),
+        (failed("route-failed"), 1),
+        (failed("throttled"), 1),
+        (failed("credentials"), 1),
+        (failed("no-answer"), 1),
+        (failed("payer-not-on-route", again=False), 1),
+        (failed("request-refused", again=False), 0),
+        (failed("rejected-by-clearinghouse", again=False), 0),
+        (failed("unreadable-answer", again=False), 0),
+        (rejected("42"), 1),
+        (rejected("80"), 1),
+        (rejected("75"), 0),
+        (rejected("72"), 0),
+        (GOOD, 0),
+    ],
+)
+def test_only_what_never_reached_the_payer_goes_on(first: Exchange, asked: int) -> None:
+    """A payer's word on the data is the same by every route."""
+    backup = FakeClearinghouse(GOOD)
+    found = Route([FakeClearinghouse(first), backup]).check(INQUIRY, timeout_s=5)
+
+    assert asked == len(backup.asked)
+    assert (GOOD if asked else first) is found
+
+
+def test_the_most_hopeful_failure_is_told() -> None:
+    """A payer's "not now" before a route's; one that may be repeated before one that may not."""
+    final, hopeful, down = failed("payer-not-on-route", again=False), failed("throttled"), rejected("42")
+
+    def told(*exchanges: Exchange) -> Exchange:
+        return Route([FakeClearinghouse(e) for e in exchanges]).check(INQUIRY, timeout_s=5)
+
+    assert hopeful is told(final, hopeful)
+    assert down is told(hopeful, down)
+    assert final is told(final, final)
+
+
+def test_no_route_is_a_mistake() -> None:
+    """Said at the start, not at the first check."""
+    with pytest.raises(ValueError, match="at least one"):
+        Route([])

@@ -1,0 +1,175 @@
+"""The dispatcher over a real database and a sender that we hold: order, recovery, give-up."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from server.interactions import _write
+from server.interactions.engine import Engine
+from server.store import deliveries
+from server.store.database import Database
+from server.store.deliveries import Due
+from server.subscriptions.criteria import Hook
+from server.subscriptions.delivery import Answer, Sender
+from server.subscriptions.events import Hooks
+from server.subscriptions.threads import Dispatcher
+from tests import samples
+
+BASE = "http://me/fhir"
+WAIT_S = 10.0
+
+
+class HeldSender(Sender):
+    """Answers from a list, and notes what was sent."""
+
+    def __init__(self, *statuses: int) -> None:
+        super().__init__(connections=1, allow_private=True)
+        self.sent: list[tuple[int, bytes]] = []
+        self.enough = threading.Event()
+        self.expected = 1
+        self._statuses = list(statuses)
+
+    def send(self, hook: Hook, due: Due, timestamp: int) -> Answer:
+        assert hook.endpoint
+        assert timestamp
+        self.sent.append((due.attempts + 1, due.body))
+        if len(self.sent) >= self.expected:
+            self.enough.set()
+        return Answer(self._statuses.pop(0) if self._statuses else 200)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'd.db'}")
+    yield made
+    made.close()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 the dispatcher under test runs on real time
+
+
+def engine_on(database: Database, hooks: Hooks, wake: Callable[[], None]) -> Engine:
+    ids = iter(f"id-{n}" for n in range(1000))
+    return Engine(database, hooks, BASE, True, now, ids.__next__, wake)  # noqa: FBT003
+
+
+def subscribe(engine: Engine, criteria: str = "Coverage") -> None:
+    body = samples.subscription("http://127.0.0.1:9/hook", criteria)
+    with _write.transaction(engine, "") as writing:
+        incoming = _write.check(engine, "Subscription", body)
+        writing.save(incoming, "sub", method="PUT")
+
+
+def save(engine: Engine, fhir_id: str, **more: str) -> None:
+    incoming = _write.check(engine, "Coverage", samples.coverage(fhir_id, **more))
+    with _write.transaction(engine, "trace") as writing:
+        writing.save(incoming, fhir_id, method="PUT")
+
+
+def waiting(database: Database) -> int:
+    with database.read() as connection:
+        return len(deliveries.due(connection, 2**62, 100))
+
+
+def test_events_of_one_resource_keep_their_order_through_retries(database: Database) -> None:
+    """Version 2 waits until version 1 was taken, however often that fails (prior-art check 28)."""
+    hooks, sender = Hooks(BASE), HeldSender(500)
+    dispatcher = Dispatcher(database, hooks, sender, now)
+    engine = engine_on(database, hooks, dispatcher.wake)
+    subscribe(engine)
+    save(engine, "c", status="active")
+    save(engine, "c", status="draft")
+    sender.expected = 3
+    dispatcher.start()
+
+    assert sender.enough.wait(WAIT_S)
+    dispatcher.stop()
+    assert [1, 2, 1] == [attempt for attempt, _ in sender.sent]
+    assert [True, True, False] == [b'"active"' in body for _, body in sender.sent]
+    assert 0 == waiting(database)
+
+
+def test_what_was_not_settled_is_sent_again_by_the_next_dispatcher(database: Database) -> None:
+    """The outbox row is the truth: a process that dies loses nothing."""
+    hooks = Hooks(BASE)
+    engine = engine_on(database, hooks, lambda: None)
+    subscribe(engine)
+    save(engine, "c")
+    assert 1 == waiting(database)
+    sender = HeldSender()
+    dispatcher = Dispatcher(database, Hooks(BASE), sender, now)
+    dispatcher.start()
+
+    assert sender.enough.wait(WAIT_S)
+    dispatcher.stop()
+    assert 0 == waiting(database)
+
+
+def test_a_write_that_is_undone_tells_nobody(database: Database) -> None:
+    """SUBT-31: events commit with their resource or not at all."""
+    hooks = Hooks(BASE)
+    engine = engine_on(database, hooks, lambda: None)
+    subscribe(engine)
+    incoming = _write.check(engine, "Coverage", samples.coverage("c"))
+    with pytest.raises(RuntimeError), _write.transaction(engine, "") as writing:
+        writing.save(incoming, "c", method="PUT")
+        raise RuntimeError
+
+    assert 0 == waiting(database)
+
+
+def test_criteria_choose(database: Database) -> None:
+    """SUBC-01: fires on a match only, and on delete only if asked (prior-art check 19)."""
+    hooks = Hooks(BASE)
+    engine = engine_on(database, hooks, lambda: None)
+    subscribe(engine, "Coverage?status=active")
+    save(engine, "a", status="draft")
+    save(engine, "b", status="active")
+    with _write.transaction(engine, "") as writing:
+        writing.remove("Coverage", "b")
+
+    assert 1 == waiting(database)
+
+
+def test_a_final_no_is_a_dead_letter_and_the_next_event_goes_on(database: Database) -> None:
+    """Given up means counted, not lost: /readyz tells of it."""
+    hooks, sender = Hooks(BASE), HeldSender(422)
+    dispatcher = Dispatcher(database, hooks, sender, now)
+    engine = engine_on(database, hooks, dispatcher.wake)
+    subscribe(engine)
+    sender.expected = 2
+    save(engine, "c", status="active")
+    save(engine, "c", status="draft")
+    dispatcher.start()
+
+    assert sender.enough.wait(WAIT_S)
+    dispatcher.stop()
+    with database.read() as connection:
+        assert (0, 1) == deliveries.counts(connection)
+
+
+def test_one_process_dispatches(database: Database) -> None:
+    """A second dispatcher of the same file waits for the first to go."""
+    first_sender, second_sender = HeldSender(), HeldSender()
+    hooks = Hooks(BASE)
+    first = Dispatcher(database, hooks, first_sender, now)
+    engine = engine_on(database, hooks, first.wake)
+    subscribe(engine)
+    first.start()
+    save(engine, "c")
+    assert first_sender.enough.wait(WAIT_S)
+    second = Dispatcher(database, hooks, second_sender, now)
+    second.start()
+    first_sender.enough.clear()
+    save(engine, "d")
+    assert first_sender.enough.wait(WAIT_S)
+    assert [] == second_sender.sent
+    first.stop()
+    save(engine, "e")
+
+    assert second_sender.enough.wait(WAIT_S)
+    second.stop()

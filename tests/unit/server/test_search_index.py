@@ -1,0 +1,94 @@
+"""Index rows: what of a resource can be found (fhir-server SRC-04 to SRC-08)."""
+
+from decimal import Decimal
+
+from server import definitions
+from server.search import index, parameters
+from server.search.paths import compile_paths
+from tests import samples
+
+BASE = "http://me/fhir"
+# Official parameters whose expression we do not compile: none of them is advertised either.
+LEFT_OUT = {
+    ("DiagnosticReport", "assessed-condition"),
+    ("Observation", "amino-acid-change"),
+    ("Observation", "dna-variant"),
+    ("Observation", "gene-amino-acid-change"),
+    ("Observation", "gene-dnavariant"),
+    ("Observation", "gene-identifier"),
+    ("Patient", "part-agree"),
+}
+
+
+def test_all_official_parameters_but_the_listed_compile() -> None:
+    """Nothing official is lost silently."""
+    missing = set()
+    for item in definitions.search_parameters():
+        for type_name in item["base"]:
+            if type_name in definitions.type_numbers() and item["type"] in parameters.INDEXED_TYPES:
+                known = parameters.of_type(type_name).get(item["code"])
+                if known is None or not known.paths:
+                    missing.add((type_name, item["code"]))
+
+    assert missing == LEFT_OUT
+
+
+def test_a_coverage_can_be_found_by_what_it_says() -> None:
+    """Tokens, references, strings and periods of one resource."""
+    rows = index.extract(
+        samples.coverage(
+            identifier=[{"system": "http://x", "value": "7"}, {"value": "8"}],
+            payor=[{"reference": f"{BASE}/Organization/payer"}, {"display": "none"}],
+            **{"class": [{"type": {"coding": [{"system": "s", "code": "group"}]}, "value": "Grüße"}]},
+        ),
+        BASE,
+    )
+
+    assert rows >= {
+        ("token", "status", "", "active"),
+        ("token", "identifier", "http://x", "7"),
+        ("token", "identifier", "", "8"),
+        ("token", "class-type", "s", "group"),
+        ("string", "class-value", "grusse"),
+        ("reference", "beneficiary", "", "Patient", "pat"),
+        ("reference", "payor", "", "Organization", "payer"),
+    }
+
+
+def test_names_are_found_without_accents_and_case() -> None:
+    """`jose` finds José (search.html#string)."""
+    rows = index.extract(samples.patient(name=[{"family": "Núñez", "given": ["José"]}]), BASE)
+
+    assert {("string", "family", "nunez"), ("string", "given", "jose")} <= rows
+
+
+def test_choice_elements_are_found_under_their_own_key() -> None:
+    """deceased[x], a quantity with unit, a Period with an open end."""
+    dead = index.extract(samples.patient(deceasedDateTime="2026-01-02"), BASE)
+    observation = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "valueQuantity": {"value": Decimal("1.50"), "system": "http://unitsofmeasure.org",
+                          "code": "mg"},
+        "effectivePeriod": {"start": "2026-01-01"},
+    }
+    rows = index.extract(observation, BASE)
+
+    assert ("token", "deceased", "", "true") in dead
+    assert ("quantity", "value-quantity", 1.495, 1.505, "http://unitsofmeasure.org", "mg") in rows
+    assert [index.LATEST] == [row[3] for row in rows if row[:2] == ("date", "date")]
+
+
+def test_where_and_resolve_choose() -> None:
+    """Patient.telecom.where(system='phone') and where(resolve() is Patient)."""
+    rows = index.extract(
+        samples.patient(telecom=[{"system": "phone", "value": "1"}, {"system": "email", "value": "2"}]),
+        BASE,
+    )
+    (path,) = compile_paths("Account.subject.where(resolve() is Patient)", "Account")
+    account = {"subject": [{"reference": "Patient/1"}, {"reference": "Device/1"}]}
+
+    assert ("token", "phone", "", "1") in rows
+    assert ("token", "phone", "", "2") not in rows
+    assert [("Reference", {"reference": "Patient/1"})] == list(path.values(account))

@@ -1,0 +1,177 @@
+"""Reading a query, and the promise that SQL and in-memory matching agree (SRC-02, SRC-26, SRC-28)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_profiles import codec
+from server.errors import BadRequest
+from server.interactions import _write, search
+from server.interactions.engine import Engine
+from server.search import index, request
+from server.search.match import matches
+from server.store import resources
+from server.store.database import Database
+from server.subscriptions.events import Hooks
+from tests import samples
+from tests.fakes import NOW
+
+BASE = "http://me/fhir"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("beneficiary:contains", "x"),
+        ("status:text", "x"),
+        ("_lastUpdated", "abc"),
+        ("_lastUpdated", "ap2026"),
+        ("_lastUpdated", "zz2026"),
+        ("_count", "-1"),
+        ("_count", "x"),
+        ("_sort", "status"),
+        ("_summary", "true"),
+        ("_total", "perhaps"),
+        ("_cursor", "not-a-cursor"),
+        ("_cursor", "W1tdXQ"),
+        ("status:missing", "perhaps"),
+        ("status", ",".join("x" for _ in range(501))),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(key: str, value: str) -> None:
+    """A malformed value or an unsupported modifier is a 400, never a wrong result."""
+    with pytest.raises(BadRequest):
+        request.parse("Coverage", [(key, value)], BASE)
+
+
+def test_unknown_parameters_are_set_aside() -> None:
+    """They are not in the self link; the caller decides whether that is an error."""
+    found = request.parse("Coverage", [("statsu", "active"), ("status", "active"), ("type", "")],
+                          BASE)
+
+    assert ("statsu",) == found.unknown
+    assert (("status", "active"),) == found.understood
+
+
+def test_escaped_separators_stay_in_the_value() -> None:
+    r"""`\,` `\|` `\$` `\\` (search.html#escaping)."""
+    found = request.parse("Patient", [("name", r"a\,b,c\\d")], BASE)
+
+    assert (("a,b",), ("c\\d",)) == found.clauses[0].operands
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder: Path = tmp_path_factory.mktemp("search")
+    made = Engine(
+        database=Database(f"sqlite:///{folder / 'search.db'}"),
+        hooks=Hooks(BASE),
+        base=BASE,
+        allow_private_hooks=False,
+        now=lambda: NOW,
+        new_id=iter(f"id-{n}" for n in range(10_000)).__next__,
+        wake=lambda: None,
+    )
+    with _write.transaction(made, "") as writing:
+        for number, body in enumerate(POPULATION):
+            incoming = _write.admit(made, body["resourceType"], body)
+            writing.save(incoming, f"r{number}", method="PUT")
+    return made
+
+
+STATUSES = ["active", "cancelled", "draft"]
+POPULATION: list[dict[str, Any]] = [
+    samples.coverage(
+        status=STATUSES[n % 3],
+        identifier=[{"system": f"http://s{n % 2}", "value": str(n % 5)}, {"value": "plain"}],
+        beneficiary={"reference": f"{'http://other/fhir/' if n % 4 == 0 else ''}Patient/{n % 3}"},
+        **({"class": [{"type": {"text": "g"}, "value": v}]} if (v := ["", "Ab", "abc"][n % 3])
+           else {}),
+    )
+    for n in range(12)
+] + [
+    samples.patient(birthDate=day, **({"gender": "male"} if n % 2 else {}))
+    for n, day in enumerate(["1980", "1980-05", "1980-05-17", "1999-12-31", "2001-01-01"])
+]
+_TOKENS = ["active", "cancelled", "|active", "http://s0|1", "http://s1|", "|plain", "plain", "nope"]
+COVERAGE_CLAUSES = st.tuples(
+    st.sampled_from(["status", "identifier", "status:not", "identifier:not"]),
+    st.lists(st.sampled_from(_TOKENS), min_size=1, max_size=3).map(",".join),
+) | st.sampled_from([
+    ("beneficiary", "Patient/1"), ("beneficiary", "1"), ("beneficiary:Patient", "2"),
+    ("beneficiary", "http://other/fhir/Patient/0"), ("beneficiary", f"{BASE}/Patient/2"),
+    ("class-value", "a"), ("class-value", "AB"), ("class-value:exact", "ab"),
+    ("class-value:contains", "b"), ("class-value:missing", "true"),
+    ("class-value:missing", "false"), ("payor:missing", "true"), ("_id", "r1,r4,r9"),
+    ("_lastUpdated", "ge2026"), ("_lastUpdated", "lt2026-11-24"), ("identifier", "http://s1|1,7"),
+])  # fmt: skip
+PATIENT_CLAUSES = st.tuples(
+    st.just("birthdate"),
+    st.tuples(
+        st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"]),
+        st.sampled_from(["1980", "1980-05", "1980-05-17", "1980-05-18", "1999-12", "2001-01-01"]),
+    ).map("".join),
+) | st.sampled_from([("gender", "female"), ("gender:not", "male"), ("name", "riv,x")])
+
+
+@given(
+    st.tuples(st.just("Coverage"), st.lists(COVERAGE_CLAUSES, min_size=1, max_size=3))
+    | st.tuples(st.just("Patient"), st.lists(PATIENT_CLAUSES, min_size=1, max_size=3))
+)
+def test_sql_and_memory_agree(engine: Engine, query: tuple[str, list[tuple[str, str]]]) -> None:
+    """What a Subscription would match is what a search finds, for any query."""
+    type_name, pairs = query
+    wanted = request.parse(type_name, [*pairs, ("_count", "1000")], BASE)
+    with engine.database.read() as connection:
+        page = search.run(connection, wanted)
+        expected = set()
+        for number, body in enumerate(POPULATION):
+            current = resources.current(connection, body["resourceType"], f"r{number}")
+            assert current is not None
+            assert current.body is not None
+            rows = index.extract(codec.decode(current.body), BASE)
+            if body["resourceType"] == type_name and matches(
+                wanted, f"r{number}", current.updated, rows
+            ):
+                expected.add(f"r{number}")
+
+    assert expected == {codec.decode(body)["id"] for body in page.bodies}
+    assert len(expected) == page.total
+
+
+@pytest.mark.parametrize("sort", ["", "_lastUpdated", "-_lastUpdated", "_id", "-_id"])
+def test_pages_give_everything_once(engine: Engine, sort: str) -> None:
+    """Following the cursor walks through all matches in order (SRC-17)."""
+    seen: list[str] = []
+    after = ""
+    while True:
+        pairs = [("_count", "5"), *([("_sort", sort)] if sort else [])]
+        page = search.search(engine, "Coverage", [*pairs, *([("_cursor", after)] if after else [])])
+        seen += [codec.decode(body)["id"] for body in page.bodies]
+        after = page.after
+        if not after:
+            break
+
+    assert sorted(seen) == sorted(f"r{n}" for n in range(12))
+    assert not sort.endswith("_id") or seen == sorted(seen, reverse=sort.startswith("-"))
+
+
+def test_sorting_by_a_date_puts_the_missing_last(engine: Engine) -> None:
+    """Births oldest first, also over pages (SRC-16)."""
+    first = search.search(engine, "Patient", [("_sort", "birthdate"), ("_count", "2")])
+    rest = search.search(engine, "Patient", [("_sort", "birthdate"), ("_cursor", first.after)])
+
+    births = [codec.decode(body)["birthDate"] for body in [*first.bodies, *rest.bodies]]
+    assert births == ["1980", "1980-05", "1980-05-17", "1999-12-31", "2001-01-01"]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_query_breaks_the_server(engine: Engine, key: str, value: str) -> None:
+    """Quotes, percent signs, NUL: 200 or 400, never a fault of ours (SRC-27)."""
+    try:
+        search.search(engine, "Patient", [(key, value), ("name", value), ("identifier", value)])
+    except BadRequest:
+        pass
