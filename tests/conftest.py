@@ -1,4 +1,4 @@
-"""What every test may lean on: markers that open the network to loopback, and hypothesis profiles."""
+"""What tests lean on: markers that open the network to loopback, and hypothesis profiles."""
 
 import os
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +53,7 @@ class Programs:
         self.journal = folder / "received.jsonl"
         self.secret = secrets.token_urlsafe(32)
         self.logs = folder
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("INFORCE_")}  # noqa: TID251 the programs' own
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("INFORCE_")}
         self.environment = {
             **kept,
             "INFORCE_AUTH": "open",
@@ -78,7 +79,7 @@ class Programs:
                     stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
         for name in names:
-            wait_for(lambda n=name: self._answers(n), f"{name} answers", START_LIMIT_S)
+            wait_for(partial(self._answers, name), f"{name} answers", START_LIMIT_S)
 
     def _command(self, name: str) -> list[str]:
         command = [name, "serve", "--port", str(self.ports[name])]
@@ -110,6 +111,10 @@ class Programs:
         child = self._running.pop(name)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+    def process(self, name: str) -> int:
+        """Return the process id of a running program."""
+        return self._running[name].pid
 
     def stop(self) -> None:
         """End all programs."""
@@ -163,6 +168,8 @@ class Programs:
     def settled(self) -> None:
         """Wait until no delivery is due: nothing more will happen by itself."""
         wait_for(
-            lambda: "deliveries waiting: 0" in requests.get(f"{self.server}/readyz", timeout=5).text,
+            lambda: (
+                "deliveries waiting: 0" in requests.get(f"{self.server}/readyz", timeout=5).text
+            ),
             "no delivery waits",
         )

@@ -8,7 +8,7 @@ Resource = dict[str, Any]
 NPI = "1999999984"
 
 
-def patient(fhir_id: str = "pat", **more: Any) -> Resource:
+def patient(fhir_id: str = "pat", /, **more: Any) -> Resource:
     """Return a patient of the clinic."""
     return {
         "resourceType": "Patient",
@@ -31,7 +31,7 @@ def clinic() -> Resource:
     }
 
 
-def payer(fhir_id: str = "payer", **more: Any) -> Resource:
+def payer(fhir_id: str = "payer", /, **more: Any) -> Resource:
     """Return the organization that is asked."""
     return {
         "resourceType": "Organization",
@@ -42,7 +42,7 @@ def payer(fhir_id: str = "payer", **more: Any) -> Resource:
     }
 
 
-def coverage(fhir_id: str = "cov", **more: Any) -> Resource:
+def coverage(fhir_id: str = "cov", /, **more: Any) -> Resource:
     """Return an active coverage of the patient by the payer."""
     return {
         "resourceType": "Coverage",
@@ -61,7 +61,7 @@ def relationship(code: str) -> Resource:
     return {"coding": [{"system": systems.RELATIONSHIP, "code": code}]}
 
 
-def request(fhir_id: str = "req", **more: Any) -> Resource:
+def request(fhir_id: str = "req", /, **more: Any) -> Resource:
     """Return the question about the coverage."""
     return {
         "resourceType": "CoverageEligibilityRequest",

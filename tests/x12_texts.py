@@ -17,33 +17,48 @@ def file_271(name: str) -> str:
 
 def answer_271(*rows: str, trace: str = "TRACE1") -> str:
     """Return a 271 about a subscriber with these segments after the subscriber's DMG."""
-    return _wrapped([
-        *_head(),
-        "HL*3*2*22*0", f"TRN*2*{trace}*9INFORCE01",
-        "NM1*IL*1*RIVERA*ANA****MI*INF100001", "DMG*D8*19850214*F",
-        *rows,
-    ])
+    return _wrapped(
+        [
+            *_head(),
+            "HL*3*2*22*0",
+            f"TRN*2*{trace}*9INFORCE01",
+            "NM1*IL*1*RIVERA*ANA****MI*INF100001",
+            "DMG*D8*19850214*F",
+            *rows,
+        ]
+    )
 
 
 def reject_271(*aaa: str) -> str:
     """Return a 271 with these AAA segments about the subscriber."""
-    return _wrapped([
-        *_head(), "HL*3*2*22*0", "TRN*2*TRACE1*9INFORCE01", "NM1*IL*1*RIVERA*ANA****MI*INF1", *aaa,
-    ])
+    return _wrapped(
+        [
+            *_head(),
+            "HL*3*2*22*0",
+            "TRN*2*TRACE1*9INFORCE01",
+            "NM1*IL*1*RIVERA*ANA****MI*INF1",
+            *aaa,
+        ]
+    )
 
 
 def _head() -> list[str]:
     return [
         "BHT*0022*11*TRACE1*20261124*0930",
-        "HL*1**20*1", "NM1*PR*2*EXAMPLE HEALTH*****PI*00099",
-        "HL*2*1*21*1", "NM1*1P*2*RIVERSIDE CLINIC*****XX*1999999984",
+        "HL*1**20*1",
+        "NM1*PR*2*EXAMPLE HEALTH*****PI*00099",
+        "HL*2*1*21*1",
+        "NM1*1P*2*RIVERSIDE CLINIC*****XX*1999999984",
     ]
 
 
 def _wrapped(body: list[str]) -> str:
     lines = [
         "GS*HB*EXAMPLEHUB*INFORCE*20261124*0930*101*X*005010X279A1",
-        "ST*271*0001*005010X279A1", *body, f"SE*{len(body) + 2}*0001",
-        "GE*1*101", "IEA*1*000000101",
+        "ST*271*0001*005010X279A1",
+        *body,
+        f"SE*{len(body) + 2}*0001",
+        "GE*1*101",
+        "IEA*1*000000101",
     ]
     return _ISA + "\n" + "".join(f"{line}~\n" for line in lines)

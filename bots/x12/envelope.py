@@ -93,39 +93,25 @@ def wrap(  # noqa: PLR0913 the parts of an envelope
     aware, written as UTC.
     """
     marks = Separators()
-    number = f"{control:09d}"
     day, clock = moment.strftime("%Y%m%d"), moment.strftime("%H%M")
-    isa = [
-        "00",
-        " " * 10,
-        "00",
-        " " * 10,
-        sender.sender_qualifier,
-        f"{sender.sender_id:<15}",
-        sender.receiver_qualifier,
-        f"{sender.receiver_id:<15}",
-        day[2:],
-        clock,
-        marks.repetition,
-        "00501",
-        number,
-        "0",
-        "T" if sender.test else "P",
-        marks.component,
-    ]
     inner = [["ST", set_id, "0001", VERSION], *body]
     inner.append(["SE", str(len(inner) + 1), "0001"])
-    group = [
-        "GS",
-        group_id,
-        sender.sender_id.strip(),
-        sender.receiver_id.strip(),
-        day,
-        clock,
-        str(control),
-        "X",
-        VERSION,
+    ids = [sender.sender_id.strip(), sender.receiver_id.strip()]
+    lines = [
+        ["GS", group_id, *ids, day, clock, str(control), "X", VERSION],
+        *inner,
+        ["GE", "1", str(control)],
+        ["IEA", "1", f"{control:09d}"],
     ]
-    tail = [["GE", "1", str(control)], ["IEA", "1", number]]
-    lines = [group, *inner, *tail]
-    return join("ISA", isa, marks) + "".join(join(n, e, marks) for n, *e in lines)
+    text = "".join(join(name, elements, marks) for name, *elements in lines)
+    return _isa(sender, marks, f"{control:09d}", day[2:], clock) + text
+
+
+def _isa(sender: Sender, marks: Separators, number: str, day: str, clock: str) -> str:
+    """Return the ISA: 106 characters, every element padded to its full length."""
+    unused = ["00", " " * 10]
+    parties = [sender.sender_qualifier, f"{sender.sender_id:<15}"]
+    parties += [sender.receiver_qualifier, f"{sender.receiver_id:<15}"]
+    rest = [day, clock, marks.repetition, "00501", number, "0"]
+    usage = "T" if sender.test else "P"
+    return join("ISA", [*unused, *unused, *parties, *rest, usage, marks.component], marks)

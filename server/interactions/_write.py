@@ -94,7 +94,12 @@ class Writing:
             same = _stamped(incoming, fhir_id, before.version, before.updated)
             if codec.is_same(same, before.body) and not self._new_secret(incoming, before.rid):
                 return Saved(
-                    incoming.type, fhir_id, before.version, before.updated, before.body, created=False
+                    incoming.type,
+                    fhir_id,
+                    before.version,
+                    before.updated,
+                    before.body,
+                    created=False,
                 )
         updated = self._moment(before)
         version = before.version + 1 if before else 1

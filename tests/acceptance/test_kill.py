@@ -1,11 +1,10 @@
 """kill -9 of any program at any moment of a check: one response, one mail, nothing lost."""
 
-import random  # noqa: TID251 the moments are random, from a seed that the test prints
+import random
 import re
 import secrets
 import threading
 from collections.abc import Iterator
-
 
 import pytest
 import requests
@@ -109,7 +108,7 @@ def _is_quiet(programs: Programs) -> bool:
 
 @pytest.mark.req("check-26")
 def test_what_was_written_is_delivered_after_a_kill(programs: Programs) -> None:
-    """The server dies between the write and the delivery; the hook hears of it after the restart."""
+    """The server dies between write and delivery; the hook hears of it after the restart."""
     programs.kill("bots")
 
     coverage_id = "outbox"

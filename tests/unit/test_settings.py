@@ -62,7 +62,7 @@ def test_defaults() -> None:
         ("smart", "127.0.0.1", True),
     ],
 )
-def test_health_data_is_not_served_openly(auth: str, host: str, refused: bool) -> None:  # noqa: FBT001
+def test_health_data_is_not_served_openly(auth: str, host: str, refused: bool) -> None:
     """Open only on loopback; SMART is not there yet, and says so."""
     settings = server_settings.Settings(auth=auth)
     if refused:

@@ -65,19 +65,22 @@ def test_a_subscriber_inquiry_segment_by_segment() -> None:
 
 def test_a_dependent_inquiry_has_both_loops() -> None:
     """prior-art check 9: the subscriber's id above, the dependent with relationship below."""
-    assert lines(write(DEPENDENT))[8:-3] == [
-        "HL*3*2*22*1",
-        "NM1*IL*1*RIVERA*ANA*Q***MI*MEM0001",
-        "DMG*D8*19850214*F",
-        "HL*4*3*23*0",
-        "TRN*1*TRACE0001*9INFORCE01",
-        "NM1*03*1*RIVERA*ROBIN",
-        "DMG*D8*20150304*M",
-        "INS*N*19",
-        "DTP*291*D8*20261201",
-        "EQ*30",
-        "SE*17*0001",
-    ][:-1]
+    assert (
+        lines(write(DEPENDENT))[8:-3]
+        == [
+            "HL*3*2*22*1",
+            "NM1*IL*1*RIVERA*ANA*Q***MI*MEM0001",
+            "DMG*D8*19850214*F",
+            "HL*4*3*23*0",
+            "TRN*1*TRACE0001*9INFORCE01",
+            "NM1*03*1*RIVERA*ROBIN",
+            "DMG*D8*20150304*M",
+            "INS*N*19",
+            "DTP*291*D8*20261201",
+            "EQ*30",
+            "SE*17*0001",
+        ][:-1]
+    )
 
 
 def test_the_envelope() -> None:
@@ -161,7 +164,7 @@ names = st.text(min_size=1, max_size=80).filter(lambda t: bool(eligibility_270.c
 @given(names, names, st.booleans(), st.lists(st.sampled_from(["30", "98", "UC"]), min_size=1,
                                              max_size=3, unique=True))  # fmt: skip
 def test_everything_we_write_is_within_the_guide(
-    last: str, payer: str, dependent: bool, types: list[str]  # noqa: FBT001
+    last: str, payer: str, dependent: bool, types: list[str]
 ) -> None:  # fmt: skip
     """Whatever the names hold: lengths, codes and required elements of the usage table."""
     person = replace(SUBSCRIBER, last=last)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_no_row_is_lost(file: Path) -> None:
     assert {b.index for b in answer.benefits} == told | contacts
 
 
-def _walk(node: object) -> list[dict[str, object]]:
+def _walk(node: Any) -> list[dict[str, Any]]:
     if isinstance(node, dict):
         return [node, *(found for value in node.values() for found in _walk(value))]
     if isinstance(node, list):
@@ -111,7 +112,7 @@ def test_percent_is_a_fraction(text: str, percent: str | None, flags: tuple[str,
 
 
 @pytest.mark.parametrize(("code", "value"), [("Y", True), ("N", False), ("U", None), ("", None)])
-def test_authorization_is_three_valued(code: str, value: bool | None) -> None:  # noqa: FBT001
+def test_authorization_is_three_valued(code: str, value: bool | None) -> None:
     """prior-art check 13: Y, N, and everything else is not said."""
     assert value is benefit(f"EB*A*IND*98*PR**27**.1***{code}*Y").auth_required
 
@@ -139,7 +140,11 @@ def test_unknown_segments_stay_in_the_raw_text() -> None:
     found = benefit("EB*1**30", "VEH*1*2", "DTP*XYZ*D8*20260101", "REF*ZZZ*1")
 
     assert "EB*1**30~VEH*1*2~DTP*XYZ*D8*20260101~REF*ZZZ*1" == found.raw
-    assert ("unknown-segment:VEH", "unknown-code:DTP01:XYZ", "unknown-code:REF01:ZZZ") == found.flags
+    assert (
+        "unknown-segment:VEH",
+        "unknown-code:DTP01:XYZ",
+        "unknown-code:REF01:ZZZ",
+    ) == found.flags
 
 
 def test_parties_without_ls_and_le() -> None:

@@ -16,11 +16,11 @@ def items(*rows: str) -> list[Item]:
     return accumulators.pair(eligibility_271.read(answer_271(*rows)).benefits)
 
 
-def numbers(found: list[Item]) -> list[tuple[str | None, str | None, str | None]]:
+def numbers(found: list[Item]) -> list[tuple[str | None, ...]]:
     return [
         tuple(None if v is None else f"{v.normalize():f}" for v in (i.allowed, i.used, i.remaining))
         for i in found
-    ]  # type: ignore[misc]  # three of each
+    ]
 
 
 def test_the_worked_family_plan() -> None:

@@ -1,5 +1,6 @@
 """The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -80,8 +81,9 @@ def test_a_check_stores_one_response_and_marks_the_coverage() -> None:
     (stored,) = responses(fhir)
     (mark,) = fhir.all("Coverage")[0]["extension"]
     assert (1, "active") == (len(house.asked), state(stored))
-    assert f"CoverageEligibilityResponse/{stored['id']}" == (
-        mark["extension"][3]["valueReference"]["reference"]
+    assert (
+        f"CoverageEligibilityResponse/{stored['id']}"
+        == (mark["extension"][3]["valueReference"]["reference"])
     )
 
 
@@ -90,10 +92,8 @@ def test_a_failed_check_never_changes_the_mark() -> None:
     fhir = world()
     for exchange in (DOWN, told("EB*B**98***27*5")):
         wish = samples.request(identifier=[{"system": systems.TRACE, "value": str(exchange)[:9]}])
-        try:
+        with suppress(RetryLater):
             check_eligibility.handle(wish, tools(fhir, FakeClearinghouse(exchange)))
-        except RetryLater:
-            pass
 
     assert "extension" not in fhir.all("Coverage")[0]
 
@@ -181,10 +181,13 @@ def test_a_request_that_points_nowhere_is_answered_too() -> None:
     fhir, house = FakeFhir(), FakeClearinghouse()
     check_eligibility.handle(samples.request(), tools(fhir, house))
 
-    assert {"no-coverage", "no-patient", "no-payer", "missing-provider-npi",
-            "missing-provider-name"} == {  # fmt: skip
-        elements.code(e["code"], systems.CHECK_ERROR) for e in responses(fhir)[0]["error"]
-    }
+    assert {
+        "no-coverage",
+        "no-patient",
+        "no-payer",
+        "missing-provider-npi",
+        "missing-provider-name",
+    } == {elements.code(e["code"], systems.CHECK_ERROR) for e in responses(fhir)[0]["error"]}
 
 
 def test_a_draft_request_is_left_alone() -> None:
@@ -234,7 +237,9 @@ def inactive(fhir: FakeFhir, trace: str = "TRACE1", minutes: int = 0) -> dict[st
     wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
     kit = tools(fhir, FakeClearinghouse(told("EB*6**30")), now=lambda: later)
     check_eligibility.handle(wish, kit)
-    return fhir.search("CoverageEligibilityResponse", [("identifier", f"{systems.TRACE}|{trace}")])[0]
+    return fhir.search("CoverageEligibilityResponse", [("identifier", f"{systems.TRACE}|{trace}")])[
+        0
+    ]
 
 
 def test_one_mail_per_spell() -> None:

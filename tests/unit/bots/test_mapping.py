@@ -1,4 +1,4 @@
-"""FHIR to an inquiry and an answer to FHIR: what is taken, what is named missing, what is written."""
+"""FHIR to an inquiry, an answer to FHIR: what is taken, named missing, written."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -39,7 +39,8 @@ def test_a_subscriber_is_asked_about_with_own_data() -> None:
 
     assert ("Rivera", "Ana", "Q", "INF100001", date(1985, 2, 14), "F") == (
         found.subscriber.last, found.subscriber.first, found.subscriber.middle,
-        found.subscriber.member_id, found.subscriber.birth_date, found.subscriber.gender)  # fmt: skip
+        found.subscriber.member_id, found.subscriber.birth_date,
+        found.subscriber.gender)  # fmt: skip
     assert ("00099", samples.NPI, date(2026, 12, 1), ("30",), None) == (
         found.payer_id, found.provider_npi, found.service_date, found.service_types,
         found.dependent)  # fmt: skip
@@ -59,7 +60,10 @@ def test_a_child_is_the_dependent_of_the_subscriber() -> None:
 
 def test_a_dependent_with_an_own_member_id_is_asked_as_subscriber() -> None:
     """x12 4.1: the payer knows such a person as a subscriber."""
-    own = {"type": {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}, "value": "OWN7"}
+    own = {
+        "type": {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]},
+        "value": "OWN7",
+    }
     coverage = samples.coverage(relationship=samples.relationship("child"), identifier=[own])
     found = asked(facts(coverage=coverage))
 
@@ -110,7 +114,9 @@ def test_payer_ids_hold_on_the_day_of_service() -> None:
 
 def test_nothing_is_made_up_for_what_is_missing() -> None:
     """prior-art check 14: every gap by its name, with no exception on the way."""
-    gaps = eligibility_270.missing(asked(Facts(samples.coverage(subscriberId=""), None, None, None)))
+    gaps = eligibility_270.missing(
+        asked(Facts(samples.coverage(subscriberId=""), None, None, None))
+    )
 
     assert ("payer-id", "payer-name", "provider-npi", "provider-name", "member-id", "patient-name",
             "birth-date") == gaps  # fmt: skip
@@ -142,7 +148,7 @@ def test_service_types_are_checked_with_their_place() -> None:
         ({"status": "cancelled"}, True),
     ],
 )
-def test_what_matters_in_a_coverage(change: dict[str, Any], material: bool) -> None:  # noqa: FBT001
+def test_what_matters_in_a_coverage(change: dict[str, Any], material: bool) -> None:
     """prior-art check 16: a text changes nothing, a member id does."""
     assert material is request.is_material_change(samples.coverage(**change), samples.coverage())
 
@@ -172,7 +178,7 @@ def test_a_request_is_named_by_its_cause() -> None:
 
 
 def test_servers_without_versions_are_served_too() -> None:
-    """lastUpdated names the version, else the content does."""
+    """LastUpdated names the version, else the content does."""
     dated = request.version_address(samples.coverage(meta={"lastUpdated": "2026-01-01T00:00:00Z"}))
     plain = request.version_address(samples.coverage())
 
@@ -219,7 +225,7 @@ def answered(text: str) -> dict[str, Any]:
         (file_271("aaa-42-payer-down"), State.COULD_NOT_CHECK, "error", None),
     ],
 )
-def test_states(text: str, state: State, outcome: str, inforce: bool | None) -> None:  # noqa: FBT001
+def test_states(text: str, state: State, outcome: str, inforce: bool | None) -> None:
     """One of eight states, beside outcome and inforce; the resource itself stays active."""
     found = answered(text)
 
@@ -334,8 +340,9 @@ def test_what_was_not_sent_says_why() -> None:
         response.unanswered(HEAD, problems, state=State.COULD_NOT_CHECK, route="")
     )
 
-    assert "The check was not sent: The coverage has no member id. Not on the list." == (
-        found["disposition"]
+    assert (
+        "The check was not sent: The coverage has no member id. Not on the list."
+        == (found["disposition"])
     )
     assert ["missing-member-id", "unknown-service-type"] == [
         elements.code(e["code"], systems.CHECK_ERROR) for e in found["error"]

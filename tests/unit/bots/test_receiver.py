@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -50,7 +49,7 @@ def changed(name: str, value: str) -> Headers:
         (Headers({"Authorization": "Bearer é"}), False),
     ],
 )
-def test_only_who_knows_the_secret_may_call(headers: Headers, genuine: bool) -> None:  # noqa: FBT001
+def test_only_who_knows_the_secret_may_call(headers: Headers, genuine: bool) -> None:
     """Signed over time, id and body; a replay after five minutes is refused."""
     assert genuine is receiver.is_genuine(headers, BODY, SECRET, int(NOW.timestamp()))
 
@@ -75,8 +74,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
 
 @pytest.fixture
-def client() -> Iterator[FlaskClient]:
-    yield receiver.receiver(tools(FakeFhir()), SECRET).test_client()
+def client() -> FlaskClient:
+    return receiver.receiver(tools(FakeFhir()), SECRET).test_client()
 
 
 @pytest.mark.parametrize(
@@ -142,5 +141,3 @@ def test_registration_is_the_same_every_time() -> None:
         assert systems.EXT_HOOK_SECRET == ours["extension"][0]["url"]
         assert [f"Authorization: Bearer {SECRET}"] == plain["channel"]["header"]
         assert "extension" not in plain
-
-

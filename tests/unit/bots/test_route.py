@@ -51,7 +51,11 @@ def test_only_what_never_reached_the_payer_goes_on(first: Exchange, asked: int) 
 
 def test_the_most_hopeful_failure_is_told() -> None:
     """A payer's "not now" before a route's; one that may be repeated before one that may not."""
-    final, hopeful, down = failed("payer-not-on-route", again=False), failed("throttled"), rejected("42")
+    final, hopeful, down = (
+        failed("payer-not-on-route", again=False),
+        failed("throttled"),
+        rejected("42"),
+    )
 
     def told(*exchanges: Exchange) -> Exchange:
         return Route([FakeClearinghouse(e) for e in exchanges]).check(INQUIRY, timeout_s=5)

@@ -49,12 +49,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 the dispatcher under test runs on real time
+    return datetime.now(UTC)
 
 
 def engine_on(database: Database, hooks: Hooks, wake: Callable[[], None]) -> Engine:
     ids = iter(f"id-{n}" for n in range(1000))
-    return Engine(database, hooks, BASE, True, now, ids.__next__, wake)  # noqa: FBT003
+    return Engine(database, hooks, BASE, True, now, ids.__next__, wake)
 
 
 def subscribe(engine: Engine, criteria: str = "Coverage") -> None:

@@ -39,7 +39,11 @@ def test_a_coverage_can_be_found_by_what_it_says() -> None:
         samples.coverage(
             identifier=[{"system": "http://x", "value": "7"}, {"value": "8"}],
             payor=[{"reference": f"{BASE}/Organization/payer"}, {"display": "none"}],
-            **{"class": [{"type": {"coding": [{"system": "s", "code": "group"}]}, "value": "Grüße"}]},
+            **{
+                "class": [
+                    {"type": {"coding": [{"system": "s", "code": "group"}]}, "value": "Grüße"}
+                ]
+            },
         ),
         BASE,
     )
@@ -69,8 +73,11 @@ def test_choice_elements_are_found_under_their_own_key() -> None:
         "resourceType": "Observation",
         "status": "final",
         "code": {"text": "x"},
-        "valueQuantity": {"value": Decimal("1.50"), "system": "http://unitsofmeasure.org",
-                          "code": "mg"},
+        "valueQuantity": {
+            "value": Decimal("1.50"),
+            "system": "http://unitsofmeasure.org",
+            "code": "mg",
+        },
         "effectivePeriod": {"start": "2026-01-01"},
     }
     rows = index.extract(observation, BASE)
@@ -83,7 +90,9 @@ def test_choice_elements_are_found_under_their_own_key() -> None:
 def test_where_and_resolve_choose() -> None:
     """Patient.telecom.where(system='phone') and where(resolve() is Patient)."""
     rows = index.extract(
-        samples.patient(telecom=[{"system": "phone", "value": "1"}, {"system": "email", "value": "2"}]),
+        samples.patient(
+            telecom=[{"system": "phone", "value": "1"}, {"system": "email", "value": "2"}]
+        ),
         BASE,
     )
     (path,) = compile_paths("Account.subject.where(resolve() is Patient)", "Account")

@@ -97,9 +97,7 @@ def test_two_types_of_one_choice_are_refused() -> None:
         "parameter": [{"name": "a", "valueString": "x", "valueBoolean": True}],
     }
 
-    assert ["Parameters.parameter[0].value"] == [
-        i.expression for i in structure.check(parameters)
-    ]
+    assert ["Parameters.parameter[0].value"] == [i.expression for i in structure.check(parameters)]
 
 
 def test_a_transaction_entry_needs_its_request() -> None:

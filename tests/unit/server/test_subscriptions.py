@@ -1,4 +1,4 @@
-"""Subscriptions: refused at the door, matched at the write, signed, retried (SUBC-01 to SUBC-04)."""
+"""Subscriptions: refused at the door, matched, signed, retried (SUBC-01 to SUBC-04)."""
 
 import hashlib
 import hmac
@@ -104,7 +104,7 @@ def test_a_hook_ends_at_its_end() -> None:
         ("https://hooks.example/", False),
     ],
 )
-def test_private_addresses_need_leave(url: str, private: bool) -> None:  # noqa: FBT001
+def test_private_addresses_need_leave(url: str, private: bool) -> None:
     """The guard against calling into the own network (prior-art check 31)."""
     assert private == bool(endpoints.problem(url, allow_private=False))
     assert "" == endpoints.problem(url, allow_private=True)

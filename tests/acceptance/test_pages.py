@@ -1,0 +1,223 @@
+"""The pages in a real browser: states, keyboard, widths, themes, accessibility, content policy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import browser_tools, node_tools, samples
+from tests.programs import Programs, wait_for
+
+pytestmark = [pytest.mark.loopback, pytest.mark.browser, pytest.mark.node]
+
+WORDS = {
+    "ana-rivera": "Active",
+    "grace-tanaka": "Active – review",
+    "omar-haddad": "Active – review",
+    "una-person": "Not found",
+    "pia-dorn": "Could not check",
+    "ned-blank": "Could not check",
+    "pat-mutual": "Not supported",
+    "now": "Checking…",
+    "ari-cohen": "Not checked",
+}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("pages"))
+    try:
+        started.start("sandbox", "server", "bots")
+        started.register()
+        done = started.run("sandbox", "seed", started.fhir)
+        assert 0 == done.returncode, done.stderr
+        inactive = Path(__file__).parents[2] / "fixtures/resources/coverage-inactive-plan.json"
+        address = f"{started.fhir}/Coverage/coverage-ben-okafor"
+        assert requests.put(address, data=inactive.read_bytes(), timeout=9,
+                            headers={"Content-Type": "application/fhir+json"}).ok  # fmt: skip
+        wait_for(lambda: len(started.search("CoverageEligibilityResponse")) >= 10, "the answers")
+        started.kill("bots")  # so that one question stays without its answer
+        waiting = samples.coverage("coverage-now", beneficiary={"reference": "Patient/ana-rivera"})
+        coverage = {"coverage": {"reference": "Coverage/coverage-now"}}
+        for resource in (waiting, samples.request("now", insurance=[coverage])):
+            assert started.put(resource).ok
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        launched = play.chromium.launch(
+            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
+        )
+        yield launched
+        launched.close()
+
+
+def opened(
+    browser: Browser, programs: Programs, path: str, *, width: int = 1366, theme: str = "light",
+    scripts: bool = True,
+) -> Page:  # fmt: skip
+    context = browser.new_context(
+        viewport={"width": width, "height": 768},
+        color_scheme=theme,  # type: ignore[arg-type]  # light or dark
+        java_script_enabled=scripts,
+    )
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(programs.server + path)
+    assert [] == problems
+    return page
+
+
+def test_the_front_desk_sees_every_state(programs: Programs, browser: Browser) -> None:
+    """Each coverage with a mark, a word and its day of service; nothing by colour alone."""
+    page = opened(browser, programs, "/")
+
+    for name, word in {**WORDS, "ben-okafor": "Inactive"}.items():
+        link = page.locator(f'a[href="/benefits/coverage-{name}"]')
+        row = page.locator("tr", has=link)
+        expect(row.locator(".state")).to_contain_text(word)
+        expect(row.locator(".mark")).not_to_be_empty()
+        expect(row.locator('[data-label="Day of service"]')).to_contain_text("20")
+    page.context.close()
+
+
+@pytest.mark.parametrize(("name", "word"), WORDS.items())
+def test_a_state_never_stands_without_its_day(
+    programs: Programs, browser: Browser, name: str, word: str
+) -> None:
+    """user-experience 12: the word and the date of service in one line, with a sentence."""
+    page = opened(browser, programs, f"/benefits/coverage-{name}", scripts=False)
+
+    line = page.get_by_role("status").locator(".say")
+    expect(line).to_contain_text(word)
+    expect(line).to_contain_text("on 20")
+    page.context.close()
+
+
+def test_amounts_are_stated_or_said_to_be_unsaid(programs: Programs, browser: Browser) -> None:
+    """user-experience 14, 19: zero is $0.00, silence is "Not stated", ours is "calculated"."""
+    page = opened(browser, programs, "/benefits/coverage-ana-rivera")
+    cards = page.locator(".card")
+    expect(cards.nth(0)).to_contain_text("$25.00")
+    expect(cards.nth(1)).to_contain_text("20%")
+    expect(cards.nth(2)).to_contain_text("$500.00 of $1,500.00, individual")
+    expect(cards.nth(3)).to_contain_text("$4,200.00 of $5,000.00, individual")
+    expect(page.locator("td", has_text="$1,000.00 (calculated)")).to_have_count(1)
+    expect(page.locator("ul", has_text="PLAN YEAR RENEWS IN JANUARY")).to_have_count(1)
+    page.context.close()
+    page = opened(browser, programs, "/benefits/coverage-grace-tanaka")
+    expect(page.locator(".card").nth(1)).to_contain_text("Not stated by payer")
+    expect(page.locator(".card").nth(2)).to_contain_text("not stated, limit $0.00")
+    expect(page.locator("section", has_text="Other payers")).to_contain_text("FEDERAL MEDICARE")
+    page.context.close()
+
+
+def test_errors_say_who_does_what_next(programs: Programs, browser: Browser) -> None:
+    """user-experience 16: code, plain cause, owner, next step."""
+    page = opened(browser, programs, "/benefits/coverage-una-person")
+    errors = page.locator("section", has_text="What went wrong")
+
+    expect(errors).to_contain_text("Subscriber/Insured Not Found")
+    expect(errors).to_contain_text("code 75")
+    expect(errors).to_contain_text("Next step (front-desk):")
+    page.context.close()
+
+
+PATHS = ["/", *(f"/benefits/coverage-{name}" for name in ("ana-rivera", "una-person",
+         "omar-haddad", "ari-cohen")), "/benefits/none"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("width", "theme"), VIEWS)
+def test_everybody_can_use_the_pages(
+    programs: Programs, browser: Browser, path: str, width: int, theme: str
+) -> None:
+    """0 axe violations, in light and dark, wide and at 320 px, where nothing scrolls sideways."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 768},
+        color_scheme=theme,  # type: ignore[arg-type]  # light or dark
+    )
+    page = context.new_page()
+    page.goto(programs.server + path)
+    page.evaluate((node_tools.packages() / "axe-core" / "axe.min.js").read_text("utf-8"))
+    told = page.evaluate(
+        "async (rules) => (await axe.run({runOnly: {type: 'tag', values: rules}})).violations"
+        ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' '))", RULES,
+    )  # fmt: skip
+
+    assert [] == told
+    assert width >= page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+
+
+def test_axe_bites(programs: Programs, browser: Browser) -> None:
+    """The check above can fail: a bad page has violations."""
+    page = opened(browser, programs, "/")
+    page.set_content("<img src=x><p style='color:#eee;background:#fff'>pale</p>")
+    page.evaluate((node_tools.packages() / "axe-core" / "axe.min.js").read_text("utf-8"))
+
+    assert 1 < page.evaluate("async () => (await axe.run()).violations.length")
+    page.context.close()
+
+
+def test_the_keyboard_is_enough(programs: Programs, browser: Browser) -> None:
+    """First Tab is the skip link; Enter on a patient opens the benefits; the way back is there."""
+    page = opened(browser, programs, "/")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to main content")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_attribute("href", "/benefits/coverage-ben-okafor")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ben Okafor")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Inforce")
+    page.context.close()
+
+
+def test_pages_carry_their_guards(programs: Programs) -> None:
+    """user-experience 39 to 41: strict policy, no store, no PHI in title or address."""
+    answer = requests.get(f"{programs.server}/benefits/coverage-ana-rivera", timeout=9)
+
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert ("no-store", "no-referrer", "nosniff") == tuple(
+        answer.headers[n] for n in ("Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
+    )
+    assert "<title>Benefits – Inforce</title>" in answer.text
+    assert "style=" not in answer.text
+    assert "<script" not in answer.text
+
+
+def test_a_page_that_is_not_there_says_the_next_step(programs: Programs) -> None:
+    """404 as a page, with a link home."""
+    for path in ("/benefits/none", "/nowhere"):
+        answer = requests.get(programs.server + path, timeout=9)
+        assert (404, True) == (answer.status_code, 'href="/"' in answer.text)
+
+
+def test_data_from_payers_is_escaped(programs: Programs) -> None:
+    """A payer's text is text, also when it looks like HTML."""
+    response = programs.search("CoverageEligibilityResponse?coverage=Coverage/coverage-ana-rivera")[
+        0
+    ]
+    response["disposition"] = "<script>alert(1)</script>"
+    response["insurance"][0]["item"][0]["name"] = "<img src=x onerror=alert(1)>"
+    assert programs.put(response).ok
+    text = requests.get(f"{programs.server}/benefits/coverage-ana-rivera", timeout=9).text
+
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;" in text
