@@ -118,6 +118,17 @@ def _many(programs: Programs, prefix: str, rate: float) -> tuple[float, list[flo
     Return how many checks a second were stored from the first post to the last response, and the
     sorted times from stored Coverage to stored response, by the server's own clock.
     """
+    _post_all(programs, prefix, rate)
+    programs.settled()
+    spans = list(_spans(programs, prefix))
+    if len(spans) != CHECKS:
+        sys.exit(f"expected {CHECKS} responses, found {len(spans)}")
+    whole = max(end for _, end in spans) - min(start for start, _ in spans)
+    times = sorted((end - start).total_seconds() for start, end in spans)
+    return CHECKS / whole.total_seconds(), times
+
+
+def _post_all(programs: Programs, prefix: str, rate: float) -> None:
     numbers, lock, pause = iter(range(CHECKS)), threading.Lock(), threading.Event()
     started = time.perf_counter()
 
@@ -138,17 +149,15 @@ def _many(programs: Programs, prefix: str, rate: float) -> tuple[float, list[flo
         thread.start()
     for thread in threads:
         thread.join()
-    programs.settled()
-    times, moments = [], []
+
+
+def _spans(programs: Programs, prefix: str) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when each coverage and its response were stored."""
     for response in programs.search("CoverageEligibilityResponse?_count=1000"):
         address = response["insurance"][0]["coverage"]["reference"]
         if f"/{prefix}-" in address:
             first = requests.get(f"{programs.fhir}/{address}/_history/1", timeout=20).json()
-            times.append((_moment(response) - _moment(first)).total_seconds())
-            moments += [_moment(response), _moment(first)]
-    if len(times) != CHECKS:
-        sys.exit(f"expected {CHECKS} responses, found {len(times)}")
-    return CHECKS / (max(moments) - min(moments)).total_seconds(), sorted(times)
+            yield _moment(first), _moment(response)
 
 
 def _moment(resource: dict[str, Any]) -> datetime:

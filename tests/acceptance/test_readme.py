@@ -1,0 +1,198 @@
+"""The README's blocks, run as they stand, and the wheel alone in a clean environment."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.programs import free_port, wait_for
+
+pytestmark = pytest.mark.loopback
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(sh|text)\n(.*?)```", README, re.DOTALL)
+# What differs from run to run: ids, times, days, counts.
+VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+ \w{3} \d{4}|\d{4}-\d\d-\d\d|\d+(\.\d+)?")
+
+
+def told_after(command: str) -> str:
+    """Return the output block that stands after the block with this command."""
+    place = next(i for i, (kind, text) in enumerate(BLOCKS) if kind == "sh" and command in text)
+    return BLOCKS[place + 1][1]
+
+
+def same(left: str, right: str) -> bool:
+    """Tell whether two outputs differ in nothing but what varies."""
+    return VARYING.sub("#", left.strip()) == VARYING.sub("#", right.strip())
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INFORCE_", "MAKE", "MFLAGS"))}
+    return {**kept, "INFORCE_DATABASE": f"sqlite:///{tmp_path / 'readme.db'}"}
+
+
+def shell(script: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_block_is_known_here() -> None:
+    """A new block in the README needs a test; `make test` is what runs this one."""
+    commands = [text for kind, text in BLOCKS if kind == "sh"]
+
+    assert ["make demo ARGS=--once\n", "make test\n"] == [c for c in commands if "curl" not in c]
+    assert 3 == len(commands)
+    assert re.fullmatch(r"\d+ passed in [\d.]+s \([\d:]+\)\n", told_after("make test"))
+
+
+def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
+    """Make demo ARGS=--once: exit 0 and this output."""
+    done = shell("make --silent demo ARGS=--once", environment(tmp_path))
+
+    assert 0 == done.returncode, done.stderr
+    assert same(told_after("make demo"), done.stdout)
+
+
+def test_posting_a_coverage_with_curl(tmp_path: Path) -> None:
+    """`make run` in one terminal, the block in another."""
+    env = environment(tmp_path)
+    script = next(text for kind, text in BLOCKS if kind == "sh" and "curl" in text)
+    with subprocess.Popen(
+        ["make", "--silent", "run"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as running:  # fmt: skip
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith("Ready.")
+            done = shell(script, env)
+        finally:
+            os.killpg(running.pid, signal.SIGINT)
+
+    assert 0 == done.returncode, done.stderr
+    assert same(told_after("curl"), done.stdout)
+
+
+def test_the_wheel_runs_alone(tmp_path: Path) -> None:
+    """Built, installed in a clean environment, without the checkout: inforce demo --once."""
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    venv.create(tmp_path / "clean", with_pip=True)
+    bin_folder = tmp_path / "clean" / "bin"
+    install = [bin_folder / "python", "-m", "pip", "install", "--quiet", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    done = subprocess.run(
+        [bin_folder / "inforce", "demo", "--once", "--port", str(free_port())], cwd=tmp_path,
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert {"server", "bots", "sandbox", "fhir_profiles", "inforce-0.1.0.dist-info"} == names
+    assert 0 == done.returncode, done.stderr
+    assert "inactive" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["server"], ["server", "serve"], ["server", "demo"], ["server", "migrate"],
+        ["server", "doctor"], ["bots"], ["bots", "serve"], ["bots", "register"], ["bots", "run"],
+        ["sandbox"], ["sandbox", "serve"], ["sandbox", "seed"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_helps_with_an_example(command: list[str]) -> None:
+    """--help, exit 0, an example."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--help"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert (0, True) == (done.returncode, "example:" in done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "code", "told"),
+    [
+        (["server", "serve"], {}, 2, "INFORCE_AUTH"),
+        (["server", "serve", "--host", "192.0.2.1"], {"INFORCE_AUTH": "open"}, 2, "loopback"),
+        (["server", "nothing"], {}, 2, "usage"),
+        (["server", "doctor"], {}, 0, ""),
+        (["server", "migrate"], {}, 0, ""),
+        (["server", "doctor"], {"INFORCE_DATABASE": "postgresql://x"}, 1, "INFORCE_DATABASE"),
+        (["bots", "serve"], {}, 2, "INFORCE_BOTS_HOOK_SECRET"),
+        (["bots", "register"], {"INFORCE_BOTS_HOOK_SECRET": "x", "INFORCE_BOTS_FHIR_URL":
+                                "http://127.0.0.1:1/fhir"}, 1, "FHIR server"),
+    ],
+)  # fmt: skip
+def test_exit_codes(
+    tmp_path: Path, command: list[str], env: dict[str, str], code: int, told: str
+) -> None:
+    """0 done, 1 failed, 2 wrong use; the reason on stderr, with the next step."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env={**environment(tmp_path), "PYTHONPATH": str(ROOT), **env},
+    )  # fmt: skip
+
+    assert code == done.returncode, done.stderr
+    assert told in done.stderr
+
+
+def test_secrets_are_generated() -> None:
+    """`inforce doctor --generate` prints new ones each time."""
+    command = [sys.executable, "-m", "server", "doctor", "--generate"]
+    texts = [
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+
+    assert "INFORCE_BOTS_HOOK_SECRET=" in texts[0]
+    assert texts[0] != texts[1]
+
+
+def test_a_busy_port_is_said(tmp_path: Path) -> None:
+    """Not a stack trace: which port, and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "server", "demo", "--once", "--port", str(port)], cwd=tmp_path,
+            env={**environment(tmp_path), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    assert (1, f"inforce: port {port} is in use; choose another with --port\n") == (
+        done.returncode, done.stderr)  # fmt: skip
+
+
+def test_a_program_ends_with_its_supervisor(tmp_path: Path) -> None:
+    """Kill -9 of the parent alone leaves no worker behind on the port."""
+    port = free_port()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "server", "serve", "--port", str(port)], cwd=ROOT,
+        env={**environment(tmp_path), "INFORCE_AUTH": "open"}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    wait_for(answers, "the server answers")
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+
+    wait_for(lambda: not answers(), "the port is free")
