@@ -27,7 +27,7 @@ VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+ \w{3} \d{4}|\d{4}-\d\d-\d\d
 def told_after(command: str) -> str:
     """Return the output block that stands after the block with this command."""
     place = next(i for i, (kind, text) in enumerate(BLOCKS) if kind == "sh" and command in text)
-    return BLOCKS[place + 1][1]
+    return str(BLOCKS[place + 1][1])
 
 
 def same(left: str, right: str) -> bool:
@@ -90,7 +90,7 @@ def test_the_wheel_runs_alone(tmp_path: Path) -> None:
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     venv.create(tmp_path / "clean", with_pip=True)
     bin_folder = tmp_path / "clean" / "bin"
-    install = [bin_folder / "python", "-m", "pip", "install", "--quiet", str(wheel)]
+    install = [str(bin_folder / "python"), "-m", "pip", "install", "--quiet", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     done = subprocess.run(
         [bin_folder / "inforce", "demo", "--once", "--port", str(free_port())], cwd=tmp_path,
