@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXPONENT_LIMIT = 400
 _MOMENT = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
     r"(?:T(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?"
@@ -65,7 +66,7 @@ def time_range(text: str) -> tuple[int, int]:
     )
     fraction = (found["fraction"] or "")[:6]
     start += timedelta(microseconds=int(fraction.ljust(6, "0")) if fraction else 0)
-    low = micros(start - _offset(found["zone"]))
+    low = micros(start) - _offset(found["zone"]) // timedelta(microseconds=1)
     return low, low + _width(found, year, month) - 1
 
 
@@ -90,6 +91,6 @@ def _width(found: re.Match[str], year: int, month: int) -> int:
 
 def number_range(value: Decimal) -> tuple[float, float]:
     """Return the bounds that `value` stands for at its precision: 100 is 99.5 to 100.5."""
-    exponent = value.as_tuple().exponent
-    half = Decimal(5).scaleb(int(exponent) - 1)
+    exponent = int(value.as_tuple().exponent)  # bounded: beyond it a float has no digits anyway
+    half = Decimal(5).scaleb(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)) - 1)
     return float(value - half), float(value + half)

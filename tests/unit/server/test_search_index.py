@@ -87,6 +87,29 @@ def test_choice_elements_are_found_under_their_own_key() -> None:
     assert [index.LATEST] == [row[3] for row in rows if row[:2] == ("date", "date")]
 
 
+def test_addresses_timings_and_money() -> None:
+    """Each datatype in its own kind of row."""
+    person = index.extract(samples.patient(address=[{"line": ["1 Main"], "city": "Ávila"}]), BASE)
+    task = {
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "#inside"},
+        "occurrenceTiming": {"event": ["2026-01-01"]},
+    }
+    invoice = {
+        "resourceType": "Invoice",
+        "status": "draft",
+        "totalNet": {"value": Decimal("10.00"), "currency": "USD"},
+    }
+
+    assert {("string", "address", "1 main"), ("string", "address-city", "avila")} <= person
+    rows = index.extract(task, BASE)
+    assert 1 == len([row for row in rows if row[:2] == ("date", "occurrence")])
+    assert not any(row[0] == "reference" for row in rows)
+    assert ("quantity", "totalnet", 9.995, 10.005, "", "USD") in index.extract(invoice, BASE)
+
+
 def test_where_and_resolve_choose() -> None:
     """Patient.telecom.where(system='phone') and where(resolve() is Patient)."""
     rows = index.extract(

@@ -1,11 +1,12 @@
 """Reading a query, and SQL and in-memory matching that agree (SRC-02, SRC-26, SRC-28)."""
 
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_profiles import codec
@@ -84,6 +85,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return made
 
 
+OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+UCUM = "http://unitsofmeasure.org"
 STATUSES = ["active", "cancelled", "draft"]
 POPULATION: list[dict[str, Any]] = [
     samples.coverage(
@@ -101,6 +104,17 @@ POPULATION: list[dict[str, Any]] = [
     samples.patient(birthDate=day, **({"gender": "male"} if n % 2 else {}))
     for n, day in enumerate(["1980", "1980-05", "1980-05-17", "1999-12-31", "2001-01-01"])
 ]
+POPULATION += [
+    {**OBSERVATION, "valueQuantity": {"value": Decimal(v), "unit": "g", "system": UCUM, "code": u}}
+    for v, u in (("5", "g"), ("5.0", "g"), ("5.04", "mg"), ("50", "g"), ("-5", "g"))
+]
+POPULATION += [
+    {"resourceType": "ValueSet", "status": "draft", "url": f"http://x/{n}"} for n in range(3)
+]
+POPULATION += [
+    {"resourceType": "RiskAssessment", "status": "final", "subject": {"display": "x"},
+     "prediction": [{"probabilityDecimal": Decimal(p)}]} for p in ("0.5", "0.25", "1")
+]  # fmt: skip
 _TOKENS = ["active", "cancelled", "|active", "http://s0|1", "http://s1|", "|plain", "plain", "nope"]
 COVERAGE_CLAUSES = st.tuples(
     st.sampled_from(["status", "identifier", "status:not", "identifier:not"]),
@@ -122,8 +136,26 @@ PATIENT_CLAUSES = st.tuples(
 ) | st.sampled_from([("gender", "female"), ("gender:not", "male"), ("name", "riv,x")])
 
 
+_PREFIXES = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"])
+_NUMBERS = st.sampled_from(["5", "5.0", "5.04", "50", "-5", "0.5", "0.25", "1"])
+_UNITS = st.sampled_from(["", f"|{UCUM}|g", "||mg", f"|{UCUM}|"])
+OBSERVATION_CLAUSES = st.tuples(
+    st.just("value-quantity"), st.tuples(_PREFIXES, _NUMBERS, _UNITS).map("".join)
+)
+RISK_CLAUSES = st.tuples(
+    st.sampled_from(["probability"]), st.tuples(_PREFIXES, _NUMBERS).map("".join)
+)
+VALUE_SET_CLAUSES = st.tuples(
+    st.sampled_from(["url", "url:missing"]), st.sampled_from(["http://x/1", "true", "http://x"])
+).filter(lambda pair: pair[0] == "url" or pair[1] == "true")
+
+
+@settings(max_examples=400)
 @given(
-    st.tuples(st.just("Coverage"), st.lists(COVERAGE_CLAUSES, min_size=1, max_size=3))
+    st.tuples(st.just("Observation"), st.lists(OBSERVATION_CLAUSES, min_size=1, max_size=2))
+    | st.tuples(st.just("RiskAssessment"), st.lists(RISK_CLAUSES, min_size=1, max_size=2))
+    | st.tuples(st.just("ValueSet"), st.lists(VALUE_SET_CLAUSES, min_size=1, max_size=2))
+    | st.tuples(st.just("Coverage"), st.lists(COVERAGE_CLAUSES, min_size=1, max_size=3))
     | st.tuples(st.just("Patient"), st.lists(PATIENT_CLAUSES, min_size=1, max_size=3))
 )
 def test_sql_and_memory_agree(engine: Engine, query: tuple[str, list[tuple[str, str]]]) -> None:
@@ -145,6 +177,16 @@ def test_sql_and_memory_agree(engine: Engine, query: tuple[str, list[tuple[str, 
 
     assert expected == {codec.decode(body)["id"] for body in page.bodies}
     assert len(expected) == page.total
+
+
+def test_controls() -> None:
+    """_total, _summary, _count over the limit."""
+    found = request.parse(
+        "Coverage", [("_total", "none"), ("_summary", "false"), ("_count", "9999")], BASE
+    )
+
+    assert (False, 1000) == (found.total, found.count)
+    assert 0 == request.parse("Coverage", [("_summary", "count")], BASE).count
 
 
 @pytest.mark.parametrize("sort", ["", "_lastUpdated", "-_lastUpdated", "_id", "-_id"])

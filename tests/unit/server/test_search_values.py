@@ -59,6 +59,22 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         time_range(text)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_the_ends_of_the_calendar_are_moments(text: str) -> None:
+    """Valid R4 at the edge of what a computer's calendar holds."""
+    low, high = time_range(text)
+
+    assert low < high
+
+
+@pytest.mark.parametrize("text", ["1e999999", "-1e999999", "1e-999999", "0"])
+def test_extreme_numbers_have_bounds(text: str) -> None:
+    """A decimal that no float holds is stored and searched all the same."""
+    low, high = number_range(Decimal(text))
+
+    assert low <= high
+
+
 def test_a_number_stands_for_its_precision() -> None:
     """100 is 99.5 to 100.5, 100.00 is 99.995 to 100.005 (search.html#number)."""
     assert (99.5, 100.5) == number_range(Decimal(100))

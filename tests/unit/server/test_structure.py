@@ -73,6 +73,37 @@ def test_valid_coverages_pass(more: dict[str, Any]) -> None:
     assert [] == structure.check(samples.coverage(**more))
 
 
+@pytest.mark.parametrize(
+    ("change", "expression"),
+    [
+        ({"name": "Rivera"}, "Patient.name"),
+        ({"name": ["Rivera"]}, "Patient.name[0]"),
+        ({"name": [{"given": [None]}]}, "Patient.name[0].given"),
+        ({"name": [{"given": ["A"], "_given": {"id": "x"}}]}, "Patient.name[0].given"),
+        ({"_birthDate": "x"}, "Patient.birthDate"),
+        ({"_birthDate": [{"id": "x"}]}, "Patient.birthDate"),
+        ({"contained": ["x"]}, "Patient.contained[0]"),
+        ({"contained": [{"resourceType": "Nothing"}]}, "Patient.contained[0]"),
+        ({"photo": [{"data": "***"}]}, "Patient.photo[0].data"),
+        ({"photo": [{"data": 7}]}, "Patient.photo[0].data"),
+        ({"generalPractitioner": [{"reference": "Foo/1"}]},
+         "Patient.generalPractitioner[0].reference"),
+        ({"contact": [{"resourceType": "x"}]}, "Patient.contact[0].resourceType"),
+        ({"meta": {"lastUpdated": "2026-11-24"}}, "Patient.meta.lastUpdated"),
+    ],
+)  # fmt: skip
+def test_shapes_that_json_allows_and_fhir_does_not(change: dict[str, Any], expression: str) -> None:
+    """Lists for values, values for objects, nulls, unknown types inside."""
+    assert [expression] == [i.expression for i in structure.check(samples.patient(**change))]
+
+
+def test_issues_are_limited() -> None:
+    """A thousand wrong elements give a hundred issues, not a megabyte."""
+    body = samples.patient(name=[{"x": 1} for _ in range(1000)])
+
+    assert structure.ISSUE_LIMIT == len(structure.check(body))
+
+
 @pytest.mark.parametrize("name", ["SubscriptionTopic", "Foo", None, 7])
 def test_types_outside_r4_are_refused(name: Any) -> None:
     """R4B and R5 types are no R4."""
