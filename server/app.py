@@ -24,6 +24,7 @@ from server.subscriptions.threads import THREADS, Dispatcher
 from server.web import pages
 
 ORPHAN_CHECK_S = 0.5
+_CLOSERS = "inforce.closers"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[blueprint.ENGINE] = engine
     started = instant(micros(clock.now()))
     app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started)
-    app.extensions["inforce.dispatcher"] = dispatcher
+    app.extensions[_CLOSERS] = (dispatcher.stop, database.close)
     app.register_blueprint(blueprint.fhir_api())
     app.register_blueprint(pages.pages(engine, settings.zone))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
@@ -56,6 +57,12 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(Exception, blueprint.refuse_surprise)
     dispatcher.start()
     return app
+
+
+def close(app: Flask) -> None:
+    """End what create_app started: the dispatcher first, then the connections."""
+    for closer in app.extensions[_CLOSERS]:
+        closer()
 
 
 def application() -> Flask:

@@ -1,11 +1,12 @@
 """Connections, transactions and migrations of one SQLite database file.
 
-One writer at a time in a process (a lock, then BEGIN IMMEDIATE); one reader connection per thread.
+One writer at a time in a process (a lock, then BEGIN IMMEDIATE); as many readers as are in use.
 Every commit is durable: WAL with synchronous=FULL.
 """
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -57,13 +58,15 @@ class Database:
         self.path = Path(url.removeprefix(_PREFIX))
         self.names = Names()
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._readers: deque[sqlite3.Connection] = deque()
         self._writer = self._connect()
         self._migrate()
 
     def close(self) -> None:
-        """Close the writer; reader connections end with their threads."""
+        """Close every connection that is not in use."""
         self._writer.close()
+        while self._readers:
+            self._readers.pop().close()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -80,16 +83,22 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Give this thread's reader inside one snapshot."""
-        connection = getattr(self._local, "reader", None)
-        if connection is None:
-            connection = self._local.reader = self._connect()
-            connection.execute("PRAGMA query_only = ON")
+        """Give a reader of our own, inside one snapshot."""
+        connection = self._reader()
         connection.execute("BEGIN")
         try:
             yield connection
         finally:
             connection.execute("COMMIT")
+            self._readers.append(connection)
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+            return connection
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from server.app import create_app
+from server.app import close, create_app
 from server.settings import Settings
 from tests import samples
 
@@ -18,7 +18,7 @@ URN = "urn:uuid:3b1c5c57-9b1e-4c5f-8f4d-7a110d7d0f2a"
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
     app = create_app(Settings(database=f"sqlite:///{tmp_path / 'test.db'}", auth="open"))
     yield app.test_client()
-    app.extensions["inforce.dispatcher"].stop()
+    close(app)
 
 
 def entry(method: str, url: str, resource: Any = None, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from fhir_profiles import systems
-from server.app import create_app
+from server.app import close, create_app
 from server.settings import Settings
 from tests import samples
 
@@ -25,7 +25,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         )
     )
     yield made
-    made.extensions["inforce.dispatcher"].stop()
+    close(made)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         Settings(database=f"sqlite:///{tmp_path / 'x.db'}", auth="open", body_limit_bytes=1000)
     )
     answer = app.test_client().post("/fhir/Patient", data=b" " * 2000, headers=FHIR)
-    app.extensions["inforce.dispatcher"].stop()
+    close(app)
 
     assert (413, ["too-long"]) == (answer.status_code, codes(answer))
 

@@ -1,5 +1,6 @@
 """Reading a query, and SQL and in-memory matching that agree (SRC-02, SRC-26, SRC-28)."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_escaped_separators_stay_in_the_value() -> None:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder: Path = tmp_path_factory.mktemp("search")
     made = Engine(
         database=Database(f"sqlite:///{folder / 'search.db'}"),
@@ -82,7 +83,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
         for number, body in enumerate(POPULATION):
             incoming = _write.admit(made, body["resourceType"], body)
             writing.save(incoming, f"r{number}", method="PUT")
-    return made
+    yield made
+    made.database.close()
 
 
 OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
