@@ -4,6 +4,7 @@ Source: FHIR R4 http.html. The server may be any that speaks R4; batch is used t
 resources at once.
 """
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from bots.ports import Resource
 from fhir_profiles import codec
 
 TIMEOUT_S = (5.0, 30.0)
+_LOCAL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9.\-]{1,64}|\?.+)")
 CONNECTIONS = 64
 _AGAIN = frozenset(
     {
@@ -98,11 +100,18 @@ class FhirClient:
     def read_all(self, addresses: Sequence[str]) -> list[Resource | None]:
         """Read resources and searches (as Bundles) in one batch; None for what is not there.
 
-        An empty address gives None without being asked for.
+        What this server cannot have (another server's address, a urn, a contained resource, no
+        address at all) gives None without being asked for.
         """
-        wanted = [address for address in addresses if address]
+        here = [self._here(address) for address in addresses]
+        wanted = [address for address in dict.fromkeys(here) if address]
         found = dict(zip(wanted, self._batch(wanted), strict=True)) if wanted else {}
-        return [found.get(address) for address in addresses]
+        return [found.get(address) for address in here]
+
+    def _here(self, address: str) -> str:
+        """Return Type/id or Type?query on this server, "" for anything else."""
+        local = address.removeprefix(f"{self._base}/").partition("/_history/")[0]
+        return local if _LOCAL.fullmatch(local) else ""
 
     def previous(self, resource: Resource) -> Resource | None:
         """Return the version before this one; None for a first version, or where none is kept."""
@@ -181,8 +190,8 @@ class FhirClient:
 
     def _batch(self, addresses: Sequence[str]) -> list[Resource | None]:
         if len(addresses) == 1 and "?" not in addresses[0]:
-            return [self._get(self._relative(addresses[0]))]
-        entries = [{"request": {"method": "GET", "url": self._relative(a)}} for a in addresses]
+            return [self._get(addresses[0])]
+        entries = [{"request": {"method": "GET", "url": a}} for a in addresses]
         bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
         try:
             answer = self._client.execute("", method="post", data=bundle) or {}
@@ -193,9 +202,6 @@ class FhirClient:
             raise RetryLater("FHIR server: the batch was not answered entry by entry")
         return [_entry(one) for one in listed]
 
-    def _relative(self, address: str) -> str:
-        return address.removeprefix(f"{self._base}/")
-
     def _before(self, history: Resource, version: str) -> Resource | None:
         versions = [e["resource"] for e in history.get("entry", []) if "resource" in e]
         numbers = [one.get("meta", {}).get("versionId") for one in versions]
@@ -204,9 +210,9 @@ class FhirClient:
 
 
 def _entry(one: Resource) -> Resource | None:
-    """Return the resource of one batch answer, None for 404 and 410."""
+    """Return the resource of one batch answer, None for what is not there or makes no sense."""
     status = str(one.get("response", {}).get("status", ""))[:3]
-    if status in ("404", "410"):
+    if status in ("400", "404", "410"):
         return None
     if not status.startswith("2"):
         raise RetryLater(f"FHIR server: HTTP {status} in a batch")

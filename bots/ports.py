@@ -88,8 +88,11 @@ class Fhir(Protocol):
 class Mail(Protocol):
     """A mail relay."""
 
-    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> None:
-        """Hand one message to the relay. Raises RetryLater where it is not taken."""
+    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> list[str]:
+        """Hand one message to the relay; return the addresses it refused for good.
+
+        Raises RetryLater where the message is taken for nobody.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """The bots' settings, from the environment or the TOML file that INFORCE_CONFIG names."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ def read(env: Mapping[str, str]) -> Settings:
         mail_from=env.get("INFORCE_BOTS_MAIL_FROM", "inforce@localhost"),
         alert_to=_list(env, "INFORCE_BOTS_ALERT_TO"),
         provider=env.get("INFORCE_BOTS_PROVIDER", ""),
-        sender_id=env.get("INFORCE_BOTS_SENDER_ID", "INFORCE"),
+        sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
 
@@ -108,6 +109,12 @@ def _url(env: Mapping[str, str], name: str, default: str) -> str:
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+
+
+def _sender(text: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{2,15}", text):
+        raise SettingRefused("INFORCE_BOTS_SENDER_ID: expected 2 to 15 capital letters or digits")
+    return text
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -50,6 +50,18 @@ def human_name(resource: Resource) -> Resource:
     return next(official, names[0] if names else {})
 
 
+def texts(node: Resource, key: str) -> list[str]:
+    """Return the strings of a repeating element, without the nulls that stand for extensions."""
+    return [text for text in node.get(key, []) if text]
+
+
+def contained(resource: Resource, address: str) -> Resource | None:
+    """Return the contained resource that `#id` names inside `resource`, None if it is none."""
+    if not address.startswith("#"):
+        return None
+    return next((c for c in resource.get("contained", []) if f"#{c.get('id')}" == address), None)
+
+
 def is_current(node: Resource, day: str) -> bool:
     """Tell whether an element with a period holds on `day` (YYYY-MM-DD)."""
     period = node.get("period", {})

@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> Flask:
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
-    app.register_error_handler(Exception, blueprint.refuse_surprise)
+    app.register_error_handler(Exception, _refuse_surprise)
     dispatcher.start()
     return app
 
@@ -83,6 +83,11 @@ def _refuse(error: FhirError) -> Response:
 
 def _refuse_http(error: HTTPException) -> Response:
     return pages.refuse(error.code or 500) if _is_page() else blueprint.refuse_http(error)
+
+
+def _refuse_surprise(error: Exception) -> Response:
+    answer = blueprint.refuse_surprise(error)
+    return pages.refuse(answer.status_code) if _is_page() else answer
 
 
 def _end_with(parent: int) -> None:

@@ -11,7 +11,7 @@ from granian.constants import Interfaces
 from server import demo
 from server import settings as server_settings
 from server.settings import SettingRefused
-from server.store.database import Database
+from server.store.database import Database, DatabaseRefused
 
 THREADS = 16
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
-    except SettingRefused as error:
+    except (SettingRefused, DatabaseRefused) as error:
         print(f"inforce: {error}", file=sys.stderr)
         return WRONG_USE
     except demo.DemoFailed as error:
@@ -111,11 +111,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
             print(f"{name}={secrets.token_urlsafe(32)}")
         return DONE
     settings = server_settings.read(server_settings.environment())
-    try:
-        Database(settings.database).close()
-    except (OSError, ValueError) as error:
-        print(f"INFORCE_DATABASE: {error}", file=sys.stderr)
-        return FAILED
+    Database(settings.database).close()
     print("settings: ok\ndatabase: ok")
     return DONE
 

@@ -53,8 +53,8 @@ class FakeFhir:
         ]
 
     def _meets(self, resource: Resource, name: str, value: str) -> bool:
-        if name == "patient":
-            return bool(resource["patient"]["reference"] == value)
+        if name in ("patient", "subject"):
+            return bool(resource[name]["reference"] == value)
         if name != "identifier":
             raise AssertionError(f"the fake cannot search by {name}")
         system, _, code = value.partition("|")
@@ -103,11 +103,13 @@ class FakeMail:
     def __init__(self, *, down: bool = False) -> None:
         self.sent: list[dict[str, Any]] = []
         self.down = down
+        self.refused: list[str] = []
 
-    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> None:
+    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> list[str]:
         if self.down:
             raise RetryLater("mail relay: SMTPDataError 451")
         self.sent.append({"id": message_id, "to": list(to), "subject": subject, "text": text})
+        return self.refused
 
 
 def tools(

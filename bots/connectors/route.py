@@ -7,7 +7,7 @@ A payer's word on the data is the same by every route, so it ends the search.
 from collections.abc import Sequence
 
 from bots.domain.eligibility import Inquiry
-from bots.domain.verdict import OUTAGES
+from bots.domain.verdict import may_be_asked_again
 from bots.ports import Clearinghouse, Exchange
 
 _NEXT_ROUTE = frozenset(
@@ -44,7 +44,4 @@ class Route:
 def _goes_on(exchange: Exchange) -> bool:
     if exchange.failure is not None:
         return exchange.failure.code in _NEXT_ROUTE
-    answer = exchange.answer
-    if answer is None or answer.benefits:
-        return False
-    return any(reject.reason in OUTAGES for reject in answer.rejects)
+    return exchange.answer is not None and may_be_asked_again(exchange.answer)

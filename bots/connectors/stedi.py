@@ -6,6 +6,7 @@ the status. The sandbox speaks the same shape.
 """
 
 import re
+import time
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
@@ -27,6 +28,7 @@ PATH = "/2024-04-01/change/medicalnetwork/eligibility/v3/raw-x12"
 RECEIVER_ID = "STEDI"
 CONNECT_TIMEOUT_S = 5.0
 CONNECTIONS = 64
+CHUNK, SIZE_LIMIT = 64 * 1024, 8 * 1024 * 1024
 NO_RESEND_S = 90  # CAQH CORE 153: no automatic re-send of an unanswered real-time request sooner
 CREDENTIALS_WAIT_S = 300
 _FOLLOW_UP = {
@@ -72,6 +74,7 @@ class Stedi:
             control=self._access.control(),
             moment=self._access.now(),
         )
+        limit = time.monotonic() + timeout_s
         try:
             reply = self._session.post(
                 self._access.url + PATH,
@@ -83,20 +86,20 @@ class Stedi:
                 },
                 timeout=(CONNECT_TIMEOUT_S, timeout_s),
                 allow_redirects=False,
+                stream=True,
             )
         except requests.ReadTimeout:
-            return self._failed(
-                "no-answer",
-                f"No answer within {timeout_s:.0f} seconds.",
-                again=True,
-                after_s=NO_RESEND_S,
-            )
+            return self._no_answer(timeout_s)
         except requests.RequestException:
             return self._failed("not-delivered", "The clearinghouse cannot be reached.", again=True)
-        return self._read(reply)
+        try:
+            content = _content(reply, limit)
+        except requests.RequestException:
+            return self._no_answer(timeout_s)
+        return self._read(reply, content)
 
-    def _read(self, reply: requests.Response) -> Exchange:
-        body = _payload(reply.content)
+    def _read(self, reply: requests.Response, content: bytes) -> Exchange:
+        body = _payload(content)
         if body is not None and body.get("x12"):
             try:
                 return Exchange(self.name, answer=eligibility_271.read(body["x12"]))
@@ -106,6 +109,11 @@ class Stedi:
         if rejects:
             return Exchange(self.name, answer=Answer(rejects=rejects))
         return self._by_status(reply)
+
+    def _no_answer(self, timeout_s: float) -> Exchange:
+        """The 270 went out and its answer did not come: never sent again at once."""
+        text = f"No whole answer within {timeout_s:.0f} seconds."
+        return self._failed("no-answer", text, again=True, after_s=NO_RESEND_S)
 
     def _no_271(self, found: str) -> Exchange:
         if found in ("999", "997", "TA1"):
@@ -158,6 +166,18 @@ class Stedi:
     ) -> Exchange:
         failure = Failure(code, text, again=again, supported=supported, after_s=after_s)
         return Exchange(self.name, failure=failure)
+
+
+def _content(reply: requests.Response, limit: float) -> bytes:
+    """Return the whole body; raises requests.Timeout after `limit` (monotonic) or SIZE_LIMIT."""
+    parts, size = [], 0
+    with reply:
+        for part in reply.iter_content(CHUNK):
+            parts.append(part)
+            size += len(part)
+            if time.monotonic() > limit or size > SIZE_LIMIT:
+                raise requests.Timeout
+    return b"".join(parts)
 
 
 def _payload(content: bytes) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ _STATEMENTS = frozenset({"28", "30", "31"})
 _EXCEEDED = "30"
 _QUANTITY_USED = "99"  # EB09
 _NEAR = Decimal("0.01")
+ROWS_LIMIT = 60
 
 
 @dataclass(slots=True)
@@ -67,12 +68,19 @@ class _Bundle:
 
 
 def pair(benefits: tuple[Benefit, ...]) -> list[Item]:
-    """Return the items of all rows of the kinds that have amounts, in the payer's order."""
+    """Return the items of all rows of the kinds that have amounts, in the payer's order.
+
+    Beyond ROWS_LIMIT rows of one group nothing is paired: no payer sends so many, and pairing
+    takes time by the square of them.
+    """
+    units = _units(benefits)
     groups: dict[Any, list[Benefit]] = {}
     for benefit in benefits:
         if benefit.kind in PAIRED_KINDS:
-            groups.setdefault(_group(benefit, benefits), []).append(benefit)
-    items = [item for rows in groups.values() for item in _paired(rows)]
+            groups.setdefault(_group(benefit, units), []).append(benefit)
+    items: list[Item] = []
+    for rows in groups.values():
+        items += _paired(rows) if len(rows) <= ROWS_LIMIT else _unpaired(rows)
     return sorted(items, key=lambda item: (item.row.index, item.row.repeat))
 
 
@@ -90,8 +98,12 @@ def role(row: Benefit) -> str:
     return row.period if row.period in {USED, REMAINING, LIFETIME_LEFT} | _STATEMENTS else ""
 
 
-def _group(row: Benefit, benefits: tuple[Benefit, ...]) -> tuple[Any, ...]:
-    key = (
+_Units = dict[tuple[str, str | None, str], list[str]]
+
+
+def _group(row: Benefit, units: _Units) -> tuple[Any, ...]:
+    """Return what rows must share to be about the same limit."""
+    return (
         row.kind,
         row.service_type,
         row.level,
@@ -99,22 +111,26 @@ def _group(row: Benefit, benefits: tuple[Benefit, ...]) -> tuple[Any, ...]:
         frozenset(row.places),
         row.entities,
         row.dates,
+        _unit(row, units),
     )
-    return (*key, _unit(row, benefits))
 
 
-def _unit(row: Benefit, benefits: tuple[Benefit, ...]) -> str:
+def _units(benefits: tuple[Benefit, ...]) -> _Units:
+    """Return the units that rows of the same kind, type and level count in, in their order."""
+    found: _Units = {}
+    for b in benefits:
+        if value(b) is not None and b.quantity_unit != _QUANTITY_USED:
+            found.setdefault((b.kind, b.service_type, b.level), []).append(_plain_unit(b))
+    return found
+
+
+def _unit(row: Benefit, units: _Units) -> str:
     """Return what a row counts in; a row that does not say counts in what its fellows do."""
     if row.quantity_unit == _QUANTITY_USED or value(row) is None:
-        fellows = (
-            _plain_unit(b)
-            for b in benefits
-            if (b.kind, b.service_type, b.level) == (row.kind, row.service_type, row.level)
-            and b.quantity_unit != _QUANTITY_USED
-            and value(b) is not None
-            and (row.quantity is None or b.quantity is not None)
-        )
-        return next(fellows, row.quantity_unit)
+        fellows = units.get((row.kind, row.service_type, row.level), [])
+        counts = row.quantity is not None
+        fitting = (unit for unit in fellows if not counts or unit not in ("money", "percent"))
+        return next(fitting, row.quantity_unit)
     return _plain_unit(row)
 
 
@@ -124,19 +140,24 @@ def _plain_unit(row: Benefit) -> str:
     return row.quantity_unit if row.quantity is not None else "percent"
 
 
+def _unpaired(rows: list[Benefit]) -> Iterator[Item]:
+    yield from (Item(row, value(row), flags=["too-many-rows"], rows=[row]) for row in rows)
+
+
 def _paired(rows: list[Benefit]) -> Iterator[Item]:
     common = set.intersection(*(set(row.messages) for row in rows))
     tiers = {id(row): tuple(m for m in row.messages if m not in common) for row in rows}
     bases = _bases([r for r in rows if not role(r)], tiers)
     bundles = _bundles([r for r in rows if role(r) in (USED, REMAINING, LIFETIME_LEFT)], tiers)
+    alone = []
     for bundle in bundles:
         fitting, mismatch = _fitting(bundle, bases)
         for item in fitting:
             _attach(item, bundle)
         if not fitting:
-            bases.append(_alone(bundle, mismatch=mismatch))
-    bases += [_statement(row, bases) for row in rows if role(row) in _STATEMENTS]
-    yield from (_completed(item) for item in bases)
+            alone.append(_alone(bundle, mismatch=mismatch))
+    stated = [_statement(row, bases) for row in rows if role(row) in _STATEMENTS]
+    yield from (_completed(item) for item in (*bases, *alone, *stated))
 
 
 def _bases(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[Item]:
@@ -183,13 +204,7 @@ def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:
 
 def _fitting(bundle: _Bundle, bases: list[Item]) -> tuple[list[Item], bool]:
     """Return the bases that a bundle belongs to, and whether only arithmetic kept it apart."""
-    near = [
-        i
-        for i in bases
-        if not i.implied_total
-        and _same_plan(bundle, i, bases)
-        and _lifetimes_agree(bundle, i, bases)
-    ]
+    near = [i for i in bases if _same_plan(bundle, i, bases) and _lifetimes_agree(bundle, i, bases)]
     exact = [i for i in near if i.row.insurance_type == bundle.insurance_type]
     near = exact or near
     equal = [i for i in near if i.row.network == bundle.network]

@@ -147,7 +147,11 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C."""
+    """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C.
+
+    Rows and dates of the subscriber beside a dependent who has own ones are kept apart: they say
+    nothing about the patient.
+    """
 
     trace: str = ""
     payer_trace: str = ""
@@ -156,7 +160,9 @@ class Answer:
     dependent: Person | None = None
     identifiers: tuple[Identifier, ...] = ()
     dates: tuple[Dated, ...] = ()
+    subscriber_dates: tuple[Dated, ...] = ()
     benefits: tuple[Benefit, ...] = ()
+    subscriber_benefits: tuple[Benefit, ...] = ()
     rejects: tuple[Reject, ...] = ()
     flags: tuple[str, ...] = ()
     raw: str = ""

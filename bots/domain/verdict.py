@@ -20,6 +20,7 @@ PLAN = "30"  # EB03: the health benefit plan as a whole
 CARVE_OUTS = frozenset({"35", "AL", "88", "MH"})
 _NOT_FOUND = frozenset({"58", *(str(n) for n in range(64, 69)), *(str(n) for n in range(71, 79))})
 OUTAGES = frozenset({"42", "80"})
+_AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
 _PAIRS = (("346", "347"), ("348", "349"), ("356", "357"))
 
 
@@ -57,38 +58,57 @@ def judge(answer: Answer, asked: Iterable[str], on: date) -> Verdict:
     rows = _plan_rows(answer.benefits, set(asked))
     status, flags = _status(answer.benefits, rows, on)
     flags = [*_general_flags(answer), *flags]
-    start, end = plan_dates(answer, _speaking(rows, status, on))
-    outside = (start and on < start) or (end and on > end)
-    if status is Status.ACTIVE and outside:
-        status = Status.INACTIVE
+    span = _plan_span(answer, _speaking(rows, status, on))
+    if span.as_of:
+        flags.append("as-of-date")
+    if status is Status.ACTIVE and not (span.holds(on) and span.has_begun(on)):
         flags.append("status-date-conflict")
-    return Verdict(status, start, end, tuple(dict.fromkeys(flags)))
+        status = Status.ACTIVE if span.holds(on) else Status.INACTIVE
+    return Verdict(status, span.start, span.end, tuple(dict.fromkeys(flags)))
 
 
-def plan_dates(answer: Answer, rows: list[Benefit]) -> tuple[date | None, date | None]:
-    """Return the plan's first and last day: the row's own dates first, then the patient's.
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The days of a plan; None is open. `as_of`: `start` may be only the day that was looked at."""
 
-    A single date under 291, 292 or 307 is taken as the start, since payers differ.
-    """
-    for dates in (*(row.dates for row in rows), answer.dates):
-        found = _period({d.qualifier: d for d in reversed(dates)})
-        if found != (None, None):
+    start: date | None = None
+    end: date | None = None
+    as_of: bool = False
+
+    def has_begun(self, on: date) -> bool:
+        return self.start is None or self.start <= on
+
+    def holds(self, on: date) -> bool:
+        begun = self.has_begun(on) or self.as_of
+        return begun and (self.end is None or on <= self.end)
+
+
+def _plan_span(answer: Answer, rows: list[Benefit]) -> _Span:
+    """Return the plan's days: of the row itself first, then of the patient, of the subscriber."""
+    for dates in (*(row.dates for row in rows), answer.dates, answer.subscriber_dates):
+        found = _span(dates)
+        if found != _Span():
             return found
-    return None, None
+    return _Span()
 
 
-def _period(by_qualifier: dict[str, Dated]) -> tuple[date | None, date | None]:
-    plan = by_qualifier.get("291")
-    if plan is not None:
-        return plan.start, plan.end
-    for begin, finish in _PAIRS:
-        if begin in by_qualifier or finish in by_qualifier:
-            first, last = by_qualifier.get(begin), by_qualifier.get(finish)
-            return (first.start if first else None), (last.end or last.start if last else None)
-    for qualifier in ("307", "292"):
-        if qualifier in by_qualifier:
-            return by_qualifier[qualifier].start, by_qualifier[qualifier].end
-    return None, None
+def _span(dates: Iterable[Dated]) -> _Span:
+    """Read DTPs: 291, else a pair of begin and end, else 307, else 292 (X12 005010X279A1).
+
+    A single date under 291, 292 or 307 is taken as the start, and said to be uncertain: some
+    payers send the day they looked.
+    """
+    by_qualifier = {d.qualifier: d for d in reversed(list(dates))}
+    for qualifier in ("291", *_PAIRS, "307", "292"):
+        if isinstance(qualifier, tuple):
+            first, last = (by_qualifier.get(q) for q in qualifier)
+            if first or last:
+                return _Span(first.start if first else None,
+                             last.end or last.start if last else None)  # fmt: skip
+        elif qualifier in by_qualifier:
+            one = by_qualifier[qualifier]
+            return _Span(one.start, one.end, as_of=one.end is None)
+    return _Span()
 
 
 def _rejected(rejects: Iterable[Reject]) -> Status:
@@ -99,11 +119,15 @@ def _rejected(rejects: Iterable[Reject]) -> Status:
 
 
 def _plan_rows(benefits: Iterable[Benefit], asked: set[str]) -> list[Benefit]:
-    """Return the status rows that speak of the plan: type 30 or none, else of the asked types."""
+    """Return the status rows that speak of the plan.
+
+    Those of type 30 or of none; else the active ones of the types asked for; else the active ones
+    of any type.
+    """
     rows = [b for b in benefits if b.kind in ACTIVE_KINDS | INACTIVE_KINDS]
     plan = [b for b in rows if b.service_type in (PLAN, None)]
-    asked_for = asked - {PLAN}
-    return plan or [b for b in rows if b.service_type in asked_for and b.kind in ACTIVE_KINDS]
+    active = [b for b in rows if b.kind in ACTIVE_KINDS]
+    return plan or [b for b in active if b.service_type in asked] or active
 
 
 def _status(
@@ -131,8 +155,6 @@ def _status(
 
 def _service_level(benefits: tuple[Benefit, ...]) -> tuple[Status, list[str]]:
     kinds = {b.kind for b in benefits}
-    if kinds & ACTIVE_KINDS:
-        return Status.ACTIVE, ["no-plan-level"]
     if kinds & (INACTIVE_KINDS | {"I"}):
         return Status.NOT_COVERED, ["no-plan-level"]
     return Status.UNKNOWN, ["contact-payer"] if kinds & CONTACT_KINDS else ["no-status"]
@@ -146,8 +168,7 @@ def _speaking(rows: list[Benefit], status: Status, on: date) -> list[Benefit]:
 
 
 def _covers(row: Benefit, on: date) -> bool:
-    start, end = _period({d.qualifier: d for d in reversed(row.dates)})
-    return (start is None or start <= on) and (end is None or on <= end)
+    return _span(row.dates).holds(on)
 
 
 def _general_flags(answer: Answer) -> Iterator[str]:
@@ -163,3 +184,13 @@ def _general_flags(answer: Answer) -> Iterator[str]:
 def is_other_payer(benefit: Benefit) -> bool:
     """Tell whether a row speaks of other insurance of the person (EB01 R, not a carve-out)."""
     return benefit.kind == "R" and benefit.service_type not in CARVE_OUTS
+
+
+def may_be_asked_again(answer: Answer) -> bool:
+    """Tell whether the payer was only down: the same question may get an answer later.
+
+    That is, nothing but AAA 42 or 80, none of them with a follow-up that forbids it.
+    """
+    if answer.benefits or not answer.rejects:
+        return False
+    return all(r.reason in OUTAGES and r.follow_up in _AGAIN for r in answer.rejects)

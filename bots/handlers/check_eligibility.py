@@ -5,9 +5,11 @@ list of what is missing. After an outage the same response is brought up to date
 comes again.
 """
 
+import re
+
 from bots.domain.eligibility import Inquiry
-from bots.domain.verdict import OUTAGES
-from bots.errors import RetryLater
+from bots.domain.verdict import may_be_asked_again
+from bots.errors import NeverRetry, RetryLater
 from bots.mapping import inquiry, request, response
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
@@ -18,7 +20,7 @@ from fhir_profiles.codes import State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 MARK_TRIES = 5
-_AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
+_TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
 _MISSING = {
     "payer-id": "The payer's organization has no payer id.",
     "payer-name": "The payer's organization has no name.",
@@ -43,9 +45,7 @@ def handle(wish: Resource, tools: Tools) -> None:
     """Answer one request. Raises RetryLater when the payer or the route may answer later."""
     if wish.get("status") != "active":
         return
-    trace = elements.identifier(wish, systems.TRACE) or request.trace_of(
-        f"{tools.pages}/CoverageEligibilityRequest/{wish['id']}"
-    )
+    trace = _trace(wish, tools)
     facts, there = _gather(wish, trace, tools)
     if there is not None and not _is_open(there):
         _follow_up(there, tools)
@@ -62,26 +62,35 @@ def handle(wish: Resource, tools: Tools) -> None:
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
     exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
-    _follow_up(_store(_response(head, exchange), there, tools), tools)
+    _follow_up(_store_somehow(head, exchange, there, tools), tools)
     _raise_if_open(exchange)
 
 
+def _trace(wish: Resource, tools: Tools) -> str:
+    """Return the request's trace number; one that X12 cannot carry is replaced by a made one."""
+    given = elements.identifier(wish, systems.TRACE)
+    address = f"{tools.pages}/CoverageEligibilityRequest/{wish['id']}"
+    return given if _TRACE.fullmatch(given) else request.trace_of(f"{address}#{given}")
+
+
 def _gather(wish: Resource, trace: str, tools: Tools) -> tuple[Facts, Resource | None]:
-    """Read what the request refers to, and the response it may already have."""
-    coverages = wish.get("insurance", [])
-    coverage_ref = elements.reference(coverages[0].get("coverage")) if coverages else ""
-    addresses = [
-        coverage_ref,
-        elements.reference(wish.get("patient")),
-        elements.reference(wish.get("insurer")),
-        elements.reference(wish.get("provider")),
-        f"CoverageEligibilityResponse?identifier={systems.TRACE}|{trace}",
-    ]
-    coverage, patient, payer, provider, found = tools.fhir.read_all(addresses)
+    """Read what the request refers to, contained or not, and the response it may already have."""
+    references = [
+        inquiry.focal_coverage(wish), wish.get("patient"), wish.get("insurer"),
+        wish.get("provider"),
+    ]  # fmt: skip
+    addresses = [elements.reference(node) for node in references]
+    answer = f"CoverageEligibilityResponse?identifier={systems.TRACE}|{trace}"
+    *read, found = tools.fhir.read_all([*addresses, answer])
+    pairs = zip(addresses, read, strict=True)
+    coverage, patient, payer, provider = (
+        one or elements.contained(wish, address) for address, one in pairs
+    )
     subscriber = None
     address = inquiry.subscriber_address(coverage)
     if address:
         (subscriber,) = tools.fhir.read_all([address])
+        subscriber = subscriber or elements.contained(coverage or {}, address)
     entries = (found or {}).get("entry", [])
     there = entries[0]["resource"] if entries else None
     return Facts(coverage, patient, payer, provider, subscriber), there
@@ -159,10 +168,9 @@ def _open_reason(exchange: Exchange) -> str:
     if exchange.failure is not None:
         return exchange.failure.code if exchange.failure.again else ""
     answer = exchange.answer
-    if answer is None or answer.benefits:
+    if answer is None or not may_be_asked_again(answer):
         return ""
-    down = (r for r in answer.rejects if r.reason in OUTAGES and r.follow_up in _AGAIN)
-    return next((f"AAA {r.reason}" for r in down), "")
+    return f"AAA {answer.rejects[0].reason}"
 
 
 def _raise_if_open(exchange: Exchange) -> None:
@@ -170,6 +178,19 @@ def _raise_if_open(exchange: Exchange) -> None:
     if reason:
         after_s = exchange.failure.after_s if exchange.failure else None
         raise RetryLater(reason, after_s=after_s)
+
+
+def _store_somehow(
+    head: Head, exchange: Exchange, there: Resource | None, tools: Tools
+) -> Resource:
+    """Store the response; an answer that FHIR cannot hold is told as unreadable, never lost."""
+    try:
+        return _store(_response(head, exchange), there, tools)
+    except NeverRetry:
+        problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
+        found = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK,
+                                    route=exchange.route)  # fmt: skip
+        return _store(found, there, tools)
 
 
 def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:

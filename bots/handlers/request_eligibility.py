@@ -15,7 +15,9 @@ def handle(coverage: Resource, tools: Tools) -> None:
         return
     if not request.is_material_change(coverage, tools.fhir.previous(coverage)):
         return
-    (patient,) = tools.fhir.read_all([elements.reference(coverage["beneficiary"])])
+    address = elements.reference(coverage["beneficiary"])
+    (patient,) = tools.fhir.read_all([address])
+    patient = patient or elements.contained(coverage, address)
     now = tools.now()
     wish = request.to_request(
         coverage,

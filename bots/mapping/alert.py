@@ -25,6 +25,7 @@ The link opens after login; this message holds no patient data.
 """
 _DEFINITE = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
 PURPOSE = "eligibility-alert"
+LEASE_S = 15  # longer than the relay may take for one mail
 
 
 def coverage_of(response: Resource) -> str:
@@ -32,11 +33,11 @@ def coverage_of(response: Resource) -> str:
     return next((elements.reference(i.get("coverage")) for i in response.get("insurance", [])), "")
 
 
-def spell_start(response: Resource, others: Iterable[Resource]) -> str:
-    """Return the trace of the answer that began the present inactive spell of a coverage.
+def spell(response: Resource, others: Iterable[Resource]) -> list[str]:
+    """Return the traces of the inactive answers that belong together with this one, oldest first.
 
-    Answers that say neither active nor inactive do not end a spell. Every answer of one spell
-    gives the same trace, so one spell makes one alert.
+    Answers about the same coverage are put in the order they were given; one that says neither
+    active nor inactive does not end a spell. One spell makes one alert.
     """
     coverage = coverage_of(response)
     by_trace = {elements.identifier(r, systems.TRACE): r for r in [*others, response]}
@@ -45,25 +46,35 @@ def spell_start(response: Resource, others: Iterable[Resource]) -> str:
         for trace, r in by_trace.items()
         if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in _DEFINITE
     )
-    start = mine = elements.identifier(response, systems.TRACE)
+    mine = elements.identifier(response, systems.TRACE)
+    runs: list[list[str]] = [[]]
     for _, trace, state in line:
-        if state != State.INACTIVE.value:
-            start = ""
-        elif not start or trace == line[0][1]:
-            start = trace
-        if trace == mine:
-            break
-    return start or mine
+        if state == State.INACTIVE.value:
+            runs[-1].append(trace)
+        else:
+            runs.append([])
+    return next((run for run in runs if mine in run), [mine])
 
 
-def communication(response: Resource, cause: str, pages: str) -> Resource:
+def cause(coverage: str, trace: str) -> str:
+    """Return the identifier of the alert about a spell that began with the answer `trace`."""
+    return f"inactive-plan-{trace_of(f'{coverage}#{trace}')}"
+
+
+def of_spell(messages: Iterable[Resource], coverage: str, traces: Iterable[str]) -> list[Resource]:
+    """Return the Communications that were made for this spell, whatever it was thought to begin."""
+    causes = {cause(coverage, trace) for trace in traces}
+    return [m for m in messages if elements.identifier(m, systems.CAUSE) in causes]
+
+
+def communication(response: Resource, named: str, pages: str) -> Resource:
     """Return the Communication that stands for one alert, before it is sent."""
     coverage = coverage_of(response)
     return {
         "resourceType": "Communication",
         "identifier": [
-            {"system": systems.CAUSE, "value": cause},
-            {"system": systems.MESSAGE_ID, "value": message_id(cause, pages)},
+            {"system": systems.CAUSE, "value": named},
+            {"system": systems.MESSAGE_ID, "value": message_id(named, pages)},
         ],
         "status": "preparation",
         "category": [
@@ -92,9 +103,9 @@ def text(response: Resource, pages: str) -> str:
     return TEXT.format(day=_day(response), link=f"{pages}/benefits/{coverage_id}")
 
 
-def message_id(cause: str, pages: str) -> str:
+def message_id(named: str, pages: str) -> str:
     """Return the Message-ID of an alert: a second copy of the mail has the same one."""
-    return f"<{trace_of(cause).lower()}@{urlsplit(pages).hostname}>"
+    return f"<{trace_of(named).lower()}@{urlsplit(pages).hostname}>"
 
 
 def recipients(organizations: Iterable[Resource | None], fallback: tuple[str, ...]) -> list[str]:
@@ -115,18 +126,36 @@ def recipients(organizations: Iterable[Resource | None], fallback: tuple[str, ..
     return list(fallback)
 
 
+def claimed(message: Resource, moment: datetime) -> Resource:
+    """Return the Communication while one delivery is sending its mail."""
+    stamp = {"url": systems.EXT_CLAIMED, "valueDateTime": _instant(moment)}
+    return {**released(message), "status": "in-progress", "extension": [stamp]}
+
+
+def released(message: Resource) -> Resource:
+    """Return the Communication as it is before anybody sends its mail."""
+    kept = {key: value for key, value in message.items() if key != "extension"}
+    return {**kept, "status": "preparation"}
+
+
+def is_being_sent(message: Resource, moment: datetime) -> bool:
+    """Tell whether another delivery claimed the mail less than LEASE_S ago."""
+    since = elements.extension_value(message, systems.EXT_CLAIMED)
+    if message["status"] != "in-progress" or since is None:
+        return False
+    return (moment - datetime.fromisoformat(since)).total_seconds() < LEASE_S
+
+
 def sent(message: Resource, moment: datetime) -> Resource:
     """Return the Communication after the relay took the mail."""
-    stamp = moment.isoformat(timespec="milliseconds")
-    kept = {k: v for k, v in message.items() if k != "statusReason"}
-    return {**kept, "status": "completed", "sent": stamp}
+    return {**released(message), "status": "completed", "sent": _instant(moment)}
 
 
-def task(message: Resource, cause: str, reason: str, moment: datetime) -> Resource:
+def task(message: Resource, reason: str, moment: datetime) -> Resource:
     """Return the Task that tells people of an alert that could not be sent."""
     return {
         "resourceType": "Task",
-        "identifier": [{"system": systems.CAUSE, "value": f"undelivered/{cause}"}],
+        "identifier": [{"system": systems.CAUSE, "value": task_cause(message)}],
         "status": "requested",
         "intent": "order",
         "code": {
@@ -135,8 +164,17 @@ def task(message: Resource, cause: str, reason: str, moment: datetime) -> Resour
         },
         "description": reason,
         "focus": {"reference": f"Communication/{message['id']}"},
-        "authoredOn": moment.isoformat(timespec="milliseconds"),
+        "authoredOn": _instant(moment),
     }
+
+
+def task_cause(message: Resource) -> str:
+    """Return the identifier of the Task about an alert."""
+    return f"undelivered-{elements.identifier(message, systems.CAUSE)}"
+
+
+def _instant(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _day(response: Resource) -> str:

@@ -1,10 +1,12 @@
 """Codings of an eligibility response: the X12 code always, the HL7 code where it means the same."""
 
+import re
 from typing import Any
 
 from fhir_profiles import codes, systems
 
 Concept = dict[str, Any]
+_CODE = re.compile(r"\S+( \S+)*")  # FHIR R4 datatypes.html#code
 
 # The 24 service types whose X12 code HL7's ex-benefitcategory shares.
 _HL7_CATEGORIES = frozenset(
@@ -54,9 +56,15 @@ _VISITS = "VS"  # EB09
 
 
 def concept(system: str, code: str, display: str, *more: tuple[str, str, str]) -> Concept:
-    """Return a CodeableConcept with text, of (system, code, display) triples."""
+    """Return a CodeableConcept with text, of (system, code, display) triples.
+
+    What a payer sends in the place of a code and FHIR allows in none stands in the text only.
+    """
+    text = display or (f"Code {code} (not yet described)" if code else "Code not stated")
+    if not _CODE.fullmatch(code):
+        return {"text": text}
     codings = [coding(*triple) for triple in ((system, code, display), *more)]
-    return {"coding": codings, "text": display or f"Code {code} (not yet described)"}
+    return {"coding": codings, "text": text}
 
 
 def coding(system: str, code: str, display: str) -> dict[str, str]:

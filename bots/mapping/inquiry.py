@@ -44,6 +44,15 @@ class Problem:
     expression: str = ""
 
 
+def focal_coverage(request: Resource) -> Resource:
+    """Return the Reference of the coverage a request asks about: the focal one, else the first."""
+    insurance = request.get("insurance", [])
+    focal = (entry["coverage"] for entry in insurance if entry.get("focal"))
+    nothing: Resource = {"display": "No coverage on the request"}
+    found: Resource = next(focal, insurance[0]["coverage"] if insurance else nothing)
+    return found
+
+
 def subscriber_address(coverage: Resource | None) -> str:
     """Return the reference of the subscriber where it is not the beneficiary, else ""."""
     if coverage is None or is_self(coverage):
@@ -139,7 +148,7 @@ def _provider_name(provider: Resource) -> str:
     if isinstance(provider.get("name"), str):
         return str(provider["name"])
     name = elements.human_name(provider)
-    return " ".join([*name.get("given", []), name.get("family", "")]).strip()
+    return " ".join([*elements.texts(name, "given"), name.get("family", "")]).strip()
 
 
 def _member_identifier(coverage: Resource) -> str:
@@ -159,12 +168,12 @@ def _own_member_id(coverage: Resource) -> str:
 
 def _person(resource: Resource, member_id: str) -> Person:
     name = elements.human_name(resource)
-    given = [g for g in name.get("given", []) if g]
+    given = elements.texts(name, "given")
     return Person(
         last=name.get("family", ""),
         first=given[0] if given else "",
         middle=given[1] if len(given) > 1 else "",
-        suffix=" ".join(name.get("suffix", [])),
+        suffix=" ".join(elements.texts(name, "suffix")),
         member_id=member_id or "",
         birth_date=_full_date(resource.get("birthDate", "")),
         gender=_GENDERS.get(resource.get("gender", ""), ""),

@@ -21,6 +21,7 @@ STATEMENTS = ACTIVE_KINDS | INACTIVE_KINDS | EXCLUDING
 UNLIMITED = "H"
 _CENT = Decimal("0.01")
 _HUNDRED = Decimal(100)
+_GREATEST_INT = 2**31 - 1
 _PROCEDURE_SYSTEMS = {
     "HC": systems.HCPCS,
     "CJ": systems.CPT,
@@ -112,10 +113,10 @@ def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Resource:
         return {f"{name}Money": money(amount)}
     if row.percent is not None and row.quantity is None:
         percent = amount * _HUNDRED
-        if percent == percent.to_integral_value():
+        if percent >= 0 and percent == percent.to_integral_value():
             return {f"{name}UnsignedInt": int(percent)}
         return {f"{name}String": f"{percent.normalize():f}%"}
-    if amount >= 0 and amount == amount.to_integral_value():
+    if 0 <= amount <= _GREATEST_INT and amount == amount.to_integral_value():
         return {f"{name}UnsignedInt": int(amount)}
     unit = codes.names("eb09_quantity_qualifier").get(row.quantity_unit, row.quantity_unit)
     return {f"{name}String": f"{amount:f} {unit.lower()}".strip()}
@@ -148,8 +149,8 @@ def _frame(row: Benefit, rows: Iterable[Benefit]) -> Resource:
         kind = coding.concept(systems.X12_INSURANCE_TYPE, row.insurance_type, name)
         extensions.append({"url": systems.EXT_INSURANCE_TYPE, "valueCodeableConcept": kind})
     if row.auth_raw and row.auth_required is None:
-        extensions.append({"url": systems.EXT_AUTHORIZATION, "valueCode": row.auth_raw})
-    extensions += [{"url": systems.EXT_PLACE_OF_SERVICE, "valueCode": p} for p in row.places]
+        extensions.append({"url": systems.EXT_AUTHORIZATION, "valueString": row.auth_raw})
+    extensions += [{"url": systems.EXT_PLACE_OF_SERVICE, "valueString": p} for p in row.places if p]
     extensions += [dated(one) for one in row.dates]
     extensions += [entity(one) for one in row.entities]
     extensions += flags(row.flags)
@@ -189,8 +190,8 @@ def _procedure(procedure: Procedure) -> Resource:
     ):
         system = systems.CPT
     range_end = f" to {procedure.code_to}" if procedure.code_to else ""
-    concept: Resource = {"text": f"{procedure.code}{range_end}"}
-    if system:
+    concept: Resource = {"text": f"{procedure.code or 'not stated'}{range_end}"}
+    if system and procedure.code:
         concept["coding"] = [{"system": system, "code": procedure.code}]
     else:
         concept["text"] = f"{procedure.qualifier}:{concept['text']}"
@@ -240,7 +241,7 @@ def flags(found: Iterable[str]) -> list[Resource]:
 def dated(one: Dated) -> Resource:
     """Return a DTP of a row as an extension: its qualifier and its days."""
     name = codes.names("dtp01_date_qualifier").get(one.qualifier, one.qualifier)
-    parts: list[Resource] = [{"url": "qualifier", "valueString": name}]
+    parts: list[Resource] = [{"url": "qualifier", "valueString": name or "not stated"}]
     period = {k: d.isoformat() for k, d in (("start", one.start), ("end", one.end)) if d}
     if period:
         parts.append({"url": "period", "valuePeriod": period})
@@ -249,7 +250,7 @@ def dated(one: Dated) -> Resource:
 
 def entity(one: Entity) -> Resource:
     """Return a party of loop 2120 as an extension."""
-    role = codes.names("nm101_entity_identifier").get(one.role, one.role)
+    role = codes.names("nm101_entity_identifier").get(one.role, one.role) or "not stated"
     parts = [("role", role), ("name", one.name), ("id", one.id)]
     parts += [("contact", f"{_CONTACTS.get(kind, kind)} {number}") for kind, number in one.contacts]
     listed = [{"url": url, "valueString": text} for url, text in parts if text]

@@ -82,13 +82,17 @@ def to_request(
     }
     if provider:
         request["provider"] = {"reference": provider}
-    return request
+    inside = [elements.reference(request[n]) for n in ("patient", "insurer")]
+    kept = [c for c in coverage.get("contained", []) if f"#{c.get('id')}" in inside]
+    return {**request, "contained": kept} if kept else request
 
 
 def insurer_of(coverage: Resource) -> Resource:
     """Return a Reference to the payer's Organization; with none, one that has only a display."""
     for payor in coverage.get("payor", []):
-        if "Organization/" in elements.reference(payor):
+        inside = elements.contained(coverage, elements.reference(payor)) or {}
+        is_organization = "Organization/" in elements.reference(payor)
+        if is_organization or inside.get("resourceType") == "Organization":
             return _plain(payor)
     named = next((p["display"] for p in coverage.get("payor", []) if "display" in p), "")
     return {"display": named or "No payer organization on the coverage"}
@@ -97,8 +101,8 @@ def insurer_of(coverage: Resource) -> Resource:
 def provider_of(patient: Resource, fallback: str) -> str:
     """Return the reference of who asks for a patient: the clinic, else the general practitioner."""
     candidates = [patient.get("managingOrganization"), *patient.get("generalPractitioner", [])]
-    found = (elements.reference(c) for c in candidates if elements.reference(c))
-    return next(found, fallback)
+    found = (elements.reference(c) for c in candidates)
+    return next((address for address in found if address and address[0] != "#"), fallback)
 
 
 def _plain(node: Resource) -> Resource:

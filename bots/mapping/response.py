@@ -15,7 +15,7 @@ from bots.domain import verdict
 from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
 from bots.mapping import coding, items
-from bots.mapping.inquiry import Problem
+from bots.mapping.inquiry import Problem, focal_coverage
 from bots.mapping.request import trace_of
 from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import State
@@ -25,6 +25,7 @@ SOURCE = f"{systems.BASE}/bot/check-eligibility"
 _ENTITY_KINDS = frozenset({"L", "MC", "N", "X", "W", "U", "V", "T", "S"})
 _REVIEW = (
     "pending",
+    "status-date-conflict",
     "mixed",
     "no-plan-level",
     "other-payer",
@@ -71,6 +72,9 @@ def answered(head: Head, answer: Answer, route: str) -> Resource:
     found = verdict.judge(answer, asked, head.on)
     state = state_of(found)
     response = _frame(head, state, _sentence(found, head.on), route)
+    flags = [*found.flags]
+    if answer.trace and answer.trace != head.trace:
+        flags.append("trace-mismatch")
     response["identifier"] += _payer_traces(answer)
     errors = [_rejected(reject) for reject in answer.rejects]
     response["outcome"] = "complete"
@@ -78,7 +82,10 @@ def answered(head: Head, answer: Answer, route: str) -> Resource:
         response["outcome"] = "partial" if answer.benefits else "error"
         response["error"] = errors
     response["insurance"] = [_insurance(head, answer, found)]
-    response["extension"] += [*_findings(answer), *items.flags(found.flags)]
+    approvals = {i.value for b in answer.benefits for i in b.identifiers if i.qualifier == "G1"}
+    if len(approvals) == 1 and "" not in approvals:
+        response["preAuthRef"] = approvals.pop()
+    response["extension"] += [*_findings(answer), *items.flags(flags)]
     return response
 
 
@@ -91,7 +98,7 @@ def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: 
     response = _frame(head, state, text, route)
     response["outcome"] = "error"
     response["error"] = [_problem(problem) for problem in listed]
-    response["insurance"] = [{"coverage": _coverage(head.request)}]
+    response["insurance"] = [{"coverage": focal_coverage(head.request)}]
     return response
 
 
@@ -141,6 +148,10 @@ def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
     }
     if "provider" in request:
         response["requestor"] = request["provider"]
+    inside = [elements.reference(response.get(n)) for n in ("patient", "insurer", "requestor")]
+    response["contained"] = [
+        one for one in request.get("contained", []) if f"#{one.get('id')}" in inside
+    ]
     return response
 
 
@@ -170,15 +181,8 @@ def _payer_traces(answer: Answer) -> list[Resource]:
     return found if answer.payer_trace else []
 
 
-def _coverage(request: Resource) -> Resource:
-    insurance = request.get("insurance", [])
-    focal = (i["coverage"] for i in insurance if i.get("focal"))
-    found: Resource = next(focal, insurance[0]["coverage"] if insurance else {"display": "none"})
-    return found
-
-
 def _insurance(head: Head, answer: Answer, found: Verdict) -> Resource:
-    insurance: Resource = {"coverage": _coverage(head.request)}
+    insurance: Resource = {"coverage": focal_coverage(head.request)}
     if found.inforce is not None:
         insurance["inforce"] = found.inforce
     period = {k: d.isoformat() for k, d in (("start", found.start), ("end", found.end)) if d}
@@ -223,20 +227,23 @@ def _findings(answer: Answer) -> Iterator[Resource]:
             yield from (items.entity(one) for one in row.entities)
         elif row.kind not in paired and not items.is_plain(row):
             yield {"url": systems.EXT_MESSAGE, "extension": list(_message(row))}
+    for row in answer.subscriber_benefits:
+        about = {"url": "about", "valueString": "the subscriber, not the patient"}
+        yield {"url": systems.EXT_MESSAGE, "extension": [about, *_message(row)]}
 
 
 def _other_payer(row: Benefit) -> Iterator[Resource]:
     yield from (items.entity(one) for one in row.entities)
     for one in row.identifiers:
         name = codes.names("ref01_qualifier").get(one.qualifier, one.qualifier)
-        yield {"url": "identifier", "valueString": f"{name} {one.value}"}
+        yield {"url": "identifier", "valueString": f"{name} {one.value}".strip() or "not stated"}
     yield from (items.dated(one) for one in row.dates)
     yield from _message(row)
 
 
 def _message(row: Benefit) -> Iterator[Resource]:
     kind = codes.names("eb01_benefit_information").get(row.kind, row.kind)
-    yield {"url": "kind", "valueString": kind}
+    yield {"url": "kind", "valueString": kind or "not stated"}
     if row.service_type:
         types = codes.names("service_type_codes")
         yield {"url": "service", "valueString": types.get(row.service_type, row.service_type)}
@@ -284,7 +291,7 @@ def cob_task(stored: Resource, moment: datetime) -> Resource | None:
         for part in entity["extension"]
         if part["url"] in ("name", "id")
     )
-    cause = f"other-payer/{coverage}/{trace_of('|'.join(named))}"
+    cause = f"other-payer-{trace_of('|'.join([coverage, *named]))}"
     return {
         "resourceType": "Task",
         "meta": {"source": SOURCE},

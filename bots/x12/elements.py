@@ -3,13 +3,14 @@
 import re
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from bots.domain.eligibility import Dated, Entity, Identifier, Person
 from bots.x12.syntax import Segment
 
 _NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+)")
 _DAY = 8  # CCYYMMDD
+_DIGITS = 18  # EB07
 
 
 def entity(segment: Segment) -> Entity:
@@ -63,11 +64,11 @@ def day(text: str) -> date | None:
 
 
 def number(text: str) -> Decimal | None:
-    """Return an amount, percent or quantity; thousands separators and `$` are tolerated."""
+    """Return an amount, percent or quantity; thousands separators and `$` are tolerated.
+
+    None where it is no number, or longer than EB07 may be (18 characters).
+    """
     plain = text.strip().replace(",", "").replace("$", "")
-    if not _NUMBER.fullmatch(plain):
+    if not _NUMBER.fullmatch(plain) or len(plain) > _DIGITS:
         return None
-    try:
-        return Decimal(plain)
-    except InvalidOperation:
-        return None
+    return Decimal(plain)

@@ -68,6 +68,7 @@ class _Reader:
         self._levels = {letter: _Level() for letter in "ABCD"}
         self._letter = "A"
         self._row: Row | None = None
+        self._eb_count = 0
         self._rejects: list[Reject] = []
         self._flags: list[str] = []
         self._ended = False
@@ -80,11 +81,10 @@ class _Reader:
         patient = self._levels["D"] if self._levels["D"].person else self._levels["C"]
         outer = self._levels["C"]
         traces = [*self._levels["D"].traces, *outer.traces]
-        rows = [*outer.rows, *self._levels["D"].rows] if patient is not outer else outer.rows
-        benefits = tuple(b for i, row in enumerate(rows) for b in row.benefits(i))
+        own = patient if patient.rows else outer  # some payers speak of a child above its level
+        beside = [] if own is outer else outer.rows
         identifiers = [*patient.identifiers]
         identifiers += [] if patient is outer else outer.identifiers
-        dates = [*patient.dates, *([] if patient is outer else outer.dates)]
         return Answer(
             trace=next((value for kind, value in traces if kind == "2"), ""),
             payer_trace=next((value for kind, value in traces if kind == "1"), ""),
@@ -92,8 +92,10 @@ class _Reader:
             subscriber=outer.person,
             dependent=self._levels["D"].person,
             identifiers=tuple(identifiers),
-            dates=tuple(dates),
-            benefits=benefits,
+            dates=tuple(patient.dates),
+            subscriber_dates=() if patient is outer else tuple(outer.dates),
+            benefits=tuple(b for row in own.rows for b in row.benefits()),
+            subscriber_benefits=tuple(b for row in beside for b in row.benefits()),
             rejects=tuple(self._rejects),
             flags=tuple(dict.fromkeys(self._flags)),
             raw=raw,
@@ -103,7 +105,8 @@ class _Reader:
         if segment.id == "HL":
             self._open(segment.get(3))
         elif segment.id == "EB":
-            self._row = Row(segment, self._marks)
+            self._row = Row(segment, self._marks, self._eb_count)
+            self._eb_count += 1
             self._levels[self._letter].rows.append(self._row)
         elif segment.id == "AAA":
             loop = f"2110{self._letter}" if self._row else self._loop()

@@ -35,10 +35,14 @@ _CARRIED = frozenset({"LS", "LE", "N3", "N4", "PRV"})
 
 @dataclass(slots=True)
 class Row:
-    """An EB segment being read: give it the segments that follow with take()."""
+    """An EB segment being read: give it the segments that follow with take().
+
+    `index` is its place among the EB segments of the transaction.
+    """
 
     segment: Segment
     marks: Separators
+    index: int
     messages: list[str] = field(default_factory=list)
     dates: list[Dated] = field(default_factory=list)
     identifiers: list[Identifier] = field(default_factory=list)
@@ -85,7 +89,7 @@ class Row:
         if segment.id == "PER":
             self.entities[-1] = elements.with_contacts(self.entities[-1], segment)
 
-    def benefits(self, index: int) -> Iterator[Benefit]:
+    def benefits(self) -> Iterator[Benefit]:
         """Yield one Benefit per service type of EB03; an empty EB03 gives one without a type."""
         get = self.segment.get
         types = repeats(get(3), self.marks)
@@ -95,7 +99,7 @@ class Row:
         for repeat, service_type in enumerate(types):
             yield Benefit(
                 kind=get(1),
-                index=index,
+                index=self.index,
                 repeat=repeat,
                 raw=raw,
                 level=get(2),

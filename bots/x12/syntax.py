@@ -75,7 +75,7 @@ def segments(text: str, marks: Separators) -> Iterator[Segment]:
         count += 1
         if count > SEGMENTS_LIMIT:
             raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
-        name, *elements = raw.split(marks.element)
+        name, *elements = (part.strip() for part in raw.split(marks.element))
         if len(elements) > ELEMENTS_LIMIT:
             raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
         yield Segment(name.upper(), tuple(elements), raw)

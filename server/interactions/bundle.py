@@ -23,6 +23,8 @@ from server.validation import structure
 ENTRIES_LIMIT = 1000
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
 _URL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?(?:\?(?P<query>.*))?")
+# Elements whose value may point to another entry of a Bundle.
+_LINKING = frozenset({"reference", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 _ETAG = re.compile(r'W/"(\d{1,18})"')
 
 
@@ -185,35 +187,50 @@ class _placed:  # noqa: N801 reads as a statement: with _placed(operation)
 def _names(
     engine: Engine, writing: Writing, operations: list[Operation]
 ) -> Iterator[tuple[str, str]]:
-    """Yield (fullUrl, Type/id) for everything that the Bundle writes, before it is written."""
+    """Yield (fullUrl or place, Type/id) for everything that the Bundle writes, before it does."""
+    conditional: dict[tuple[str, str], str] = {}
     for operation in operations:
+        address = f"{operation.type}/{operation.id}"
         if operation.method == "POST":
-            found = None
+            condition = (operation.type, operation.if_none_exist)
+            fhir_id = conditional.get(condition) or _future_id(engine, writing, operation)
             if operation.if_none_exist:
-                with _placed(operation):
-                    found = search.sole_match(
-                        engine, writing.connection, operation.type, operation.if_none_exist
-                    )
-            fhir_id = codec.decode(found)["id"] if found else engine.new_id()
-            yield operation.full_url or operation.place, f"{operation.type}/{fhir_id}"
-            yield operation.place, f"{operation.type}/{fhir_id}"
-        elif operation.method == "PUT" and operation.full_url:
-            yield operation.full_url, f"{operation.type}/{operation.id}"
+                conditional[condition] = fhir_id
+            address = f"{operation.type}/{fhir_id}"
+            yield operation.place, address
+        if operation.full_url and operation.method in ("POST", "PUT"):
+            yield operation.full_url, address
 
 
-def _resolved(node: Any, named: dict[str, str]) -> Any:
-    """Return `node` with every reference to a fullUrl of the Bundle put right."""
+def _future_id(engine: Engine, writing: Writing, operation: Operation) -> str:
+    """Return the id under which a POST will stand: the existing one if its condition is met."""
+    if not operation.if_none_exist:
+        return engine.new_id()
+    with _placed(operation):
+        found = search.sole_match(
+            engine, writing.connection, operation.type, operation.if_none_exist
+        )
+    return str(codec.decode(found)["id"]) if found else engine.new_id()
+
+
+def _resolved(node: Any, named: dict[str, str], root: str, key: str = "") -> Any:
+    """Return `node` with every reference to an entry of the Bundle put right (http.html#trules).
+
+    References and URIs that stand for resources are changed, identifiers and texts never.
+    `root` is the base of the entry's own fullUrl, against which relative references are read.
+    """
     if isinstance(node, dict):
-        return {key: _resolved(value, named) for key, value in node.items()}
+        return {k: _resolved(value, named, root, k) for k, value in node.items()}
     if isinstance(node, list):
-        return [_resolved(item, named) for item in node]
-    if isinstance(node, str) and node.startswith("urn:"):
-        return named.get(node, node)
+        return [_resolved(item, named, root, key) for item in node]
+    if key in _LINKING and isinstance(node, str):
+        return named.get(node) or named.get(f"{root}/{node}") or node
     return node
 
 
 def _incoming(engine: Engine, operation: Operation, named: dict[str, str]) -> Incoming:
-    body: dict[str, Any] = _resolved(operation.body, named)
+    root = operation.full_url.rpartition(f"/{operation.type}/")[0]
+    body: dict[str, Any] = _resolved(operation.body, named, root)
     return _write.admit(engine, operation.type, body)
 
 

@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -25,6 +26,7 @@ from server.operations import OPERATIONS
 from server.operations.operation import Operation
 from server.rest import bundles, headers
 from server.rest.metadata import capability_statement
+from server.search.request import IGNORED
 
 _log = logging.getLogger(__name__)
 ENGINE = "inforce.engine"
@@ -98,7 +100,8 @@ def _search_form(type_name: str) -> Response:
 
 def _create(type_name: str) -> Response:
     """Create; a query in the URL is taken as If-None-Exist, which some clients send so."""
-    condition = request.headers.get("If-None-Exist", "") or request.query_string.decode()
+    pairs = [(k, v) for k, v in _pairs(request.args) if k not in IGNORED]
+    condition = request.headers.get("If-None-Exist", "") or urlencode(pairs)
     saved = create.create(_engine(), type_name, _body(), if_none_exist=condition, trace=g.trace)
     return _stored(saved)
 

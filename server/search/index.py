@@ -1,7 +1,7 @@
 """The index rows of a resource: a pure function of its body, diffed by the store on update.
 
 A row is a plain tuple whose first two members are its kind and its parameter:
-  ("token", code, system, value)            ("string", code, folded)
+  ("token", code, system, value)            ("string", code, folded, as it stands)
   ("reference", code, base, type, id)       ("date", code, lo, hi)       microseconds since 1970
   ("quantity", code, lo, hi, system, unit)  ("uri", code, value)
 """
@@ -83,7 +83,7 @@ def _string(type_name: str, value: Any) -> Iterator[Row]:
         texts = [value]
     for text in texts:
         if isinstance(text, str):
-            yield (fold(text),)
+            yield fold(text), text[:STRING_LIMIT]
 
 
 def _date(type_name: str, value: Any) -> Iterator[Row]:

@@ -43,9 +43,9 @@ def _reference(_modifier: str, operand: Row, value: Row) -> bool:
 
 
 def _string(modifier: str, operand: Row, value: Row) -> bool:
-    wanted, text = operand[0], value[0]
     if modifier == "exact":
-        return bool(text == wanted)
+        return bool(operand[1] == value[1])
+    wanted, text = operand[0], value[0]
     if modifier == "contains":
         return wanted in text
     return bool(text.startswith(wanted))

@@ -134,9 +134,9 @@ def _reference(_modifier: str, operand: tuple[Any, ...]) -> Sql:
 
 
 def _string(modifier: str, operand: tuple[Any, ...]) -> Sql:
-    (text,) = operand
+    text, given = operand
     if modifier == "exact":
-        return "v = ?", [text]
+        return "v = ? AND raw = ?", [text, given]
     if modifier == "contains":
         return "instr(v, ?) > 0", [text]
     return "v >= ? AND v < ?", [text, text + "\U0010ffff"]

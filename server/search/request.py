@@ -13,12 +13,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from server.errors import BadRequest
-from server.search.index import fold
-from server.search.parameters import Parameter, of_type
+from server.search.index import STRING_LIMIT, fold
+from server.search.parameters import NATIVE, Parameter, of_type
 from server.search.values import number_range, parse_reference, time_range
 
 COUNT_DEFAULT, COUNT_LIMIT = 50, 1000
 VALUES_LIMIT = 500
+_DIGITS, _ROWS = 9, 2**62
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 _MODIFIERS = {
     "token": {"not", "missing"},
@@ -30,7 +31,7 @@ _MODIFIERS = {
     "uri": {"missing"},
 }
 _PREFIXED = re.compile(r"(?P<prefix>[a-z]{2})?(?P<rest>[^a-z].*)", re.DOTALL)
-_IGNORED = frozenset({"_format", "_pretty", "_totalMethod"})
+IGNORED = frozenset({"_format", "_pretty", "_totalMethod"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Clause:
     """One condition: any of `operands` (OR) must hold for parameter `code`.
 
     Operands by kind: token (system or None, code or None); reference (base or None, type or None,
-    id); string (text,); date and quantity (prefix, lo, hi[, system or None, unit or None]);
+    id); string (folded, as given); date (prefix, lo, hi); quantity (prefix, lo, hi, system or
+    None, unit or None);
     uri (value,); missing (True or False,).
     """
 
@@ -82,7 +84,7 @@ def parse(resource_type: str, pairs: Iterable[tuple[str, str]], base: str) -> Se
     """
     draft = _Draft(resource_type, base)
     for key, value in pairs:
-        if value == "" or key in _IGNORED:
+        if value == "" or key in IGNORED:
             continue
         if key in _CONTROLS:
             _CONTROLS[key](draft, value)
@@ -105,7 +107,7 @@ def cursor(after: tuple[Any, ...]) -> str:
 
 
 def _count(draft: _Draft, value: str) -> None:
-    if not value.isdecimal():
+    if not value.isdecimal() or len(value) > _DIGITS:
         raise BadRequest("_count must be a whole number.", expression="_count")
     draft.control["count"] = min(int(value), COUNT_LIMIT)
 
@@ -138,9 +140,15 @@ def _cursor(draft: _Draft, value: str) -> None:
         raise BadRequest("The page link is damaged; start the search anew.") from error
     if not isinstance(after, list) or not 1 <= len(after) <= 2:  # noqa: PLR2004 (value, row)
         raise BadRequest("The page link is damaged; start the search anew.")
-    if not all(isinstance(part, (int, str, type(None))) for part in after):
+    if not all(_may_bind(part) for part in after):
         raise BadRequest("The page link is damaged; start the search anew.")
     draft.control["after"] = tuple(after)
+
+
+def _may_bind(part: Any) -> bool:
+    if isinstance(part, int):
+        return abs(part) < _ROWS
+    return part is None or isinstance(part, str)
 
 
 _CONTROLS: dict[str, Callable[[_Draft, str], None]] = {
@@ -157,6 +165,8 @@ def _clause(draft: _Draft, key: str, value: str) -> bool:
     parameter = of_type(draft.type).get(code)
     if parameter is None:
         return False
+    if modifier and parameter.code in NATIVE:
+        raise BadRequest(f"The modifier :{modifier} is not supported here.", expression=code)
     values = _split(value)
     if len(values) > VALUES_LIMIT:
         raise BadRequest(f"At most {VALUES_LIMIT} values in one parameter.", expression=code)
@@ -196,7 +206,7 @@ def _operand(draft: _Draft, parameter: Parameter, value: str) -> tuple[Any, ...]
             kind = found.type or None
             return (found.base if kind else None, kind, found.id)
         case "string":
-            return (fold(value),)
+            return fold(value), value[:STRING_LIMIT]
         case "date":
             prefix, rest = _prefix(value)
             return (prefix, *time_range(rest.replace(" ", "+")))

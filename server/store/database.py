@@ -18,6 +18,10 @@ BUSY_TIMEOUT_S = 10.0
 _PREFIX = "sqlite:///"
 
 
+class DatabaseRefused(Exception):
+    """The database cannot be used; the message says why."""
+
+
 class Names:
     """Numbers of parameters and code systems, remembered while their rows are sure to stay."""
 
@@ -51,16 +55,19 @@ class Database:
     """One SQLite file, named by `sqlite:///PATH`; created and migrated when opened."""
 
     def __init__(self, url: str) -> None:
-        """Open the database and bring its schema up to date. Raises ValueError on another URL."""
+        """Open the database and bring its schema up to date. Raises DatabaseRefused if not."""
         if not url.startswith(_PREFIX) or url == _PREFIX:
             scheme = url.split(":", maxsplit=1)[0]
-            raise ValueError(f"expected a URL like sqlite:///inforce.db, got {scheme}:…")
+            raise DatabaseRefused(f"expected a URL like sqlite:///inforce.db, got {scheme}:…")
         self.path = Path(url.removeprefix(_PREFIX))
         self.names = Names()
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
-        self._writer = self._connect()
-        self._migrate()
+        try:
+            self._writer = self._connect()
+            self._migrate()
+        except sqlite3.Error as error:
+            raise DatabaseRefused(f"cannot open {self.path}: {error}") from error
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -77,8 +84,9 @@ class Database:
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
                 self.names.forget()
+                if self._writer.in_transaction:  # a full disk has rolled back already
+                    self._writer.execute("ROLLBACK")
                 raise
 
     @contextmanager

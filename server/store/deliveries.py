@@ -1,5 +1,6 @@
 """The outbox: one row per Subscription and event, written with the resource version it tells of."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,12 +75,15 @@ def add(  # noqa: PLR0913 the columns of a delivery
     connection.execute(sql("insert_delivery"), row)
 
 
-def due(connection: sqlite3.Connection, now: int, limit: int) -> list[Due]:
+def due(
+    connection: sqlite3.Connection, now: int, limit: int, *, without: Iterable[int] = ()
+) -> list[Due]:
     """Return deliveries due at `now` (microseconds), oldest first.
 
-    Of several for one Subscription and resource only the first is given: order is kept.
+    Of several for one Subscription and resource only the first is given: order is kept. Those of
+    the Subscriptions `without` are left for later.
     """
-    rows = connection.execute(sql("due_deliveries"), (now, limit))
+    rows = connection.execute(sql("due_deliveries"), (now, json.dumps(list(without)), limit))
     return [
         Due(did, sub, rid, uid, trace, attempts, method, unpacked(body) if body else b"")
         for did, sub, rid, uid, trace, attempts, method, body in rows

@@ -11,7 +11,7 @@ Row = tuple[Any, ...]
 _COLUMNS = {
     "token": ("p", "v", "rid", "sys"),
     "reference": ("p", "tid", "rid", "ttype", "url_id"),
-    "string": ("p", "v", "rid"),
+    "string": ("p", "v", "rid", "raw"),
     "date": ("p", "lo", "hi", "rid"),
     "quantity": ("p", "lo", "hi", "rid", "sys", "code"),
     "uri": ("p", "v", "rid"),
@@ -60,6 +60,9 @@ class IndexRows:
             case "quantity":
                 low, high, system, unit = rest
                 return number, low, high, rid, self._system(system), unit
+            case "string":
+                folded, raw = rest
+                return number, folded, rid, raw
             case _:
                 return (number, *rest, rid)
 

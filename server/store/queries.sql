@@ -62,7 +62,7 @@ VALUES (?, ?, ?, ?, ?, ?, 'due', 0, ?);
 -- name: due_deliveries
 SELECT d.did, d.sub, d.rid, d.uid, d.trace, d.attempts, v.method, v.body FROM delivery d
 JOIN version v ON v.vrid = d.vrid
-WHERE d.state = 'due' AND d.due <= ?
+WHERE d.state = 'due' AND d.due <= ? AND d.sub NOT IN (SELECT value FROM json_each(?))
 AND NOT EXISTS (SELECT 1 FROM delivery e
                 WHERE e.state = 'due' AND e.sub = d.sub AND e.rid = d.rid AND e.did < d.did)
 ORDER BY d.due, d.did LIMIT ?;

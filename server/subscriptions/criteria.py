@@ -4,6 +4,7 @@ Source: FHIR R4 subscription.html. A Subscription that we accept is active at on
 never fire is refused with each wrong element named.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ INTERACTIONS = frozenset({"create", "update", "delete"})
 DEFAULT_INTERACTIONS = frozenset({"create", "update"})
 PAYLOADS = ("application/fhir+json", "application/json")
 REDACTED = "********"
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, field names
+_OURS = ("host", "content-", "transfer-encoding", "connection", "x-inforce-", "x-signature")
 _KNOWN_EXTENSIONS = frozenset({systems.EXT_HOOK_SECRET, systems.EXT_HOOK_INTERACTION})
 
 
@@ -136,5 +139,13 @@ def _channel_issues(channel: dict[str, Any], *, allow_private: bool) -> Iterator
     if channel.get("payload", PAYLOADS[0]) not in PAYLOADS:
         yield Issue("not-supported", f"Expected {' or '.join(PAYLOADS)}.", f"{place}.payload")
     for index, line in enumerate(channel.get("header", [])):
-        if ":" not in line or "\n" in line or "\r" in line:
-            yield Issue("value", "Expected Name: value on one line.", f"{place}.header[{index}]")
+        if not _is_header(line):
+            text = "Expected Name: value in Latin-1; Host, Content-… and X-Inforce-… are ours."
+            yield Issue("value", text, f"{place}.header[{index}]")
+
+
+def _is_header(line: str) -> bool:
+    name, colon, value = line.partition(":")
+    ours = name.lower().startswith(_OURS)
+    printable = all(" " <= char <= "\xff" and char != "\x7f" for char in value)
+    return bool(colon) and _TOKEN.fullmatch(name) is not None and printable and not ours

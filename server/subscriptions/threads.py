@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
@@ -62,13 +63,17 @@ class Dispatcher:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._database.path.with_suffix(".dispatch").open("w") as lock:
+        with self._lock_file().open("w") as lock:
             if not self._lead(lock):
                 return
             with ThreadPoolExecutor(THREADS, thread_name_prefix="delivery") as pool:
                 while not self._stop.is_set():
                     self._turn(pool)
             self._settle()
+
+    def _lock_file(self) -> Path:
+        path = self._database.path
+        return path.with_name(f"{path.name}.dispatch")
 
     def _lead(self, lock: IO[str]) -> bool:
         while not self._stop.is_set():
@@ -118,10 +123,14 @@ class Dispatcher:
         free = THREADS - len(self._flying)
         if free <= 0:
             return []
-        with self._database.read() as connection:
-            found = deliveries.due(connection, micros(now), len(self._flying) + BATCH)
-            hooks = self._hooks.by_row(connection)
         busy = Counter(self._flying.values())
+        with self._database.read() as connection:
+            hooks = self._hooks.by_row(connection)
+            full = [rid for rid, hook in hooks.items() if busy[hook.endpoint] >= PER_ENDPOINT]
+            limit = len(self._flying) + BATCH
+            found = deliveries.due(connection, micros(now), limit, without=full)
+        if len(found) == limit:
+            self._wake.set()  # there is more: look again without those that are full by then
         ready: list[tuple[Due, Hook]] = []
         for due in found:
             hook = hooks.get(due.subscription)

@@ -34,6 +34,8 @@ _FLAGS = {
     "no-status": "The payer did not say whether the plan is in force.",
     "contact-payer": "The payer asks to be contacted.",
     "partial": "The payer rejected a part of the question.",
+    "as-of-date": "The payer gave one date, which may be the start of the plan or the day asked.",
+    "trace-mismatch": "The answer carries another trace number than the question.",
     "status-date-conflict": "The payer says active, but its dates do not cover the day.",
 }
 
@@ -100,7 +102,6 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     response = record.response or {}
     insurance = (response.get("insurance") or [{}])[0]
     items = insurance.get("item", [])
-    checked = response.get("created")
     state = state_of(record.response, record.open_request, day)
     return Summary(
         patient=person(record),
@@ -108,7 +109,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         state=WORDS[state],
         service_date=response.get("servicedDate", day),
         sentence=_sentence(state, response),
-        checked=datetime.fromisoformat(checked).astimezone(zone) if checked else None,
+        checked=records.moment(response, zone),
         route=elements.extension_value(response, systems.EXT_ROUTE) or "",
         trace=elements.identifier(response, systems.TRACE),
         plan=list(_plan(engine, record, insurance)),
@@ -117,7 +118,9 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         errors=[_error(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
         messages=[_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)],
-        flags=[_flag(e["valueString"]) for e in elements.extensions(response, systems.EXT_FLAG)],
+        flags=[
+            _flag(e.get("valueString", "")) for e in elements.extensions(response, systems.EXT_FLAG)
+        ],
     )
 
 
@@ -150,8 +153,8 @@ def _plan(engine: Engine, record: Record, insurance: Resource) -> Iterator[tuple
     yield "Relationship", elements.code(relationship, systems.RELATIONSHIP) or NOT_STATED
     period = insurance.get("benefitPeriod", {})
     yield "Plan dates", _period(period) or NOT_STATED
-    phones = [t["value"] for t in payer.get("telecom", []) if t.get("system") == "phone"]
-    if phones:
+    phones = [t.get("value") for t in payer.get("telecom", []) if t.get("system") == "phone"]
+    if phones and phones[0]:
         yield "Payer phone", phones[0]
 
 
@@ -242,7 +245,7 @@ def _notes(item: Resource) -> Iterator[str]:
     if "productOrService" in item:
         yield f"Procedure {_text(item['productOrService'])}"
     for place in elements.extensions(item, systems.EXT_PLACE_OF_SERVICE):
-        yield f"Place of service {place['valueCode']}"
+        yield f"Place of service {place['valueString']}"
     for found in elements.extensions(item, systems.EXT_FLAG):
         yield f"To review: {found['valueString']}"
 
@@ -278,11 +281,11 @@ def _error(error: Resource) -> Error:
     codings = error["code"].get("coding", [{}])
     nothing: Resource = {"extension": []}
     details = next(elements.extensions(error, systems.EXT_REJECTION), nothing)
-    parts = {part["url"]: part["valueString"] for part in details["extension"]}
+    parts = {part["url"]: part.get("valueString", "") for part in details["extension"]}
     return Error(
         code=codings[0].get("code", ""),
         text=_text(error["code"]),
-        owner=parts.get("owner", "front-desk"),
+        owner=parts.get("owner") or "front-desk",
         action=parts.get("action") or "Correct the data, then save the coverage again.",
     )
 
@@ -290,7 +293,7 @@ def _error(error: Resource) -> Error:
 def _parts(extension: Resource) -> str:
     """Return the texts inside a finding, without the raw segments."""
     found = []
-    for part in extension["extension"]:
+    for part in extension.get("extension", []):
         if part["url"] == systems.EXT_SOURCE:
             continue
         nested = part.get("extension")

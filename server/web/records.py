@@ -25,23 +25,36 @@ class Record:
     open_request: Resource | None
 
 
-def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], int]:
+def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
     """Return the coverages posted, changed or checked since `start`, newest first.
 
-    At most LIST_LIMIT are read; the number tells how many there are in all.
+    At most LIST_LIMIT are read; the flag tells whether there are more.
     """
     since = start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    page = search.search(
-        engine,
-        "Coverage",
-        [
-            ("_lastUpdated", f"ge{since}"),
-            ("_sort", "-_lastUpdated"),
-            ("_count", str(LIST_LIMIT)),
-        ],
+    newest = [("_sort", "-_lastUpdated"), ("_count", str(LIST_LIMIT))]
+    changed = search.search(engine, "Coverage", [("_lastUpdated", f"ge{since}"), *newest])
+    checked = search.search(
+        engine, "CoverageEligibilityResponse", [("_lastUpdated", f"ge{since}"), *newest]
     )
-    found = [_record(engine, codec.decode(body)) for body in page.bodies]
-    return found, page.total or 0
+    found = {one["id"]: one for one in map(codec.decode, changed.bodies)}
+    for response in map(codec.decode, checked.bodies):
+        for insurance in response.get("insurance", []):
+            address = elements.reference(insurance.get("coverage"))
+            fhir_id = address.removeprefix("Coverage/")
+            if fhir_id not in found:
+                coverage = _read(engine, "Coverage", address)
+                found |= {fhir_id: coverage} if coverage else {}
+    listed = [_record(engine, one) for one in list(found.values())[:LIST_LIMIT]]
+    return listed, len(found) > LIST_LIMIT or bool(changed.after or checked.after)
+
+
+def moment(response: Resource, zone: ZoneInfo) -> datetime | None:
+    """Return when a response was made, in `zone`; None where it gives no full time."""
+    try:
+        made = datetime.fromisoformat(response.get("created", ""))
+    except ValueError:
+        return None
+    return made.astimezone(zone) if made.tzinfo else None
 
 
 def record(engine: Engine, coverage_id: str) -> Record:
@@ -73,15 +86,16 @@ def _record(engine: Engine, coverage: Resource) -> Record:
         coverage=coverage,
         patient=_read(engine, "Patient", elements.reference(coverage["beneficiary"])),
         response=response,
-        open_request=None if _is_answered(request, response) else request,
+        open_request=None if _is_answered(engine, request) else request,
     )
 
 
-def _is_answered(request: Resource | None, response: Resource | None) -> bool:
+def _is_answered(engine: Engine, request: Resource | None) -> bool:
     if request is None:
         return True
-    asked = elements.reference((response or {}).get("request"))
-    return asked == f"CoverageEligibilityRequest/{request['id']}"
+    address = f"CoverageEligibilityRequest/{request['id']}"
+    asked = [("request", address), ("_count", "1"), ("_total", "none")]
+    return _first(engine, "CoverageEligibilityResponse", asked) is not None
 
 
 def _first(engine: Engine, type_name: str, pairs: Sequence[tuple[str, str]]) -> Resource | None:

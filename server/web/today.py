@@ -38,29 +38,28 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """The whole list: `total` coverages, of which `rows` are shown."""
+    """The whole list; `more` tells that there are coverages beyond it."""
 
     day: str
     rows: list[Row]
-    total: int
+    more: bool
     need_look: int
 
 
 def today(engine: Engine, zone: ZoneInfo) -> Today:
     """Return the coverages posted, changed or checked today, those that need a look first."""
     start = records.start_of_day(engine.now(), zone)
-    found, total = records.touched_since(engine, start)
+    found, more = records.touched_since(engine, start)
     day = start.date().isoformat()
     rows = [_row(record, day, zone) for record in found]
     rows.sort(key=lambda row: not row.needs_look)
-    return Today(day, rows, total, sum(row.needs_look for row in rows))
+    return Today(day, rows, more, sum(row.needs_look for row in rows))
 
 
 def _row(record: Record, day: str, zone: ZoneInfo) -> Row:
     response = record.response or {}
     state = state_of(record.response, record.open_request, day)
     payor = record.coverage["payor"][0]
-    checked = response.get("created")
     return Row(
         coverage_id=record.coverage["id"],
         patient=person(record),
@@ -68,7 +67,7 @@ def _row(record: Record, day: str, zone: ZoneInfo) -> Row:
         payer=payor.get("display") or elements.reference(payor),
         state=WORDS[state],
         service_date=response.get("servicedDate", day),
-        checked=datetime.fromisoformat(checked).astimezone(zone) if checked else None,
+        checked=records.moment(response, zone),
         needs_look=state in _NEEDS_LOOK,
     )
 
@@ -76,5 +75,5 @@ def _row(record: Record, day: str, zone: ZoneInfo) -> Row:
 def person(record: Record) -> str:
     """Return the patient's name as people say it."""
     name = elements.human_name(record.patient or {})
-    text = " ".join([*name.get("given", []), name.get("family", "")]).strip()
+    text = " ".join([*elements.texts(name, "given"), name.get("family") or ""]).strip()
     return text or name.get("text", "") or "Name not on file"

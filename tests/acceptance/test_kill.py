@@ -5,6 +5,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.loopback
 KILLS = 21
 WINDOW_S = 0.15  # a whole check, mail included, takes less than this
 # A second attempt may have to wait for the second step of the delivery schedule.
-LIMIT_S = 40.0
+LIMIT_S = 60.0
+TAKES_S = timedelta(seconds=0.1)  # from the decision to kill to the death
 INACTIVE_MEMBER = "INF100002"  # a member of the fixtures, so that a restarted sandbox knows it
 
 
@@ -66,6 +68,7 @@ def test_a_kill_loses_and_doubles_nothing(programs: Programs, victim: str, numbe
     poster = threading.Thread(target=post_until_taken, args=(programs, coverage_id))
     poster.start()
     threading.Event().wait(delay_s)
+    killed_at = datetime.now(UTC)
     programs.kill(victim)
     programs.start(victim)
     poster.join()
@@ -96,8 +99,17 @@ def test_a_kill_loses_and_doubles_nothing(programs: Programs, victim: str, numbe
     assert 1 == len(programs.search(f"CoverageEligibilityResponse{query}"))
     assert 1 == len(programs.search(f"CoverageEligibilityRequest{query}"))
     assert 1 <= len(asked) <= 2
-    assert 1 <= len(mails) <= 2
+    assert len(mails) == 1 or _fell_between(mails, killed_at, victim)
     assert 1 == len({mail["headers"]["Message-ID"] for mail in mails})  # type: ignore[index]  # a mapping
+
+
+def _fell_between(mails: list[dict[str, str]], killed_at: datetime, victim: str) -> bool:
+    """Tell whether a second mail is the one that a crash may cost.
+
+    The relay had taken the first before the kill, and bots or server died before its record.
+    """
+    first, *more = (datetime.fromisoformat(mail["received"]) for mail in mails)
+    return victim in ("bots", "server") and first <= killed_at + TAKES_S and len(more) == 1
 
 
 def _is_quiet(programs: Programs) -> bool:

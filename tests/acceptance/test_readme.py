@@ -56,8 +56,9 @@ def test_every_block_is_known_here() -> None:
 
 
 def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
-    """Make demo ARGS=--once: exit 0 and this output."""
-    done = shell("make --silent demo ARGS=--once", environment(tmp_path))
+    """Make demo ARGS=--once: exit 0 and this output; on a free port, for 8080 may be taken."""
+    command = f"make --silent demo ARGS='--once --port {free_port()}'"
+    done = shell(command, environment(tmp_path))
 
     assert 0 == done.returncode, done.stderr
     assert same(told_after("make demo"), done.stdout)
@@ -65,11 +66,12 @@ def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
 
 def test_posting_a_coverage_with_curl(tmp_path: Path) -> None:
     """`make run` in one terminal, the block in another."""
-    env = environment(tmp_path)
-    script = next(text for kind, text in BLOCKS if kind == "sh" and "curl" in text)
+    env, port = environment(tmp_path), free_port()
+    block = next(text for kind, text in BLOCKS if kind == "sh" and "curl" in text)
+    script = block.replace(":8080/", f":{port}/")
     with subprocess.Popen(
-        ["make", "--silent", "run"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
+        ["make", "--silent", "run", f"ARGS=--port {port}"], cwd=ROOT, env=env,
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as running:  # fmt: skip
         try:
             assert running.stdout is not None
@@ -129,7 +131,8 @@ def test_every_command_helps_with_an_example(command: list[str]) -> None:
         (["server", "nothing"], {}, 2, "usage"),
         (["server", "doctor"], {}, 0, ""),
         (["server", "migrate"], {}, 0, ""),
-        (["server", "doctor"], {"INFORCE_DATABASE": "postgresql://x"}, 1, "INFORCE_DATABASE"),
+        (["server", "doctor"], {"INFORCE_DATABASE": "postgresql://x"}, 2, "sqlite:///"),
+        (["server", "migrate"], {"INFORCE_DATABASE": "sqlite:////no/such/x.db"}, 2, "cannot open"),
         (["bots", "serve"], {}, 2, "INFORCE_BOTS_HOOK_SECRET"),
         (["bots", "register"], {"INFORCE_BOTS_HOOK_SECRET": "x", "INFORCE_BOTS_FHIR_URL":
                                 "http://127.0.0.1:1/fhir"}, 1, "FHIR server"),

@@ -55,8 +55,8 @@ CREATE TABLE ix_reference (
     PRIMARY KEY (p, tid, rid, ttype, url_id)
 ) WITHOUT ROWID;
 CREATE TABLE ix_string (
-    p INTEGER NOT NULL, v TEXT NOT NULL, rid INTEGER NOT NULL,
-    PRIMARY KEY (p, v, rid)
+    p INTEGER NOT NULL, v TEXT NOT NULL, rid INTEGER NOT NULL, raw TEXT NOT NULL,
+    PRIMARY KEY (p, v, rid, raw)
 ) WITHOUT ROWID;
 CREATE TABLE ix_date (
     p INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, rid INTEGER NOT NULL,

@@ -130,6 +130,7 @@ def test_one_gap(change: dict[str, object], gap: str) -> None:
     [
         ("O'Brien", 60, "O'BRIEN"),
         ("Núñez", 60, "NUNEZ"),
+        ("Łukaszøwski Æ", 60, "LUKASZOWSKI AE"),
         ("A*B~C:D^E", 60, "A B C D E"),
         ("x" * 61, 60, "X" * 60),
         ("a\n\tb", 60, "A B"),

@@ -141,3 +141,15 @@ def test_the_order_of_rows_does_not_change_the_amounts(order: list[int]) -> None
     shuffled = [money[i % 4] for i in dict.fromkeys(o % 4 for o in order)]
 
     assert {("3000", "1200", "1800"), ("5000", "1200", "3800")} == set(numbers(items(*shuffled)))
+
+
+@pytest.mark.parametrize(
+    "row", ["EB*C*IND*30*PR**24*{n}", "EB*B*IND*98*PR**27", "EB*C*IND*30*PR**23*{n}"]
+)
+def test_hostile_numbers_of_rows_stay_apart(row: str) -> None:
+    """Thousands of rows of one group are told one by one, not paired by the square of them."""
+    count = accumulators.ROWS_LIMIT + 1
+    found = items(*(row.format(n=n) for n in range(count)))
+
+    assert count == len(found)
+    assert {"too-many-rows"} == {flag for item in found for flag in item.flags}

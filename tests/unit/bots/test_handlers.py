@@ -1,5 +1,6 @@
 """The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import pytest
 
 from bots.domain.eligibility import Answer
-from bots.errors import RetryLater
+from bots.errors import NeverRetry, RetryLater
 from bots.handlers import alert_inactive, check_eligibility, request_eligibility
+from bots.mapping import alert
 from bots.ports import Exchange, Failure
 from bots.x12 import eligibility_271
 from fhir_profiles import elements, systems
+from server.validation import structure
 from tests import samples
 from tests.fakes import NOW, FakeClearinghouse, FakeFhir, FakeMail, tools
-from tests.x12_texts import answer_271, file_271
+from tests.x12_texts import answer_271, file_271, reject_271
 
 DOWN = Exchange("fake", failure=Failure("not-delivered", "The clearinghouse cannot be reached.",
                                         again=True))  # fmt: skip
@@ -288,16 +291,64 @@ def test_a_relay_that_is_down_raises_a_task_until_the_mail_is_out() -> None:
 
 
 def test_a_crash_before_the_record_sends_the_same_message_again() -> None:
-    """Never another alert: a second copy has the same Message-ID."""
+    """Never another alert: a second copy, after the claim ran out, has the same Message-ID."""
     fhir, mail = world(), FakeMail()
     found = inactive(fhir)
-    fhir.lose_next_update = True
-    with pytest.raises(RetryLater):
+    with pytest.raises(SystemExit):
+        alert_inactive.handle(found, tools(fhir, mail=Crash(mail)))
+    with pytest.raises(RetryLater, match="another delivery sends"):
         alert_inactive.handle(found, tools(fhir, mail=mail))
-    alert_inactive.handle(found, tools(fhir, mail=mail))
+    later = NOW + timedelta(seconds=alert.LEASE_S)
+    alert_inactive.handle(found, tools(fhir, mail=mail, now=lambda: later))
 
     assert 2 == len(mail.sent)
     assert 1 == len({sent["id"] for sent in mail.sent})
+
+
+class Crash(FakeMail):
+    """A relay that takes the mail, and then the program dies."""
+
+    def __init__(self, relay: FakeMail) -> None:
+        super().__init__()
+        self._relay = relay
+
+    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> list[str]:
+        self._relay.send(message_id=message_id, to=to, subject=subject, text=text)
+        raise SystemExit
+
+
+def test_two_deliveries_at_once_send_one_mail() -> None:
+    """Whoever claims the Communication sends; the other comes again and finds it done."""
+    fhir, mail = world(), FakeMail()
+    found = inactive(fhir)
+    fhir.lose_next_update = True
+    with pytest.raises(RetryLater, match="claimed"):
+        alert_inactive.handle(found, tools(fhir, mail=mail))
+    assert [] == mail.sent
+    alert_inactive.handle(found, tools(fhir, mail=mail))
+    alert_inactive.handle(found, tools(fhir, mail=mail))
+
+    assert 1 == len(mail.sent)
+
+
+def test_an_answer_that_comes_late_is_no_new_spell() -> None:
+    """A slow check that was asked first and stored last moves the start, not the alert."""
+    fhir, mail = world(), FakeMail()
+    alert_inactive.handle(inactive(fhir, "B", 5), tools(fhir, mail=mail))
+    alert_inactive.handle(inactive(fhir, "A", 0), tools(fhir, mail=mail))
+
+    assert 1 == len(mail.sent)
+
+
+def test_a_refused_recipient_is_told_by_a_task() -> None:
+    """The mail went out, but not to everybody."""
+    fhir, mail = world(), FakeMail()
+    mail.refused = ["gone@clinic.example"]
+    alert_inactive.handle(inactive(fhir), tools(fhir, mail=mail))
+
+    (task,) = fhir.all("Task")
+    assert ("requested", "completed") == (task["status"], fhir.all("Communication")[0]["status"])
+    assert "gone@clinic.example" not in task["description"]
 
 
 def test_what_is_not_inactive_mails_nobody() -> None:
@@ -308,3 +359,129 @@ def test_what_is_not_inactive_mails_nobody() -> None:
     alert_inactive.handle(responses(fhir)[0], tools(fhir, mail=mail))
 
     assert [] == mail.sent
+
+
+ODD = [
+    "EB*1**30*HM *GOLD", "EB*A**98*****-.2", "EB***30", "EB*1** *HM", "EB*C**30***23 *5",
+    "EB*C**30****99999999999999999999999999999.5", "EB*F**33***23***VS*99999999999",
+    "EB*B**98***27*5*****Y*HC: ", "EB*B**98***27*5*****Y*HC:",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ODD)
+@pytest.mark.parametrize("more", [(), ("III*ZZ",), ("DTP**D8*20260101",), ("NM1", "PER*IC")])
+def test_odd_rows_always_become_valid_fhir(row: str, more: tuple[str, ...]) -> None:
+    """What FHIR allows in no code or number stands in texts; nothing is lost at our own door."""
+    fhir = world()
+    check_eligibility.handle(
+        samples.request(), tools(fhir, FakeClearinghouse(told("EB*1**30", row, *more)))
+    )
+
+    (stored,) = responses(fhir)
+    assert [] == structure.check(stored)
+    assert "active" in state(stored)
+
+
+def test_a_reject_without_reason_is_still_a_response() -> None:
+    """AAA with nothing in AAA03."""
+    fhir = world()
+    answer = eligibility_271.read(reject_271("AAA*Y"))
+    house = FakeClearinghouse(Exchange("fake", answer=answer))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert [] == structure.check(responses(fhir)[0])
+    assert "could-not-check" == state(responses(fhir)[0])
+
+
+class Strict(FakeFhir):
+    """A server that refuses responses with items."""
+
+    def create_once(self, resource: dict[str, Any], condition: str) -> dict[str, Any]:
+        if "item" in str(resource.get("insurance")):
+            raise NeverRetry("FHIR server refused a new CoverageEligibilityResponse: HTTP 422")
+        return super().create_once(resource, condition)
+
+
+def test_an_answer_that_cannot_be_stored_is_told() -> None:
+    """The last resort: a response that says so, in place of none."""
+    fhir = Strict(samples.coverage(), samples.patient(), samples.payer(), samples.clinic())
+    check_eligibility.handle(samples.request(), tools(fhir, FakeClearinghouse(told("EB*1**30"))))
+
+    (stored,) = responses(fhir)
+    assert ("error", "could-not-check") == (stored["outcome"], state(stored))
+
+
+def test_the_focal_coverage_is_asked_about_and_answered() -> None:
+    """Two insurances: the same one in the question, the answer and the mark."""
+    fhir = world(samples.coverage("second", subscriberId="SECOND"))
+    house = FakeClearinghouse(told("EB*6**30"))
+    entries = [
+        {"coverage": {"reference": "Coverage/cov"}},
+        {"focal": True, "coverage": {"reference": "Coverage/second"}},
+    ]
+    check_eligibility.handle(samples.request(insurance=entries), tools(fhir, house))
+
+    marked = [c["id"] for c in fhir.all("Coverage") if "extension" in c]
+    assert ("SECOND", ["second"]) == (house.asked[0].subscriber.member_id, marked)
+
+
+@pytest.mark.parametrize("trace", ["X~EQ*35~", "A&B,C", "x" * 51, "ü"])
+def test_a_trace_that_x12_cannot_carry_is_replaced(trace: str) -> None:
+    """Anybody may write an identifier: it goes into the 270 only if it is harmless."""
+    fhir, house = world(), FakeClearinghouse(told("EB*1**30"))
+    wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
+    for _ in range(2):
+        check_eligibility.handle(wish, tools(fhir, house))
+
+    assert 1 == len(house.asked) == len(responses(fhir))
+    assert 32 == len(house.asked[0].trace)
+
+
+def test_contained_people_are_understood() -> None:
+    """An EHR may put patient and payer inside the Coverage."""
+    inside = [samples.patient("p"), samples.payer("o")]
+    coverage = samples.coverage(
+        contained=inside, beneficiary={"reference": "#p"}, payor=[{"reference": "#o"}]
+    )
+    fhir = FakeFhir(coverage, samples.clinic())
+    house = FakeClearinghouse(told("EB*1**30"))
+    (stored,) = fhir.read_all(["Coverage/cov"])
+    request_eligibility.handle(stored, tools(fhir))  # type: ignore[arg-type]  # it is there
+    (asked,) = fhir.all("CoverageEligibilityRequest")
+    check_eligibility.handle(asked, tools(fhir, house))
+
+    assert [[], []] == [structure.check(r) for r in (asked, responses(fhir)[0])]
+    assert ("Rivera", "00099") == (house.asked[0].subscriber.last, house.asked[0].payer_id)
+
+
+def test_the_dependent_is_judged_by_own_rows() -> None:
+    """An active subscriber and a terminated child: the child is not in force."""
+    text = answer_271("EB*1**30", "HL*4*3*23*0", "NM1*03*1*RIVERA*ROBIN", "EB*6**30")
+    fhir = world()
+    house = FakeClearinghouse(Exchange("fake", answer=eligibility_271.read(text)))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    (stored,) = responses(fhir)
+    (beside,) = elements.extensions(stored, systems.EXT_MESSAGE)
+    assert ("inactive", False) == (state(stored), stored["insurance"][0]["inforce"])
+    assert "the subscriber, not the patient" in str(beside)
+
+
+def test_another_trace_is_flagged() -> None:
+    """A 271 that echoes somebody else's trace number needs a look."""
+    fhir = world()
+    answer = eligibility_271.read(answer_271("EB*1**30", trace="OTHER"))
+    house = FakeClearinghouse(Exchange("fake", answer=answer))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    flags = [e["valueString"] for e in elements.extensions(responses(fhir)[0], systems.EXT_FLAG)]
+    assert ["trace-mismatch"] == flags
+
+
+def test_an_authorization_number_is_kept() -> None:
+    """REF G1, when it is the only one."""
+    fhir = world()
+    house = FakeClearinghouse(told("EB*1**30", "EB*A**62***27**.1***Y", "REF*G1*AUTH7"))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert "AUTH7" == responses(fhir)[0]["preAuthRef"]

@@ -394,7 +394,10 @@ def test_a_spell_begins_with_the_change(states: str, start: int) -> None:
     line = [spoken(f"T{n}", words[s], n) for n, s in enumerate(states)]
     line.append(spoken("OTHER", State.ACTIVE, 59, "Coverage/other"))
 
-    assert f"T{start}" == alert.spell_start(line[len(states) - 1], reversed(line))
+    traces = alert.spell(line[len(states) - 1], reversed(line))
+
+    assert f"T{start}" == traces[0]
+    assert f"T{len(states) - 1}" in traces or states[-1] != "i"
 
 
 def test_a_mail_holds_no_patient_data() -> None:

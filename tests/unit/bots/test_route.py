@@ -17,8 +17,8 @@ def failed(code: str, *, again: bool = True) -> Exchange:
     return Exchange("a", failure=Failure(code, "text", again=again))
 
 
-def rejected(reason: str) -> Exchange:
-    return Exchange("a", answer=Answer(rejects=(Reject("2100C", "N", reason, "C"),)))
+def rejected(reason: str, follow_up: str = "C") -> Exchange:
+    return Exchange("a", answer=Answer(rejects=(Reject("2100C", "N", reason, follow_up),)))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,16 @@ def rejected(reason: str) -> Exchange:
         (failed("unreadable-answer", again=False), 0),
         (rejected("42"), 1),
         (rejected("80"), 1),
+        (rejected("42", follow_up="N"), 0),
+        (
+            Exchange(
+                "a",
+                answer=Answer(
+                    rejects=(Reject("2100A", "Y", "42", "R"), Reject("2100C", "N", "75", "C"))
+                ),
+            ),
+            0,
+        ),
         (rejected("75"), 0),
         (rejected("72"), 0),
         (GOOD, 0),

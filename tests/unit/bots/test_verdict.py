@@ -101,6 +101,23 @@ def test_plan_dates(rows: list[str], start: date | None, end: date | None) -> No
     assert (start, end) == (found.start, found.end)
 
 
+def test_an_ended_service_is_not_active() -> None:
+    """Service-level rows have dates too."""
+    text = answer_271("EB*1**98", "DTP*347*D8*20200101")
+    found = verdict.judge(eligibility_271.read(text), ["30"], ON)
+
+    assert (Status.INACTIVE, False) == (found.status, found.inforce)
+
+
+def test_a_single_date_may_be_the_day_asked() -> None:
+    """DTP 307 of tomorrow: uncertain, so flagged, never an alarm."""
+    text = answer_271("EB*1**30", "DTP*307*D8*20261125")
+    found = verdict.judge(eligibility_271.read(text), ["30"], ON)
+
+    assert Status.ACTIVE is found.status
+    assert ("as-of-date", "status-date-conflict") == found.flags
+
+
 def test_an_ended_plan_beside_the_new_one() -> None:
     """The dates of the plan that holds are the ones that count."""
     rows = ["EB*6**30*PR*OLD", "DTP*346*D8*20240101", "DTP*347*D8*20251231",

@@ -142,3 +142,41 @@ def test_a_bundle_over_the_limit_is_refused(client: FlaskClient) -> None:
     many = bundle(*[entry("GET", "Patient/1") for _ in range(1001)])
 
     assert 400 == client.post("/fhir", json=many).status_code
+
+
+def test_identifiers_are_never_rewritten(client: FlaskClient) -> None:
+    """A urn that stands in business data is data, also when it equals a fullUrl."""
+    named = [{"system": "urn:ietf:rfc:3986", "value": URN}]
+    person = entry("POST", "Patient", samples.patient(identifier=named), fullUrl=URN)
+    answer = client.post("/fhir", json=bundle(person)).get_json()
+
+    assert named == answer["entry"][0]["resource"]["identifier"]
+
+
+def test_equal_conditions_make_one_resource(client: FlaskClient) -> None:
+    """Both entries, and references to either, are the same Patient."""
+    other = URN.replace("2a", "2b")
+    person = samples.patient(identifier=[{"system": "http://x", "value": "1"}])
+    once = {"ifNoneExist": "identifier=http://x|1"}
+    answer = client.post("/fhir", json=bundle(
+        entry("POST", "Patient", person, fullUrl=URN, request=once),
+        entry("POST", "Patient", person, fullUrl=other, request=once),
+        entry("POST", "Coverage", samples.coverage(beneficiary={"reference": other})),
+    )).get_json()  # fmt: skip
+
+    first, second, coverage = (e["resource"] for e in answer["entry"])
+    assert first["id"] == second["id"]
+    assert f"Patient/{first['id']}" == coverage["beneficiary"]["reference"]
+
+
+def test_relative_references_are_read_against_the_full_url(client: FlaskClient) -> None:
+    """http.html#trules: entries that come from another server keep pointing at each other."""
+    base = "http://ehr.example/fhir"
+    answer = client.post("/fhir", json=bundle(
+        entry("POST", "Patient", samples.patient(), fullUrl=f"{base}/Patient/tmp1"),
+        entry("POST", "Coverage", samples.coverage(beneficiary={"reference": "Patient/tmp1"}),
+              fullUrl=f"{base}/Coverage/tmp2"),
+    )).get_json()  # fmt: skip
+
+    patient, coverage = (e["resource"] for e in answer["entry"])
+    assert f"Patient/{patient['id']}" == coverage["beneficiary"]["reference"]

@@ -1,5 +1,6 @@
 """The dispatcher over a real database and a sender that we hold: order, recovery, give-up."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -150,6 +151,74 @@ def test_a_final_no_is_a_dead_letter_and_the_next_event_goes_on(database: Databa
     dispatcher.stop()
     with database.read() as connection:
         assert (0, 1) == deliveries.counts(connection)
+
+
+def test_a_slow_endpoint_leaves_the_others_alone(database: Database) -> None:
+    """However much waits for one endpoint, another one's event goes out at once."""
+    hooks = Hooks(BASE)
+    engine = engine_on(database, hooks, lambda: None)
+    for name, criteria in (("slow", "Coverage?status=active"), ("fast", "Coverage?status=draft")):
+        body = {**samples.subscription(f"http://127.0.0.1:9/{name}", criteria), "id": name}
+        with _write.transaction(engine, "") as writing:
+            writing.save(_write.check(engine, "Subscription", body), name, method="PUT")
+    for number in range(400):
+        save(engine, f"slow-{number}", status="active")
+    save(engine, "fast", status="draft")
+    sender = StuckSender()
+    dispatcher = Dispatcher(database, hooks, sender, now)
+    dispatcher.start()
+
+    assert sender.fast.wait(WAIT_S)
+    sender.go.set()
+    dispatcher.stop()
+
+
+class StuckSender(HeldSender):
+    """Holds everything for one endpoint until told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.fast = threading.Event(), threading.Event()
+
+    def send(self, hook: Hook, due: Due, timestamp: int) -> Answer:
+        if hook.endpoint.endswith("fast"):
+            self.fast.set()
+        else:
+            self.go.wait(WAIT_S)
+        return super().send(hook, due, timestamp)
+
+
+def test_a_full_disk_leaves_no_wrong_numbers(tmp_path: Path) -> None:
+    """SQLite undoes the transaction itself; what was learnt in it is forgotten."""
+    made = Database(f"sqlite:///{tmp_path / 'full.db'}")
+    with made.write() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute("CREATE TABLE filler (x BLOB)")
+    made._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(sqlite3.OperationalError, match="full"), made.write() as connection:
+        number = made.names.system(connection, "http://a")
+        connection.execute("INSERT INTO filler VALUES (zeroblob(100000))")
+    with made.write() as connection:
+        assert number == made.names.system(connection, "http://b")
+    made.close()
+
+
+def test_databases_side_by_side_have_their_own_dispatchers(tmp_path: Path) -> None:
+    """clinic.a and clinic.b in one folder do not share a lock."""
+    running = []
+    for name in ("clinic.a", "clinic.b"):
+        made = Database(f"sqlite:///{tmp_path / name}")
+        hooks, sender = Hooks(BASE), HeldSender()
+        dispatcher = Dispatcher(made, hooks, sender, now)
+        engine = engine_on(made, hooks, dispatcher.wake)
+        subscribe(engine)
+        save(engine, "c")
+        dispatcher.start()
+        assert sender.enough.wait(WAIT_S), name
+        running.append((dispatcher, made))
+    for dispatcher, made in running:
+        dispatcher.stop()
+        made.close()
 
 
 def test_one_process_dispatches(database: Database) -> None:

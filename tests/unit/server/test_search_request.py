@@ -41,6 +41,11 @@ BASE = "http://me/fhir"
         ("_cursor", "not-a-cursor"),
         ("_cursor", "W1tdXQ"),
         ("status:missing", "perhaps"),
+        ("_id:missing", "true"),
+        ("_id:not", "a"),
+        ("_lastUpdated:missing", "false"),
+        ("_count", "9" * 5000),
+        ("_cursor", "WzEwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMF0"),
         ("status", ",".join("x" for _ in range(501))),
     ],
 )
@@ -64,7 +69,7 @@ def test_escaped_separators_stay_in_the_value() -> None:
     r"""`\,` `\|` `\$` `\\` (search.html#escaping)."""
     found = request.parse("Patient", [("name", r"a\,b,c\\d")], BASE)
 
-    assert (("a,b",), ("c\\d",)) == found.clauses[0].operands
+    assert ["a,b", "c\\d"] == [given for _, given in found.clauses[0].operands]
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,7 @@ COVERAGE_CLAUSES = st.tuples(
     ("beneficiary", "Patient/1"), ("beneficiary", "1"), ("beneficiary:Patient", "2"),
     ("beneficiary", "http://other/fhir/Patient/0"), ("beneficiary", f"{BASE}/Patient/2"),
     ("class-value", "a"), ("class-value", "AB"), ("class-value:exact", "ab"),
+        ("class-value:exact", "Ab"),
     ("class-value:contains", "b"), ("class-value:missing", "true"),
     ("class-value:missing", "false"), ("payor:missing", "true"), ("_id", "r1,r4,r9"),
     ("_lastUpdated", "ge2026"), ("_lastUpdated", "lt2026-11-24"), ("identifier", "http://s1|1,7"),
@@ -189,6 +195,15 @@ def test_controls() -> None:
 
     assert (False, 1000) == (found.total, found.count)
     assert 0 == request.parse("Coverage", [("_summary", "count")], BASE).count
+
+
+def test_exact_minds_case_and_accents(engine: Engine) -> None:
+    """search.html#modifiers: `:exact` is the whole string as it stands."""
+
+    def total(value: str) -> int | None:
+        return search.search(engine, "Coverage", [("class-value:exact", value)]).total
+
+    assert (4, 0, 0) == (total("Ab"), total("ab"), total("A"))
 
 
 @pytest.mark.parametrize("sort", ["", "_lastUpdated", "-_lastUpdated", "_id", "-_id"])

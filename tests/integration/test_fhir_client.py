@@ -1,0 +1,78 @@
+"""The FHIR client against our server: addresses of every kind, and errors as retry or never."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from bots.errors import NeverRetry, RetryLater
+from bots.fhir_client import FhirClient
+from tests import samples
+from tests.programs import Programs, free_port
+
+pytestmark = pytest.mark.loopback
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("client"))
+    try:
+        started.start("server")
+        for resource in (samples.patient(), samples.coverage()):
+            started.put(resource)
+        yield started
+    finally:
+        started.stop()
+
+
+def test_addresses_of_every_kind(programs: Programs) -> None:
+    """Ours in each form is read; what cannot be here is None, and breaks nothing else."""
+    addresses = [
+        "Patient/pat", f"{programs.fhir}/Patient/pat", "Patient/pat/_history/1", "Patient/none",
+        "http://ehr.example/fhir/Patient/pat", "urn:uuid:3b1c5c57-9b1e-4c5f-8f4d-7a110d7d0f2a",
+        "#p", "", "not a reference", "Foo/1", "Patient?_id=pat",
+    ]  # fmt: skip
+    found = FhirClient(programs.fhir).read_all(addresses)
+
+    assert ["pat", "pat", "pat"] == [(one or {}).get("id") for one in found[:3]]
+    assert [None] * 7 == found[3:10]
+    assert 1 == (found[10] or {})["total"]
+
+
+def test_decimals_survive_an_update(programs: Programs) -> None:
+    """Read and written back, 25.00 stays 25.00."""
+    text = (
+        '{"resourceType":"Coverage","id":"money","status":"active","beneficiary":{"reference":'
+        '"Patient/pat"},"payor":[{"display":"x"}],"costToBeneficiary":[{"valueMoney":{"value":25.00}}]}'
+    )
+    address = f"{programs.fhir}/Coverage/money"
+    headers = {"Content-Type": "application/fhir+json"}
+    assert requests.put(address, data=text, headers=headers, timeout=9).ok
+    client = FhirClient(programs.fhir)
+    (coverage,) = client.read_all(["Coverage/money"])
+    assert coverage is not None
+    assert client.update({**coverage, "dependent": "1"}) is not None
+
+    assert '"value":25.00' in requests.get(address, timeout=9).text
+    assert client.update(coverage) is None  # the version moved on
+
+
+def test_refusals_and_outages(programs: Programs) -> None:
+    """422 will never be better; a server that is away may."""
+    client = FhirClient(programs.fhir)
+    wrong = {"resourceType": "Patient", "id": "wrong", "gender": "x"}
+    with pytest.raises(NeverRetry, match="HTTP 422"):
+        client.put(wrong)
+    with pytest.raises(NeverRetry, match="HTTP 422"):
+        client.create_once(wrong, "identifier=http://x|1")
+    with pytest.raises(RetryLater, match="ConnectionError"):
+        FhirClient(f"http://127.0.0.1:{free_port()}/fhir").read_all(["Patient/pat"])
+
+
+def test_search_follows_the_pages(programs: Programs) -> None:
+    """Every match, whatever the page size."""
+    for number in range(5):
+        programs.put(samples.patient(f"page-{number}", name=[{"family": "Pages"}]))
+    found = FhirClient(programs.fhir).search("Patient", [("family", "pages"), ("_count", "2")])
+
+    assert [f"page-{n}" for n in range(5)] == [one["id"] for one in found]
