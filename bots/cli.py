@@ -2,11 +2,15 @@
 
 import argparse
 import json
+import re
+import socket
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.log import LogLevels
 
 from bots import app
 from bots import settings as bots_settings
@@ -14,7 +18,7 @@ from bots.errors import NeverRetry, RetryLater
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
 
-THREADS = 32
+THREADS, PORT_LIMIT = 32, 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
@@ -39,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Bots that ask payers, called by Subscriptions of a FHIR R4 server.",
         epilog="example: inforce-bots register && inforce-bots serve --port 8081",
     )
+    version = f"inforce-bots {metadata.version('inforce')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
@@ -46,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: inforce-bots serve --port 8081",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8081, help="port to bind (8081)")
+    serve.add_argument("--port", type=_port, default=8081, help="port to bind (8081)")
     serve.set_defaults(run=_serve)
     register = commands.add_parser(
         "register",
@@ -71,7 +77,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= PORT_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to {PORT_LIMIT}")
+    return int(text)
+
+
 def _serve(chosen: argparse.Namespace, _settings: Settings) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in chosen.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((chosen.host, chosen.port))
+        except OSError:
+            text = f"inforce-bots: port {chosen.port} is in use; choose another with --port"
+            print(text, file=sys.stderr)
+            return FAILED
+    print(f"inforce-bots: receiving on http://{chosen.host}:{chosen.port}", file=sys.stderr)
     Granian(
         "bots.app:application",
         factory=True,
@@ -79,7 +100,7 @@ def _serve(chosen: argparse.Namespace, _settings: Settings) -> int:
         port=chosen.port,
         interface=Interfaces.WSGI,
         blocking_threads=THREADS,
-        log_access=False,
+        log_level=LogLevels.error,
         websockets=False,
     ).serve()
     return DONE
@@ -103,12 +124,19 @@ def _register(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _run(chosen: argparse.Namespace, settings: Settings) -> int:
+    bot = BY_NAME[chosen.bot]
+    wanted = bot.criteria.partition("?")[0]
+    if not re.fullmatch(rf"{wanted}/[A-Za-z0-9.\-]{{1,64}}", chosen.address):
+        print(
+            f"inforce-bots: {bot.name} handles {wanted}/id, not {chosen.address}", file=sys.stderr
+        )
+        return WRONG_USE
     tools = app.tools(settings)
     (resource,) = tools.fhir.read_all([chosen.address])
     if resource is None:
         print(f"inforce-bots: the FHIR server has no {chosen.address}", file=sys.stderr)
         return FAILED
-    BY_NAME[chosen.bot].handle(resource, tools)
+    bot.handle(resource, tools)
     print(f"{chosen.bot}: done")
     return DONE
 

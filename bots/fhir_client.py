@@ -36,9 +36,9 @@ _AGAIN = frozenset(
 class Refused(Exception):
     """The server said no; `status` tells how."""
 
-    def __init__(self, status: int) -> None:
-        """Keep the HTTP status."""
-        super().__init__(f"HTTP {status}")
+    def __init__(self, status: int, issues: str = "") -> None:
+        """Keep the HTTP status; `issues` are codes and places, never texts with data."""
+        super().__init__(f"HTTP {status} {issues}".strip())
         self.status = status
 
 
@@ -80,7 +80,7 @@ class _Client(SyncFHIRClient):
         if reply.status_code in _AGAIN or reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RetryLater(f"FHIR server: HTTP {reply.status_code}")
         if not reply.ok:
-            raise Refused(reply.status_code)
+            raise Refused(reply.status_code, _issues(reply.content))
         found = codec.decode(reply.content) if reply.content else None
         return (found, reply.status_code) if returning_status else found
 
@@ -218,3 +218,14 @@ def _entry(one: Resource) -> Resource | None:
         raise RetryLater(f"FHIR server: HTTP {status} in a batch")
     found: Resource | None = one.get("resource")
     return found
+
+
+def _issues(content: bytes) -> str:
+    """Return code and place of each issue of an OperationOutcome, "" where there is none."""
+    try:
+        listed = codec.decode(content).get("issue", [])
+        return ", ".join(
+            " at ".join([issue["code"], *issue.get("expression", [])]) for issue in listed
+        )
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return ""

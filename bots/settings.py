@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 STEDI_URL = "https://healthcare.us.stedi.com"
+SECRET_LENGTH = 32
 SANDBOX_URL = "http://127.0.0.1:8082"
 
 
@@ -57,10 +58,10 @@ def environment() -> dict[str, str]:
 def read(env: Mapping[str, str]) -> Settings:
     """Return the settings in `env`. Raises SettingRefused naming the first that is wrong."""
     secret = env.get("INFORCE_BOTS_HOOK_SECRET", "")
-    if not secret:
+    if len(secret) < SECRET_LENGTH:
         raise SettingRefused(
-            "INFORCE_BOTS_HOOK_SECRET: set a random text of at least 32 characters; hooks are "
-            "taken only when signed with it"
+            f"INFORCE_BOTS_HOOK_SECRET: set a random text of at least {SECRET_LENGTH} characters "
+            "(inforce doctor --generate prints one); hooks are taken only when signed with it"
         )
     pages = env.get("INFORCE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
     return Settings(

@@ -4,16 +4,18 @@ import argparse
 import secrets
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.log import LogLevels
 
 from server import demo
 from server import settings as server_settings
 from server.settings import SettingRefused
 from server.store.database import Database, DatabaseRefused
 
-THREADS = 16
+THREADS, PORT_LIMIT = 16, 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
 SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_SECRET_KEY", "INFORCE_PAYLOAD_KEY")
 
@@ -38,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         description="A FHIR R4 server that knows whether insurance is in force.",
         epilog="example: inforce demo",
     )
+    version = f"inforce {metadata.version('inforce')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
@@ -45,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: INFORCE_AUTH=open inforce serve --port 8080",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8080, help="port to bind (8080)")
+    serve.add_argument("--port", type=_port, default=8080, help="port to bind (8080)")
     serve.add_argument("--database", help="database URL (INFORCE_DATABASE)")
     serve.add_argument("--workers", type=int, default=1, help="server processes (1)")
     serve.set_defaults(run=_serve)
@@ -54,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run everything on this machine with synthetic patients",
         epilog="example: inforce demo --once",
     )
-    show.add_argument("--port", type=int, default=8080, help="port of the server (8080)")
+    show.add_argument("--port", type=_port, default=8080, help="port of the server (8080)")
     show.add_argument("--once", action="store_true", help="end when one check is stored")
     show.add_argument(
         "--empty",
@@ -78,12 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= PORT_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to {PORT_LIMIT}")
+    return int(text)
+
+
 def _serve(chosen: argparse.Namespace) -> int:
     overrides = {"INFORCE_DATABASE": chosen.database} if chosen.database else {}
     settings = server_settings.read(server_settings.environment() | overrides)
     server_settings.check_exposure(settings, chosen.host)
+    demo.check_free(chosen.host, chosen.port)
     Database(settings.database).close()  # migrate once, before any worker starts
     server_settings.hand_down(overrides)
+    print(f"inforce: serving on http://{chosen.host}:{chosen.port}", file=sys.stderr)
     Granian(
         "server.app:application",
         factory=True,
@@ -92,7 +104,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         interface=Interfaces.WSGI,
         workers=chosen.workers,
         blocking_threads=THREADS,
-        log_access=False,
+        log_level=LogLevels.error,
         websockets=False,
     ).serve()
     return DONE
@@ -111,6 +123,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
             print(f"{name}={secrets.token_urlsafe(32)}")
         return DONE
     settings = server_settings.read(server_settings.environment())
+    server_settings.check_exposure(settings, server_settings.LOOPBACK[0])
     Database(settings.database).close()
     print("settings: ok\ndatabase: ok")
     return DONE

@@ -53,13 +53,18 @@ def run(*, port: int, once: bool, empty: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="inforce-") as folder:
         stage, ports = _stage(port, Path(folder), empty=empty)
         try:
-            with _programs(stage, ports):
+            with _programs(stage, ports, Path(folder)):
                 if empty:
-                    _say(f"Ready. FHIR: {stage.server}/fhir  Pages: {stage.server}/")
+                    _say(
+                        f"Ready. FHIR: {stage.server}/fhir  Pages: {stage.server}/  "
+                        f"Sandbox: {stage.sandbox}"
+                    )
                 else:
                     _show(stage)
                     if once:
+                        _say(f"page      {stage.server}/ while `inforce demo` runs")
                         return 0
+                    _say(f"open      {stage.server}/")
                 _say("Ctrl-C ends it.")
                 signal.pause()
         except KeyboardInterrupt:
@@ -72,7 +77,7 @@ def _interrupt(*_args: object) -> None:
 
 
 def _stage(port: int, folder: Path, *, empty: bool) -> tuple[Stage, dict[str, int]]:
-    _check_free(port)
+    check_free("127.0.0.1", port)
     ports = {name: _port(preferred) for name, preferred in PORTS.items()}
     server = f"http://127.0.0.1:{port}"
     urls = {name: f"http://127.0.0.1:{ports[name]}" for name in ("bots", "sandbox")}
@@ -96,7 +101,7 @@ def _stage(port: int, folder: Path, *, empty: bool) -> tuple[Stage, dict[str, in
 
 
 @contextmanager
-def _programs(stage: Stage, ports: Mapping[str, int]) -> Iterator[None]:
+def _programs(stage: Stage, ports: Mapping[str, int], folder: Path) -> Iterator[None]:
     server_port = stage.server.rpartition(":")[2]
     commands = {
         "sandbox": [
@@ -113,8 +118,9 @@ def _programs(stage: Stage, ports: Mapping[str, int]) -> Iterator[None]:
     children: list[subprocess.Popen[bytes]] = []
     try:
         for name, command in commands.items():
-            children.append(_start(command, stage.environment))
-            _await(name, getattr(stage, name), children[-1])
+            log = folder / f"{name}.log"
+            children.append(_start(command, stage.environment, log))
+            _await(name, getattr(stage, name), children[-1], log)
         _command(["bots", "register"], stage.environment)
         yield
     finally:
@@ -124,15 +130,18 @@ def _programs(stage: Stage, ports: Mapping[str, int]) -> Iterator[None]:
             child.wait()
 
 
-def _start(command: list[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    quiet = None if "INFORCE_DEMO_LOG" in environment else subprocess.DEVNULL
-    return subprocess.Popen(  # noqa: S603 our own programs, fixed arguments
-        [sys.executable, "-m", *command],
-        env=dict(environment),
-        stdout=quiet,
-        stderr=quiet,
-        start_new_session=True,
-    )
+def _start(
+    command: list[str], environment: Mapping[str, str], log: Path
+) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as file:
+        shown = None if "INFORCE_DEMO_LOG" in environment else file
+        return subprocess.Popen(  # noqa: S603 our own programs, fixed arguments
+            [sys.executable, "-m", *command],
+            env=dict(environment),
+            stdout=shown,
+            stderr=shown,
+            start_new_session=True,
+        )
 
 
 def _command(command: list[str], environment: Mapping[str, str]) -> None:
@@ -147,14 +156,12 @@ def _command(command: list[str], environment: Mapping[str, str]) -> None:
         raise DemoFailed(f"{' '.join(command)} failed: {done.stderr.strip()}")
 
 
-def _await(name: str, url: str, child: "subprocess.Popen[bytes]") -> None:
+def _await(name: str, url: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if child.poll() is not None:
-            raise DemoFailed(
-                f"the {name} ended at once with exit code {child.returncode}; "
-                "set INFORCE_DEMO_LOG=1 to see why"
-            )
+            told = log.read_text("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise DemoFailed(f"the {name} ended at once: {told[-1]}")
         try:
             if requests.get(f"{url}/healthz", timeout=1).ok:
                 return
@@ -181,7 +188,6 @@ def _show(stage: Stage) -> None:
     _say(f"stored    CoverageEligibilityResponse/{response['id']}: {response['disposition']}")
     mail = _await_mail(stage)
     _say(f"mailed    to {', '.join(mail['to'])}: {mail['headers']['Subject']}")
-    _say(f"open      {stage.server}/")
 
 
 def _example() -> dict[str, Any]:
@@ -220,11 +226,12 @@ def _await_mail(stage: Stage) -> dict[str, Any]:
     raise DemoFailed(f"no mail arrived within {CHECK_LIMIT_S:.0f} s")
 
 
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
+def check_free(host: str, port: int) -> None:
+    """Raise DemoFailed if somebody listens on the port: the server would share it silently."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             raise DemoFailed(f"port {port} is in use; choose another with --port") from error
 

@@ -162,7 +162,7 @@ def search_parameters(found: list[Json]) -> list[Json]:
     for item in found:
         if item["resourceType"] != "SearchParameter" or "expression" not in item:
             continue
-        if any(mark in item["id"] for mark in EXAMPLE_MARKS):
+        if item["id"].startswith("example") or any(m in item["id"] for m in EXAMPLE_MARKS):
             continue
         slim = {key: item[key] for key in ("url", "code", "type", "base", "expression")}
         slim["target"] = item.get("target", [])

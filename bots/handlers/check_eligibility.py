@@ -22,7 +22,7 @@ TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the netw
 MARK_TRIES = 5
 _TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
 _MISSING = {
-    "payer-id": "The payer's organization has no payer id.",
+    "payer-id": f"The payer's organization has no payer id (identifier of {systems.PAYER_ID}).",
     "payer-name": "The payer's organization has no name.",
     "provider-npi": "No provider with a valid NPI asks.",
     "provider-name": "The provider has no name.",
@@ -120,14 +120,11 @@ def _absent(wish: Resource, facts: Facts) -> list[Problem]:
                 "CoverageEligibilityRequest.patient",
             )
         )
-    if facts.payer is None and elements.reference(wish.get("insurer")):
-        found.append(
-            Problem(
-                "no-payer",
-                "The payer's organization is not on this server.",
-                "CoverageEligibilityRequest.insurer",
-            )
-        )
+    if facts.payer is None:
+        text = "The payer's organization is not on this server."
+        if not elements.reference(wish.get("insurer")):
+            text = "The coverage names its payer in words only; it must refer to an Organization."
+        found.append(Problem("no-payer", text, "CoverageEligibilityRequest.insurer"))
     return found
 
 

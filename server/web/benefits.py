@@ -20,10 +20,27 @@ from server.web.today import person
 
 Resource = dict[str, Any]
 NOT_STATED = "Not stated"
+_CORRECT = ("front-desk", "Correct the data, then save the coverage again.")
+_REPEATED = ("system", "Wait: the check is repeated by itself. If this stays, call the payer.")
+_SUPPORT = ("front-desk", "Call the payer, and report the trace number to support.")
+# Who acts next, and how, where the payer's rejection does not say it.
+_NEXT = {
+    "not-delivered": _REPEATED,
+    "no-answer": _REPEATED,
+    "throttled": _REPEATED,
+    "route-failed": _REPEATED,
+    "credentials": ("system", "The clearinghouse refuses our key: tell support."),
+    "payer-not-on-route": ("front-desk", "Call the payer: it cannot be asked electronically."),
+    "unreadable-answer": _SUPPORT,
+    "rejected-by-clearinghouse": _SUPPORT,
+    "request-refused": _SUPPORT,
+}
 _PLAN = ("30", "")
 _OFFICE_VISIT = "98"
 _IN_NETWORK = ("Y", "W", "")
 _LEVELS = {"IND": "individual", "FAM": "family"}
+# Flags that a person may know, but need not act on.
+_NOTES = frozenset({"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch"})
 _FLAGS = {
     "other-payer": "The payer names another payer.",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
@@ -92,7 +109,8 @@ class Summary:
     errors: list[Error]
     others: list[str]
     messages: list[str]
-    flags: list[str]
+    reviews: list[str]
+    answered: bool
 
 
 def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
@@ -103,12 +121,13 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     insurance = (response.get("insurance") or [{}])[0]
     items = insurance.get("item", [])
     state = state_of(record.response, record.open_request, day)
+    flags = [e.get("valueString", "") for e in elements.extensions(response, systems.EXT_FLAG)]
     return Summary(
         patient=person(record),
         born=(record.patient or {}).get("birthDate", ""),
         state=WORDS[state],
         service_date=response.get("servicedDate", day),
-        sentence=_sentence(state, response),
+        sentence=_sentence(state, record),
         checked=records.moment(response, zone),
         route=elements.extension_value(response, systems.EXT_ROUTE) or "",
         trace=elements.identifier(response, systems.TRACE),
@@ -117,10 +136,12 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         lines=[_line(item) for item in items],
         errors=[_error(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
-        messages=[_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)],
-        flags=[
-            _flag(e.get("valueString", "")) for e in elements.extensions(response, systems.EXT_FLAG)
+        messages=[
+            *(_flag(flag) for flag in flags if flag in _NOTES),
+            *(_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)),
         ],
+        reviews=list(dict.fromkeys(_flag(flag) for flag in flags if flag not in _NOTES)),
+        answered=bool(items) or "inforce" in insurance,
     )
 
 
@@ -128,14 +149,19 @@ def _flag(code: str) -> str:
     """Return a review flag in words; an unknown code is named as it came."""
     kind, _, rest = code.partition(":")
     if kind in ("unknown-code", "unknown-segment"):
-        return f"The payer sent a code we do not know yet: {rest.replace(':', ' ')}. It is kept."
+        what = kind.removeprefix("unknown-")
+        return f"The payer sent a {what} we do not know yet: {rest.replace(':', ' ')}. It is kept."
     if kind in ("unreadable", "percent-range"):
         return f"A number in the answer is out of form: {rest or 'percent'}. It is kept as sent."
     return _FLAGS.get(kind, code)
 
 
-def _sentence(state: State, response: Resource) -> str:
+def _sentence(state: State, record: Record) -> str:
+    response = record.response or {}
     stored = str(response.get("disposition", ""))
+    status = record.coverage["status"]
+    if state is State.STALE and status != "active":
+        return f"The coverage is {status}: only an active coverage is checked."
     if state in (State.CHECKING, State.STALE) and stored:
         return f"{WORDS[state].meaning} The last answer was: {stored}"
     return stored or WORDS[state].meaning
@@ -247,7 +273,7 @@ def _notes(item: Resource) -> Iterator[str]:
     for place in elements.extensions(item, systems.EXT_PLACE_OF_SERVICE):
         yield f"Place of service {place['valueString']}"
     for found in elements.extensions(item, systems.EXT_FLAG):
-        yield f"To review: {found['valueString']}"
+        yield _flag(found.get("valueString", ""))
 
 
 def amount(item: Resource, name: str) -> str:
@@ -279,14 +305,16 @@ def _text(concept: Any) -> str:
 
 def _error(error: Resource) -> Error:
     codings = error["code"].get("coding", [{}])
+    code = codings[0].get("code", "")
     nothing: Resource = {"extension": []}
     details = next(elements.extensions(error, systems.EXT_REJECTION), nothing)
     parts = {part["url"]: part.get("valueString", "") for part in details["extension"]}
+    owner, action = _NEXT.get(code, _CORRECT)
     return Error(
-        code=codings[0].get("code", ""),
+        code=code,
         text=_text(error["code"]),
-        owner=parts.get("owner") or "front-desk",
-        action=parts.get("action") or "Correct the data, then save the coverage again.",
+        owner=parts.get("owner") or owner,
+        action=parts.get("action") or action,
     )
 
 

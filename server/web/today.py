@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_profiles import elements
@@ -30,6 +31,7 @@ class Row:
     patient: str
     born: str
     payer: str
+    member_id: str
     state: Word
     service_date: str
     checked: datetime | None
@@ -51,25 +53,31 @@ def today(engine: Engine, zone: ZoneInfo) -> Today:
     start = records.start_of_day(engine.now(), zone)
     found, more = records.touched_since(engine, start)
     day = start.date().isoformat()
-    rows = [_row(record, day, zone) for record in found]
+    rows = [_row(engine, record, day, zone) for record in found]
     rows.sort(key=lambda row: not row.needs_look)
     return Today(day, rows, more, sum(row.needs_look for row in rows))
 
 
-def _row(record: Record, day: str, zone: ZoneInfo) -> Row:
+def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo) -> Row:
     response = record.response or {}
     state = state_of(record.response, record.open_request, day)
-    payor = record.coverage["payor"][0]
     return Row(
         coverage_id=record.coverage["id"],
         patient=person(record),
         born=(record.patient or {}).get("birthDate", ""),
-        payer=payor.get("display") or elements.reference(payor),
+        payer=_payer(engine, record.coverage["payor"][0]),
+        member_id=record.coverage.get("subscriberId", ""),
         state=WORDS[state],
         service_date=response.get("servicedDate", day),
         checked=records.moment(response, zone),
         needs_look=state in _NEEDS_LOOK,
     )
+
+
+def _payer(engine: Engine, payor: dict[str, Any]) -> str:
+    address = elements.reference(payor)
+    named = payor.get("display") or (records.organization(engine, address) or {}).get("name")
+    return str(named or address or "Not stated")
 
 
 def person(record: Record) -> str:

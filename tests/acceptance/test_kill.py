@@ -51,7 +51,7 @@ def post_until_taken(programs: Programs, coverage_id: str) -> None:
 
 
 def received(programs: Programs) -> list[dict[str, dict[str, str]]]:
-    lines = programs.journal.read_bytes().splitlines()
+    lines = programs.journal.read_bytes().splitlines() if programs.journal.exists() else []
     return [codec.decode(line) for line in lines]
 
 

@@ -129,12 +129,18 @@ def test_every_command_helps_with_an_example(command: list[str]) -> None:
         (["server", "serve"], {}, 2, "INFORCE_AUTH"),
         (["server", "serve", "--host", "192.0.2.1"], {"INFORCE_AUTH": "open"}, 2, "loopback"),
         (["server", "nothing"], {}, 2, "usage"),
-        (["server", "doctor"], {}, 0, ""),
+        (["server", "doctor"], {"INFORCE_AUTH": "open"}, 0, ""),
+        (["server", "doctor"], {}, 2, "INFORCE_AUTH"),
+        (["server", "serve", "--port", "99999"], {}, 2, "expected a port"),
+        (["bots", "run", "check-eligibility", "Coverage/1"], {"INFORCE_BOTS_HOOK_SECRET": "x" * 32},
+         2, "handles CoverageEligibilityRequest/id"),
         (["server", "migrate"], {}, 0, ""),
-        (["server", "doctor"], {"INFORCE_DATABASE": "postgresql://x"}, 2, "sqlite:///"),
+        (["server", "doctor"], {"INFORCE_AUTH": "open", "INFORCE_DATABASE": "postgresql://x"}, 2,
+         "sqlite:///"),
         (["server", "migrate"], {"INFORCE_DATABASE": "sqlite:////no/such/x.db"}, 2, "cannot open"),
         (["bots", "serve"], {}, 2, "INFORCE_BOTS_HOOK_SECRET"),
-        (["bots", "register"], {"INFORCE_BOTS_HOOK_SECRET": "x", "INFORCE_BOTS_FHIR_URL":
+        (["bots", "serve"], {"INFORCE_BOTS_HOOK_SECRET": "short"}, 2, "at least 32"),
+        (["bots", "register"], {"INFORCE_BOTS_HOOK_SECRET": "x" * 32, "INFORCE_BOTS_FHIR_URL":
                                 "http://127.0.0.1:1/fhir"}, 1, "FHIR server"),
     ],
 )  # fmt: skip
@@ -163,20 +169,25 @@ def test_secrets_are_generated() -> None:
     assert texts[0] != texts[1]
 
 
-def test_a_busy_port_is_said(tmp_path: Path) -> None:
-    """Not a stack trace: which port, and what to do."""
+@pytest.mark.parametrize(
+    "command", [["server", "demo", "--once"], ["server", "serve"], ["bots", "serve"]], ids=" ".join
+)
+def test_a_busy_port_is_said(tmp_path: Path, command: list[str]) -> None:
+    """Not a second server on the same port, nor a stack trace: which port, and what to do."""
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        env = {**environment(tmp_path), "PYTHONPATH": str(ROOT), "INFORCE_AUTH": "open",
+               "INFORCE_BOTS_HOOK_SECRET": "x" * 32}  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "server", "demo", "--once", "--port", str(port)], cwd=tmp_path,
-            env={**environment(tmp_path), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-            check=False,
+            [sys.executable, "-m", *command, "--port", str(port)], cwd=tmp_path, env=env,
+            capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
 
-    assert (1, f"inforce: port {port} is in use; choose another with --port\n") == (
-        done.returncode, done.stderr)  # fmt: skip
+    assert 1 == done.returncode
+    assert f"port {port} is in use; choose another with --port\n" in done.stderr
 
 
 def test_a_program_ends_with_its_supervisor(tmp_path: Path) -> None:

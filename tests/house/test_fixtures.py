@@ -83,4 +83,4 @@ def test_the_definitions_are_the_ones_we_built() -> None:
     assert R4_SHA256 == hashlib.sha256(table.read_bytes()).hexdigest()
 
 
-R4_SHA256 = "39ddce704b2eb266b63973fbfa10d3a3f984afeeb713d2c539c1779510f0d74a"
+R4_SHA256 = "54cf26709840481a05a17155bc2228692e17ff2e042ca4d2fef02a380f9f517c"

@@ -16,7 +16,6 @@ LEFT_OUT = {
     ("Observation", "gene-amino-acid-change"),
     ("Observation", "gene-dnavariant"),
     ("Observation", "gene-identifier"),
-    ("Patient", "part-agree"),
 }
 
 
