@@ -49,12 +49,12 @@ class Today:
 
 
 def today(engine: Engine, zone: ZoneInfo) -> Today:
-    """Return the coverages posted, changed or checked today, those that need a look first."""
+    """Return the coverages posted, changed or checked today: who needs a look first, by name."""
     start = records.start_of_day(engine.now(), zone)
     found, more = records.touched_since(engine, start)
     day = start.date().isoformat()
     rows = [_row(engine, record, day, zone) for record in found]
-    rows.sort(key=lambda row: not row.needs_look)
+    rows.sort(key=lambda row: (not row.needs_look, row.patient.casefold(), row.coverage_id))
     return Today(day, rows, more, sum(row.needs_look for row in rows))
 
 
