@@ -49,7 +49,8 @@ def run(*, port: int, once: bool, empty: bool) -> int:
     With `empty` nothing is loaded and the database of INFORCE_DATABASE is kept. Raises DemoFailed
     naming the step that failed.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background ignores SIGINT
+        signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="inforce-") as folder:
         stage, ports = _stage(port, Path(folder), empty=empty)
         try:
