@@ -135,6 +135,7 @@ def test_what_was_written_is_delivered_after_a_kill(programs: Programs) -> None:
 @pytest.mark.req("check-26 SUBT-31")
 def test_what_was_rolled_back_is_told_to_nobody(programs: Programs) -> None:
     """A transaction with one bad entry: nothing stored, nothing asked."""
+    wait_for(lambda: _is_quiet(programs), "the mail of an earlier test", LIMIT_S)
     before = len(received(programs))
     good = samples.coverage("rolled-back", subscriberId=INACTIVE_MEMBER)
     entries = [
