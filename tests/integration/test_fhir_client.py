@@ -57,6 +57,19 @@ def test_decimals_survive_an_update(programs: Programs) -> None:
     assert client.update(coverage) is None  # the version moved on
 
 
+def test_what_is_there_is_not_created_again(programs: Programs) -> None:
+    """The second call stores nothing and returns the first one's resource as it stands."""
+    client = FhirClient(programs.fhir)
+    wanted = samples.coverage(identifier=[{"system": "http://x", "value": "once"}])
+    del wanted["id"]
+    first = client.create_once(wanted, "identifier=http://x|once")
+    again = client.create_once({**wanted, "dependent": "2"}, "identifier=http://x|once")
+
+    assert first["id"] == again["id"]
+    assert "dependent" not in again
+    assert 1 == len(client.search("Coverage", [("identifier", "http://x|once")]))
+
+
 def test_refusals_and_outages(programs: Programs) -> None:
     """422 will never be better; a server that is away may."""
     client = FhirClient(programs.fhir)
