@@ -3,11 +3,13 @@
 Source: FHIR R4 json.html#primitive (precision of decimals is significant).
 """
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+_HIDING = (b"\\u", b" :", b"\t:", b"\n:", b"\r:")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _SORTED = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -25,6 +27,28 @@ def decode(body: bytes | str) -> Any:
     except RecursionError as error:
         message = "nested too deeply"
         raise ValueError(message) from error
+
+
+def decode_strict(body: bytes) -> Any:
+    """Return the JSON value in `body` as decode does, and refuse an object that names a key twice.
+
+    Raises ValueError where it does, beside the reasons of decode.
+    """
+    value = decode(body)
+    # A repeated key is one `":` more than the value has. Escapes and blanks before a colon, which
+    # hide or make such signs, are rare; then the text is read again, slowly and with certainty.
+    is_plain = not any(sign in body for sign in _HIDING)
+    if not is_plain or body.count(b'":') != encode(value).count(b'":'):
+        json.loads(body, object_pairs_hook=_once)
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        message = "an object names a key twice"
+        raise ValueError(message)
+    return found
 
 
 def encode(value: Any) -> bytes:

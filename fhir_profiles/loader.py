@@ -8,8 +8,8 @@ from fhir_profiles import codec
 
 
 @cache
-def artefacts(folder: str) -> tuple[dict[str, Any], ...]:
-    """Return the resources in `folder` (`search_parameters`, `code_systems`), by file name."""
+def artefacts(folder: str) -> tuple[Any, ...]:
+    """Return the JSON of each file in `folder`, such as `search_parameters`, by file name."""
     found = resources.files("fhir_profiles").joinpath(folder).iterdir()
     names = sorted(item.name for item in found if item.name.endswith(".json"))
     place = resources.files("fhir_profiles").joinpath(folder)

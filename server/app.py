@@ -4,6 +4,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -12,7 +14,11 @@ from server import clock
 from server import settings as server_settings
 from server.errors import FhirError
 from server.interactions._write import instant
+from server.interactions.cursor import Seal
 from server.interactions.engine import Engine
+from server.interactions.jobs import Worker
+from server.operations import JOBS
+from server.registry import Registry
 from server.rest import blueprint
 from server.search.values import micros
 from server.settings import Settings
@@ -30,33 +36,62 @@ _CLOSERS = "inforce.closers"
 def create_app(settings: Settings) -> Flask:
     """Return the WSGI application, its dispatcher running."""
     database = Database(settings.database)
-    hooks = Hooks(settings.fhir_base)
+    registry = Registry()
+    hooks = Hooks(settings.fhir_base, registry)
     sender = Sender(connections=THREADS, allow_private=settings.allow_private_hooks)
     dispatcher = Dispatcher(database, hooks, sender, clock.now)
-    engine = Engine(
-        database=database,
-        hooks=hooks,
-        base=settings.fhir_base,
-        allow_private_hooks=settings.allow_private_hooks,
-        now=clock.now,
-        new_id=clock.new_id,
-        wake=dispatcher.wake,
-    )
+    engine = make_engine(settings, database, hooks, registry, dispatcher.wake)
     app = Flask("server", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
     app.extensions[blueprint.ENGINE] = engine
     started = instant(micros(clock.now()))
     app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started)
-    app.extensions[_CLOSERS] = (dispatcher.stop, database.close)
-    app.register_blueprint(blueprint.fhir_api())
+    worker = Worker(engine, JOBS)
+    app.extensions[_CLOSERS] = (worker.stop, dispatcher.stop, database.close)
+    app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
     app.register_blueprint(pages.pages(engine, settings.zone))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)
+    app.register_error_handler(RecursionError, blueprint.refuse_depth)
     dispatcher.start()
+    worker.start()
     return app
+
+
+def make_engine(
+    settings: Settings,
+    database: Database,
+    hooks: Hooks,
+    registry: Registry,
+    wake: Callable[[], None],
+) -> Engine:
+    """Return the engine that interactions work with; `wake` hears of committed events."""
+    return Engine(
+        database=database,
+        hooks=hooks,
+        registry=registry,
+        seal=Seal(database),
+        base=settings.fhir_base,
+        allow_private_hooks=settings.allow_private_hooks,
+        now=clock.now,
+        new_id=clock.new_id,
+        wake=wake,
+    )
+
+
+@contextmanager
+def engine_alone(settings: Settings) -> Iterator[Engine]:
+    """Give an engine without the programs around it: a running server delivers its events."""
+    database = Database(settings.database)
+    registry = Registry()
+    try:
+        hooks = Hooks(settings.fhir_base, registry)
+        yield make_engine(settings, database, hooks, registry, lambda: None)
+    finally:
+        database.close()
 
 
 def close(app: Flask) -> None:

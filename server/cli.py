@@ -1,22 +1,32 @@
-"""inforce: serve, demo, migrate, doctor."""
+"""inforce: serve, demo, migrate, reindex, load, doctor."""
 
 import argparse
+import dataclasses
+import json
 import secrets
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
+from typing import TypeAlias
 
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from tqdm import tqdm
 
 from server import demo
 from server import settings as server_settings
-from server.settings import SettingRefused
+from server.app import engine_alone
+from server.interactions import load as loading
+from server.interactions import reindex as reindexing
+from server.interactions.engine import Engine
+from server.settings import SettingRefused, Settings
 from server.store.database import Database, DatabaseRefused
 
 THREADS, PORT_LIMIT = 16, 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_SECRET_KEY", "INFORCE_PAYLOAD_KEY")
 
 
@@ -28,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingRefused, DatabaseRefused) as error:
         print(f"inforce: {error}", file=sys.stderr)
         return WRONG_USE
-    except demo.DemoFailed as error:
+    except (demo.DemoFailed, loading.NotLoadable) as error:
         print(f"inforce: {error}", file=sys.stderr)
         return FAILED
     return code
@@ -43,6 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     version = f"inforce {metadata.version('inforce')}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_demo(commands)
+    _add_database(commands)
+    doctor = commands.add_parser(
+        "doctor",
+        help="check the settings, or print new secrets",
+        epilog="example: inforce doctor --generate",
+    )
+    doctor.add_argument("--generate", action="store_true", help="print new random secrets")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="serve FHIR under /fhir and the pages under /",
@@ -53,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--database", help="database URL (INFORCE_DATABASE)")
     serve.add_argument("--workers", type=int, default=1, help="server processes (1)")
     serve.set_defaults(run=_serve)
+
+
+def _add_demo(commands: Commands) -> None:
     show = commands.add_parser(
         "demo",
         help="run everything on this machine with synthetic patients",
@@ -68,18 +95,27 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(
         run=lambda chosen: demo.run(port=chosen.port, once=chosen.once, empty=chosen.empty)
     )
+
+
+def _add_database(commands: Commands) -> None:
     migrate = commands.add_parser(
         "migrate", help="bring the database schema up to date", epilog="example: inforce migrate"
     )
     migrate.set_defaults(run=_migrate)
-    doctor = commands.add_parser(
-        "doctor",
-        help="check the settings, or print new secrets",
-        epilog="example: inforce doctor --generate",
+    reindex = commands.add_parser(
+        "reindex",
+        help="index every resource anew, while a server may be running",
+        epilog="example: inforce reindex",
     )
-    doctor.add_argument("--generate", action="store_true", help="print new random secrets")
-    doctor.set_defaults(run=_doctor)
-    return parser
+    reindex.set_defaults(run=_reindex)
+    load = commands.add_parser(
+        "load",
+        help="store the resources of files: Bundles and NDJSON, also gzipped",
+        epilog="example: inforce load patients.ndjson.gz coverages.json",
+    )
+    load.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .json or .ndjson file")
+    load.add_argument("--json", action="store_true", help="print the result as JSON")
+    load.set_defaults(run=_load)
 
 
 def _port(text: str) -> int:
@@ -93,7 +129,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     settings = server_settings.read(server_settings.environment() | overrides)
     server_settings.check_exposure(settings, chosen.host)
     demo.check_free(chosen.host, chosen.port)
-    Database(settings.database).close()  # migrate once, before any worker starts
+    _prepare(settings)
     server_settings.hand_down(overrides)
     print(f"inforce: serving on http://{chosen.host}:{chosen.port}", file=sys.stderr)
     Granian(
@@ -110,11 +146,60 @@ def _serve(chosen: argparse.Namespace) -> int:
     return DONE
 
 
+def _prepare(settings: Settings) -> None:
+    """Bring schema and index up to date once, before any worker starts."""
+    with engine_alone(settings) as engine:
+        if reindexing.is_due(engine):
+            _run_reindex(engine)
+
+
+def _run_reindex(engine: Engine) -> reindexing.Reindexed:
+    with tqdm(desc="indexing", unit=" resources", disable=None) as bar:
+
+        def show(done: int, whole: int) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        return reindexing.reindex(engine, show)
+
+
 def _migrate(_chosen: argparse.Namespace) -> int:
-    settings = server_settings.read(server_settings.environment())
-    Database(settings.database).close()
+    _prepare(server_settings.read(server_settings.environment()))
     print("the database schema is up to date")
     return DONE
+
+
+def _reindex(_chosen: argparse.Namespace) -> int:
+    with engine_alone(server_settings.read(server_settings.environment())) as engine:
+        done = _run_reindex(engine)
+    print(f"{done.looked_at} resources indexed, {done.changed} of them anew")
+    return DONE
+
+
+def _load(chosen: argparse.Namespace) -> int:
+    for path in chosen.files:
+        if not path.is_file():
+            raise loading.NotLoadable(f"{path}: no such file")
+    whole = sum(path.stat().st_size for path in chosen.files)
+    total = loading.Loaded()
+    with (
+        engine_alone(server_settings.read(server_settings.environment())) as engine,
+        tqdm(total=whole, desc="loading", unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        for path in chosen.files:
+            found = loading.load(engine, path, heard=bar.update, refused=_tell_refused)
+            total.stored += found.stored
+            total.skipped += found.skipped
+            total.refused += found.refused
+    if chosen.json:
+        print(json.dumps(dataclasses.asdict(total)))
+    else:
+        print(f"{total.stored} stored, {total.refused} refused, {total.skipped} loaded before")
+    return FAILED if total.refused else DONE
+
+
+def _tell_refused(one: loading.Refused) -> None:
+    tqdm.write(f"refused {one.place}: {'; '.join(one.reasons)}", file=sys.stderr)
 
 
 def _doctor(chosen: argparse.Namespace) -> int:

@@ -14,14 +14,19 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of a type: `name` without `[x]`, its types with allowed reference targets."""
+    """One element of a type: `name` without `[x]`, its types with allowed reference targets.
+
+    `code_system` is what a bare code of the required value set stands for, "" if several.
+    """
 
     name: str
     required: bool
     many: bool
     types: tuple[tuple[str, frozenset[str]], ...]
     code_set: frozenset[str] | None
+    code_system: str
     choice: bool
+    in_summary: bool
 
     def slots(self) -> list[tuple[str, str, frozenset[str]]]:
         """Return (JSON key, type, targets) for each type this element may have."""
@@ -63,13 +68,23 @@ def elements(type_name: str) -> dict[str, Element] | None:
 
 
 def _element(name: str, entry: list[Any]) -> Element:
-    least, many, types, code_set, choice = entry
+    least, many, types, code_set_url, choice, in_summary = entry
     pairs = tuple((code, frozenset(targets)) for code, targets in types)
-    return Element(name, least > 0, many, pairs, _code_set(code_set), choice)
+    system = system_of_set(code_set_url)
+    return Element(name, least > 0, many, pairs, code_set(code_set_url), system, choice, in_summary)
+
+
+def system_of_set(value_set: str) -> str:
+    """Return the one code system of a required value set, "" if it has several or is unknown."""
+    return str(_table()["systems"].get(value_set, ""))
 
 
 @cache
-def _code_set(url: str | None) -> frozenset[str] | None:
+def code_set(url: str | None) -> frozenset[str] | None:
+    """Return the codes of a required value set, None if they cannot be listed."""
+    if url == "http://hl7.org/fhir/ValueSet/currencies":  # ISO 4217, which the package leaves out
+        listed = resources.files("server").joinpath("data/currencies.txt").read_text("utf-8")
+        return frozenset(listed.split())
     codes = _table()["codes"].get(url)
     return frozenset(codes) if codes else None
 
@@ -78,3 +93,17 @@ def search_parameters() -> list[dict[str, Any]]:
     """Return the official search parameters: url, code, type, base, expression, target."""
     parameters: list[dict[str, Any]] = _table()["search"]
     return parameters
+
+
+def compartments() -> dict[str, dict[str, list[str]]]:
+    """Return compartment -> {resource type: [search parameters that put it there]}.
+
+    Source: FHIR R4 compartmentdefinition.html.
+    """
+    found: dict[str, dict[str, list[str]]] = _table()["compartments"]
+    return found
+
+
+def type_name(number: int) -> str:
+    """Return the resource type that is stored under `number`."""
+    return resource_types()[number - 1]

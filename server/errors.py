@@ -66,6 +66,13 @@ class NotAcceptable(FhirError):
     code = "not-supported"
 
 
+class Conflict(FhirError):
+    """The request is right, but other requests stand in its way now."""
+
+    status = 409
+    code = "lock-error"
+
+
 class PreconditionFailed(FhirError):
     """If-Match, If-None-Exist or another condition does not hold."""
 

@@ -22,6 +22,7 @@ class Settings:
     public_url: str = "http://127.0.0.1:8080"
     auth: str = "smart"
     allow_private_hooks: bool = False
+    cors_origins: tuple[str, ...] = ()
     body_limit_bytes: int = 10 * 1024 * 1024
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
@@ -61,6 +62,7 @@ def read(env: Mapping[str, str]) -> Settings:
         public_url=public_url,
         auth=auth,
         allow_private_hooks=_flag(env, "INFORCE_ALLOW_PRIVATE_HOOKS"),
+        cors_origins=tuple(env.get("INFORCE_CORS_ORIGINS", "").split()),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
 

@@ -1,9 +1,12 @@
-"""What tests lean on: markers that open the network to loopback, and hypothesis profiles."""
+"""What tests lean on: both databases, markers that open the network to loopback, hypothesis."""
 
 import os
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
+
+from tests import databases
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
@@ -17,3 +20,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(name) for name in ("loopback", "browser", "node")):
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL for the whole session."""
+    with databases.postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=databases.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database engine; a test that uses it, however indirectly, runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Makes new, empty databases and returns their URLs."""
+    server = request.getfixturevalue("postgres") if kind == "postgresql" else ""
+    folder = tmp_path_factory.mktemp(kind)
+    return lambda: databases.new(kind, folder, server)

@@ -43,8 +43,14 @@ def wait_for(look: Callable[[], T | None], what: str, limit_s: float = WAIT_S) -
 class Programs:
     """Server, bots and sandbox, with their data in `folder`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        """Choose ports; nothing runs yet. `settings` are added to the environment."""
+    def __init__(
+        self, folder: Path, database: str = "", settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Choose ports; nothing runs yet.
+
+        `database` is a URL, by default of a SQLite file in `folder`; `settings` are added to the
+        environment.
+        """
         self.ports = {n: free_port() for n in ("server", "bots", "sandbox", "smtp")}
         self.server = f"http://127.0.0.1:{self.ports['server']}"
         self.fhir = f"{self.server}/fhir"
@@ -58,7 +64,7 @@ class Programs:
             **kept,
             "INFORCE_AUTH": "open",
             "INFORCE_ALLOW_PRIVATE_HOOKS": "true",
-            "INFORCE_DATABASE": f"sqlite:///{folder / 'inforce.db'}",
+            "INFORCE_DATABASE": database or f"sqlite:///{folder / 'inforce.db'}",
             "INFORCE_PUBLIC_URL": self.server,
             "INFORCE_BOTS_FHIR_URL": self.fhir,
             "INFORCE_BOTS_PUBLIC_URL": self.bots,

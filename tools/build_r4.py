@@ -53,7 +53,7 @@ def definitions(wheel: Path) -> Iterator[Json]:
 
 
 def structures(found: list[Json]) -> Json:
-    """Return type name -> [kind, {element: [min, many, types, code set]}].
+    """Return type name -> [kind, {element: [min, many, types, code set, choice, in summary]}].
 
     Backbone elements are types of their own, named by their path. `types` is a list of
     [code, [target resource types]]; a choice element keeps its name without the `[x]`.
@@ -84,7 +84,8 @@ def _elements(item: Json, table: Json) -> None:
             table[element["path"]] = ["backbone", {}]
         many = element["max"] != "1"
         choice = name.endswith("[x]")
-        entry = [element["min"], many, types, _binding(element), choice]
+        in_summary = bool(element.get("isSummary"))
+        entry = [element["min"], many, types, _binding(element), choice, in_summary]
         table[owner][1][name.removesuffix("[x]")] = entry
 
 
@@ -128,6 +129,25 @@ def code_sets(found: list[Json], wanted: set[str]) -> Json:
     return listed
 
 
+def code_systems(found: list[Json], wanted: set[str]) -> Json:
+    """Return value set URL -> its one code system: what a bare code of it stands for."""
+    systems = {}
+    for item in found:
+        includes = item.get("compose", {}).get("include", [])
+        if item["resourceType"] == "ValueSet" and item["url"] in wanted and len(includes) == 1:
+            systems[item["url"]] = includes[0].get("system", "")
+    return {url: system for url, system in sorted(systems.items()) if system}
+
+
+def compartments(found: list[Json]) -> Json:
+    """Return compartment -> {resource type: [search parameters that put it there]}."""
+    return {
+        item["code"]: {r["code"]: r["param"] for r in item["resource"] if r.get("param")}
+        for item in found
+        if item["resourceType"] == "CompartmentDefinition" and not item["id"].startswith("example")
+    }
+
+
 def _expand(value_set: Json, sets: Json, systems: Json) -> set[str] | None:
     codes: set[str] = set()
     for include in value_set.get("compose", {}).get("include", []):
@@ -166,18 +186,23 @@ def search_parameters(found: list[Json]) -> list[Json]:
             continue
         slim = {key: item[key] for key in ("url", "code", "type", "base", "expression")}
         slim["target"] = item.get("target", [])
+        if "component" in item:
+            slim["component"] = [[c["definition"], c["expression"]] for c in item["component"]]
         kept.append(slim)
     return sorted(kept, key=lambda p: str(p["url"]))
 
 
 def compile_table(found: list[Json]) -> Json:
     """Return the whole table as plain data."""
+    found = sorted(found, key=lambda item: str(item.get("url", "")))
     types = structures(found)
     bound = {e[3] for _, elements in types.values() for e in elements.values() if e[3]}
     return {
         "version": "4.0.1",
         "types": types,
         "codes": code_sets(found, bound),
+        "systems": code_systems(found, bound),
+        "compartments": compartments(found),
         "search": search_parameters(found),
     }
 

@@ -1,23 +1,27 @@
 """The one write path: version, index rows and events of a resource in one transaction."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fhir_profiles import codec
 from server import definitions
-from server.errors import BadRequest, NotFound, PreconditionFailed, Unprocessable
+from server.errors import BadRequest, Conflict, Issue, NotFound, PreconditionFailed, Unprocessable
 from server.interactions.engine import Engine
+from server.search import parameters
 from server.search.index import Row, extract
+from server.search.parameters import Parameters
 from server.search.values import micros
-from server.store import deliveries, resources
+from server.store import deliveries, resources, search_parameters
+from server.store.connection import Connection, Contention
 from server.store.index_rows import IndexRows
 from server.store.resources import Current
 from server.subscriptions import criteria, events
-from server.validation import structure
+from server.validation import check as validation
+
+TRIES = 4
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +45,88 @@ class Incoming:
     secret: str = ""
 
 
-def check(engine: Engine, type_name: str, body: Any) -> Incoming:
-    """Return a body that may be stored as `type_name`, before any transaction is opened.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a write comes from: its trace, and a Provenance to store with it (X-Provenance).
 
-    Raises NotFound for an unknown type, BadRequest where the body is of another type, and
-    Unprocessable naming every wrong element.
+    Source: FHIR R4 provenance.html#header.
     """
+
+    trace: str
+    provenance: Incoming | None = None
+
+
+def known_type(type_name: str) -> None:
+    """Raise NotFound unless R4 has this resource type."""
     if type_name not in definitions.type_numbers():
         raise NotFound("R4 has no such resource type.")
+
+
+def check(engine: Engine, type_name: str, body: Any, known: Parameters | None = None) -> Incoming:
+    """Return a body that may be stored as `type_name`.
+
+    `known` are the search parameters in force, where a transaction is open already. Raises
+    NotFound for an unknown type, BadRequest where the body is of another type, and Unprocessable
+    naming every wrong element.
+    """
+    known_type(type_name)
     if isinstance(body, dict) and body.get("resourceType", type_name) != type_name:
         raise BadRequest(f"Expected a {type_name}.", expression="resourceType")
-    issues = structure.check(body)
+    issues = validation.check(body)
     if issues:
         raise Unprocessable(issues=issues)
-    return admit(engine, type_name, body)
+    return admit(engine, type_name, body, known)
 
 
-def admit(engine: Engine, type_name: str, body: dict[str, Any]) -> Incoming:
-    """Return a structurally valid body ready to store; raises what its own type refuses."""
+def admit(
+    engine: Engine, type_name: str, body: dict[str, Any], known: Parameters | None = None
+) -> Incoming:
+    """Return a valid body ready to store; raises what its own type refuses."""
     if type_name == "Subscription":
         private = engine.allow_private_hooks
-        return Incoming(type_name, *criteria.accept(body, engine.base, allow_private=private))
+        if known is None:
+            with engine.database.read() as connection:
+                known = engine.registry.parameters(connection)
+        return Incoming(
+            type_name, *criteria.accept(body, engine.base, known, allow_private=private)
+        )
+    if type_name == "SearchParameter" and body["status"] == "active":
+        found = [
+            Issue("not-supported", text, f"SearchParameter.{element}")
+            for element, text in parameters.problems(body)
+        ]
+        if found:
+            raise Unprocessable(issues=found)
     return Incoming(type_name, body)
 
 
 class Writing:
     """An open write transaction: save and remove resources, read what they are now."""
 
-    def __init__(self, engine: Engine, connection: sqlite3.Connection, trace: str) -> None:
+    def __init__(self, engine: Engine, connection: Connection, trace: str) -> None:
         """Write on `connection`; `trace` follows the events of these writes."""
         self.connection = connection
         self._engine = engine
         self._trace = trace
-        self._index = IndexRows(connection, engine.database.names, definitions.type_numbers())
+        self._index = IndexRows(connection, engine.database.names)
         self.eventful = False
 
+    @property
+    def parameters(self) -> Parameters:
+        """The search parameters in force."""
+        return self._engine.registry.parameters(self.connection)
+
     def current(self, type_name: str, fhir_id: str) -> Current | None:
-        """Return the newest version of Type/id as this transaction sees it."""
-        return resources.current(self.connection, type_name, fhir_id)
+        """Return the newest version of Type/id; nobody else changes it before we are done."""
+        return resources.current(self.connection, type_name, fhir_id, lock=True)
+
+    def alone(self, type_name: str) -> None:
+        """Let conditional writes of a type wait for each other until this one commits."""
+        self.connection.guard(definitions.type_numbers()[type_name])
+
+    def create(self, incoming: Incoming, fhir_id: str) -> Saved:
+        """Store the first version under an id that is new."""
+        return self._store(incoming, fhir_id, None, "POST")
 
     def save(
         self, incoming: Incoming, fhir_id: str, *, method: str, if_match: int | None = None
@@ -88,45 +136,47 @@ class Writing:
         Raises PreconditionFailed where `if_match` is not the current version.
         """
         before = self.current(incoming.type, fhir_id)
-        _match(before, if_match)
-        live = before is not None and not before.deleted
-        if before is not None and before.body is not None and live:
+        match(before, if_match)
+        if before is not None and before.body is not None:
             same = _stamped(incoming, fhir_id, before.version, before.updated)
             if codec.is_same(same, before.body) and not self._new_secret(incoming, before.rid):
-                return Saved(
-                    incoming.type,
-                    fhir_id,
-                    before.version,
-                    before.updated,
-                    before.body,
-                    created=False,
-                )
-        updated = self._moment(before)
-        version = before.version + 1 if before else 1
-        body = _stamped(incoming, fhir_id, version, updated)
-        saved = Saved(incoming.type, fhir_id, version, updated, body, created=not live)
-        rid = self._put(saved, before, method)
-        if incoming.type == "Subscription":
-            self._subscription_changed(rid, incoming.secret)
-        return saved
+                version, updated = before.version, before.updated
+                return Saved(incoming.type, fhir_id, version, updated, before.body, created=False)
+        return self._store(incoming, fhir_id, before, method)
 
     def remove(self, type_name: str, fhir_id: str, *, if_match: int | None = None) -> Saved | None:
         """Delete Type/id; None if there is nothing to delete, or it is deleted already."""
         before = self.current(type_name, fhir_id)
-        _match(before, if_match)
+        match(before, if_match)
         if before is None or before.deleted:
             return None
         updated = self._moment(before)
-        version = before.version + 1
-        saved = Saved(type_name, fhir_id, version, updated, None, created=False)
-        rid = self._put(saved, before, "DELETE")
-        if type_name == "Subscription":
-            self._subscription_changed(rid, "")
+        saved = Saved(type_name, fhir_id, before.version + 1, updated, None, created=False)
+        self._put(saved, before, "DELETE", "")
         return saved
 
-    def _put(self, saved: Saved, before: Current | None, method: str) -> int:
+    def _store(
+        self, incoming: Incoming, fhir_id: str, before: Current | None, method: str
+    ) -> Saved:
+        updated = self._moment(before)
+        version = before.version + 1 if before else 1
+        body = _stamped(incoming, fhir_id, version, updated)
+        created = before is None or before.deleted
+        saved = Saved(incoming.type, fhir_id, version, updated, body, created=created)
+        self._put(saved, before, method, incoming.secret, incoming.body)
+        return saved
+
+    def _put(
+        self,
+        saved: Saved,
+        before: Current | None,
+        method: str,
+        secret: str,
+        parsed: dict[str, Any] | None = None,
+    ) -> None:
         rid, vrid = resources.append(
             self.connection,
+            numbers=self._engine.database.next_numbers(self.connection),
             type_name=saved.type,
             fhir_id=saved.id,
             before=before,
@@ -134,9 +184,16 @@ class Writing:
             method=method,
             body=saved.body,
         )
-        old = self._rows(before.body if before else None)
-        new = self._rows(saved.body)
+        known = self.parameters
+        base = self._engine.base
+        old: frozenset[Row] = frozenset()
+        new: frozenset[Row] = frozenset()
+        if before is not None and before.body is not None:
+            old = extract(codec.decode(before.body), known, base)
+        if parsed is not None:
+            new = extract(parsed, known, base)
         self._index.change(saved.type, rid, removed=old - new, added=new - old)
+        self._note_change(saved.type, rid, secret)
         revived = before is None or before.deleted
         event = events.Event(
             type=saved.type,
@@ -150,10 +207,14 @@ class Writing:
         )
         found = events.record(self.connection, self._engine.hooks, event, self._engine.new_id)
         self.eventful = self.eventful or found
-        return rid
 
-    def _rows(self, body: bytes | None) -> frozenset[Row]:
-        return extract(codec.decode(body), self._engine.base) if body else frozenset()
+    def _note_change(self, type_name: str, rid: int, secret: str) -> None:
+        if type_name == "Subscription":
+            if secret == criteria.REDACTED:
+                secret = deliveries.secret_of(self.connection, rid)
+            deliveries.changed(self.connection, rid, secret)
+        elif type_name == "SearchParameter":
+            search_parameters.changed(self.connection, rid)
 
     def _moment(self, before: Current | None) -> int:
         return max(micros(self._engine.now()), before.updated + 1 if before else 0)
@@ -163,27 +224,44 @@ class Writing:
             return False
         return incoming.secret != deliveries.secret_of(self.connection, rid)
 
-    def _subscription_changed(self, rid: int, secret: str) -> None:
-        if secret == criteria.REDACTED:
-            secret = deliveries.secret_of(self.connection, rid)
-        deliveries.changed(self.connection, rid, secret)
+
+def transact(engine: Engine, origin: Origin, work: Callable[[Writing], T]) -> T:
+    """Do `work` in one write transaction and return its result; then the dispatcher hears of it.
+
+    The Provenance of `origin`, if any, is stored with what was saved. `work` may run again, from
+    the start, where another transaction stood in the way. Raises Conflict when that does not end.
+    """
+    for _ in range(TRIES):
+        try:
+            with engine.database.write() as connection:
+                writing = Writing(engine, connection, origin.trace)
+                done = work(writing)
+                if origin.provenance is not None and isinstance(done, Saved):
+                    writing.create(_of_target(origin.provenance, done), engine.new_id())
+        except Contention:
+            _forget(engine)
+            continue
+        except BaseException:
+            _forget(engine)
+            raise
+        if writing.eventful:
+            engine.wake()
+        return done
+    raise Conflict("Others are writing the same resources; send the request again.")
 
 
-@contextmanager
-def transaction(engine: Engine, trace: str) -> Iterator[Writing]:
-    """Open a write transaction; after its commit the dispatcher hears of the events in it."""
-    try:
-        with engine.database.write() as connection:
-            writing = Writing(engine, connection, trace)
-            yield writing
-    except BaseException:
-        engine.hooks.forget()
-        raise
-    if writing.eventful:
-        engine.wake()
+def _of_target(provenance: Incoming, saved: Saved) -> Incoming:
+    address = f"{saved.type}/{saved.id}/_history/{saved.version}"
+    return Incoming(provenance.type, {**provenance.body, "target": [{"reference": address}]})
 
 
-def _match(before: Current | None, if_match: int | None) -> None:
+def _forget(engine: Engine) -> None:
+    engine.hooks.forget()
+    engine.registry.forget()
+
+
+def match(before: Current | None, if_match: int | None) -> None:
+    """Raise PreconditionFailed unless `before` is live and of version `if_match` (None: any)."""
     if if_match is None:
         return
     if before is None or before.deleted or before.version != if_match:

@@ -1,49 +1,71 @@
 """Batch and transaction: FHIR R4 http.html#transaction, http.html#trules.
 
-A transaction is one database transaction: all or nothing. The order is DELETE, POST, PUT, GET;
-the answers stand in the order of the request.
+A transaction is one database transaction: all or nothing. The order is DELETE, POST, PUT and PATCH,
+GET and HEAD; the answers stand in the order of the request.
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_profiles import codec
 from server import definitions
-from server.errors import BadRequest, FhirError, Gone, Issue, NotFound, Unprocessable
-from server.interactions import _write, create, search
-from server.interactions._write import Incoming, Saved, Writing
+from server.errors import BadRequest, FhirError, Issue, Unprocessable
+from server.interactions import (
+    _changes,
+    _write,
+    history,
+    links,
+    patch,
+    read,
+    search,
+    update,
+)
+from server.interactions._write import Incoming, Origin, Saved, Writing
 from server.interactions.engine import Engine
+from server.interactions.history import Past
 from server.interactions.read import Found
 from server.interactions.search import Page
-from server.validation import structure
+from server.validation import check as validation
 
 ENTRIES_LIMIT = 1000
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
-_URL = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?(?:\?(?P<query>.*))?")
-# Elements whose value may point to another entry of a Bundle.
-_LINKING = frozenset({"reference", "valueUri", "valueUrl", "valueUuid", "valueOid"})
-_ETAG = re.compile(r'W/"(\d{1,18})"')
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+_URL = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})"
+    r"(?P<past>/_history(?:/(?P<version>[A-Za-z0-9.\-]{1,64}))?)?)?(?:\?(?P<query>.*))?"
+)
+_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One entry, read: what is asked of which address."""
+    """One entry, read: what is asked of which address. `target` is the id that it concerns."""
 
     place: str
     method: str
     type: str
     id: str
+    past: str
+    version: str
     query: str
     full_url: str
     body: dict[str, Any] | None
-    if_none_exist: str
+    request: dict[str, Any]
     if_match: int | None
 
 
-Result = Saved | Found | Page | FhirError | None
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A conditional GET whose client has the current version already."""
+
+
+Result = Saved | Found | Page | Past | Unchanged | FhirError | None
 
 
 def run(engine: Engine, bundle: Any, *, trace: str) -> tuple[str, list[Result]]:
@@ -66,21 +88,32 @@ def run(engine: Engine, bundle: Any, *, trace: str) -> tuple[str, list[Result]]:
             f"A Bundle may hold up to {ENTRIES_LIMIT} entries.", expression="Bundle.entry"
         )
     if kind == "batch":
+        if not isinstance(entries, list):
+            raise Unprocessable(issues=validation.check(bundle))
         return kind, [_alone(engine, bundle, index, trace) for index in range(len(entries))]
-    issues = structure.check(bundle)
+    bundle = links.found(engine, bundle)
+    issues = validation.check(bundle)
     if issues:
         raise Unprocessable(issues=issues)
-    operations = [_read(entry, f"Bundle.entry[{i}]") for i, entry in enumerate(entries)]
+    operations = [_read(entry, f"Bundle.entry[{i}]") for i, entry in enumerate(entries_of(bundle))]
     return kind, _together(engine, operations, trace)
+
+
+def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a Bundle, which may have none."""
+    entries: list[dict[str, Any]] = bundle.get("entry", [])
+    return entries
 
 
 def _alone(engine: Engine, bundle: dict[str, Any], index: int, trace: str) -> Result:
     try:
-        entry = bundle["entry"][index]
-        single = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
-        issues = structure.check(single)
+        single = {"resourceType": "Bundle", "type": "batch", "entry": [bundle["entry"][index]]}
+        single = links.found(engine, single)
+        issues = validation.check(single)
         if issues:
             raise Unprocessable(issues=issues)
+        entry = single["entry"][0]
+        links.refuse_crossing(entry, bundle["entry"])
         operation = _read(entry, f"Bundle.entry[{index}]")
         return _together(engine, [operation], trace)[0]
     except FhirError as error:
@@ -89,26 +122,27 @@ def _alone(engine: Engine, bundle: dict[str, Any], index: int, trace: str) -> Re
 
 def _read(entry: dict[str, Any], place: str) -> Operation:
     wish = entry["request"]
-    found = _URL.fullmatch(wish["url"])
+    found = _URL.fullmatch(wish["url"].lstrip("/"))
     method = wish["method"]
-    if method not in _ORDER or found is None or found["type"] not in definitions.type_numbers():
+    if found is None or found["type"] not in definitions.type_numbers():
         raise BadRequest(
-            "Expected GET, POST, PUT or DELETE of Type, Type/id or Type?query.",
-            expression=f"{place}.request",
+            "Expected Type, Type/id, Type/id/_history or Type?query.", expression=f"{place}.request"
         )
-    match = _ETAG.fullmatch(wish.get("ifMatch", 'W/"0"'))
-    if match is None:
+    etag = _ETAG.fullmatch(wish.get("ifMatch", 'W/"0"'))
+    if etag is None:
         raise BadRequest('ifMatch must look like W/"1".', expression=f"{place}.request.ifMatch")
     operation = Operation(
         place=place,
         method=method,
         type=found["type"],
         id=found["id"] or "",
+        past=found["past"] or "",
+        version=found["version"] or "",
         query=found["query"] or "",
         full_url=entry.get("fullUrl", ""),
         body=entry.get("resource"),
-        if_none_exist=wish.get("ifNoneExist", ""),
-        if_match=int(match[1]) if "ifMatch" in wish else None,
+        request=wish,
+        if_match=int(etag[1]) if "ifMatch" in wish else None,
     )
     _fits(operation)
     return operation
@@ -116,158 +150,208 @@ def _read(entry: dict[str, Any], place: str) -> Operation:
 
 def _fits(operation: Operation) -> None:
     """Refuse an entry whose method, address and body do not go together."""
-    writes = operation.method in ("POST", "PUT")
-    if writes != (operation.body is not None):
+    place, method = operation.place, operation.method
+    needs_body = method in ("POST", "PUT", "PATCH")
+    if needs_body != (operation.body is not None):
         raise BadRequest(
-            "POST and PUT need a resource; GET and DELETE must have none.",
-            expression=f"{operation.place}.resource",
+            "POST, PUT and PATCH need a resource; GET, HEAD and DELETE must have none.",
+            expression=f"{place}.resource",
         )
-    if operation.body is not None and operation.body["resourceType"] != operation.type:
-        raise BadRequest(f"Expected a {operation.type}.", expression=f"{operation.place}.resource")
-    needs_id = operation.method in ("PUT", "DELETE")
-    if needs_id != bool(operation.id) and operation.method != "GET":
+    body = operation.body or {}
+    if method in ("POST", "PUT") and body.get("resourceType") != operation.type:
+        raise BadRequest(f"Expected a {operation.type}.", expression=f"{place}.resource")
+    is_query = bool(operation.query) and not operation.id
+    fits = {
+        "POST": not operation.id and not operation.query,
+        "PUT": bool(operation.id) != is_query,
+        "PATCH": bool(operation.id) != is_query,
+        "DELETE": bool(operation.id) != is_query,
+    }.get(method, True)
+    if method not in ("GET", "HEAD") and (operation.past or (operation.id and operation.query)):
+        fits = False
+    if not fits:
         raise BadRequest(
-            "PUT and DELETE need Type/id, POST needs Type.",
-            expression=f"{operation.place}.request.url",
+            "POST needs Type; PUT, PATCH and DELETE need Type/id or Type?query.",
+            expression=f"{place}.request.url",
         )
-    if operation.query and operation.method != "GET":
+    if method == "PUT" and operation.id and body.get("id") != operation.id:
         raise BadRequest(
-            "Conditional update and delete are not supported here.",
-            expression=f"{operation.place}.request.url",
-        )
-    if operation.method == "PUT" and operation.body and operation.body.get("id") != operation.id:
-        raise BadRequest(
-            "The resource's id must be the id in the URL.",
-            expression=f"{operation.place}.resource.id",
+            "The resource's id must be the id in the URL.", expression=f"{place}.resource.id"
         )
 
 
 def _together(engine: Engine, operations: list[Operation], trace: str) -> list[Result]:
-    _refuse_twins(operations)
-    results: list[Result] = [None] * len(operations)
     order = sorted(range(len(operations)), key=lambda i: _ORDER[operations[i].method])
-    with _write.transaction(engine, trace) as writing:
-        named = dict(_names(engine, writing, operations))
+
+    def work(writing: Writing) -> list[Result]:
+        results: list[Result] = [None] * len(operations)
+        batch = _Batch(engine, writing, operations)
         for index in order:
-            operation = operations[index]
+            with _placed(operations[index]):
+                results[index] = batch.run(index)
+        return results
+
+    if all(operation.method in ("GET", "HEAD") for operation in operations):
+        return _only_reading(engine, operations)
+    return _write.transact(engine, Origin(trace), work)
+
+
+def _only_reading(engine: Engine, operations: list[Operation]) -> list[Result]:
+    """Answer GETs from one snapshot, without waiting for the writer."""
+    results: list[Result] = []
+    with engine.database.read() as connection:
+        for operation in operations:
             with _placed(operation):
-                results[index] = _RUN[operation.method](engine, writing, operation, named)
+                results.append(_get(engine, connection, operation))
     return results
 
 
-def _refuse_twins(operations: list[Operation]) -> None:
-    seen: set[tuple[str, str]] = set()
-    for operation in operations:
+@contextmanager
+def _placed(operation: Operation) -> Iterator[None]:
+    """Put the entry's place in front of the errors of one entry."""
+    try:
+        yield
+    except FhirError as error:
+        error.issues = tuple(
+            Issue(i.code, i.text, f"{operation.place}: {i.expression}".rstrip(": "))
+            for i in error.issues
+        )
+        raise
+
+
+class _Batch:
+    """The entries of one transaction, their identities settled before the first is written."""
+
+    def __init__(self, engine: Engine, writing: Writing, operations: list[Operation]) -> None:
+        self._engine = engine
+        self._writing = writing
+        self._named: dict[str, str] = {}
+        self._operations: list[Operation] = []
+        self._conditional: dict[tuple[str, str], str] = {}
+        taken: set[tuple[str, str]] = set()
+        for operation in operations:
+            with _placed(operation):
+                settled = self._settled(operation)
+                self._refuse_twin(settled, taken)
+            self._operations.append(settled)
+            if settled.full_url and settled.method in ("POST", "PUT"):
+                self._named[settled.full_url] = f"{settled.type}/{settled.id}"
+
+    def _settled(self, operation: Operation) -> Operation:
+        """Return the operation with the id that it will concern."""
+        if operation.method == "POST":
+            return replace(operation, id=self._future_id(operation))
+        if operation.id or operation.method in ("GET", "HEAD"):
+            return operation
+        writing, kind, query = self._writing, operation.type, operation.query
+        if operation.method == "PATCH":
+            fhir_id = patch.target(self._engine, writing, kind, query)
+        elif operation.method == "PUT":
+            incoming = Incoming(kind, operation.body or {})
+            fhir_id = update.target(self._engine, writing, incoming, query)
+        else:
+            writing.alone(kind)
+            fhir_id = search.sole_match(self._engine, writing.connection, kind, query) or ""
+        return replace(operation, id=fhir_id)
+
+    def _future_id(self, operation: Operation) -> str:
+        """Return the id under which a POST will stand: the existing one if its condition is met."""
+        condition = operation.request.get("ifNoneExist", "")
+        if not condition:
+            return self._engine.new_id()
+        key = (operation.type, condition)
+        if key not in self._conditional:
+            self._writing.alone(operation.type)
+            there = search.sole_match(
+                self._engine, self._writing.connection, operation.type, condition
+            )
+            self._conditional[key] = there or self._engine.new_id()
+        return self._conditional[key]
+
+    @staticmethod
+    def _refuse_twin(operation: Operation, taken: set[tuple[str, str]]) -> None:
         key = (operation.type, operation.id)
-        if operation.method in ("PUT", "DELETE") and key in seen:
+        if operation.method not in ("PUT", "PATCH", "DELETE") or not operation.id:
+            return
+        if key in taken:
             raise BadRequest(
                 "One resource may be written once in a Bundle.",
                 expression=f"{operation.place}.request.url",
             )
-        seen.add(key if operation.method != "GET" else ("", ""))
+        taken.add(key)
+
+    def run(self, index: int) -> Result:
+        """Run one entry."""
+        operation = self._operations[index]
+        writing, engine = self._writing, self._engine
+        match operation.method:
+            case "POST":
+                return self._post(operation)
+            case "PUT":
+                incoming = self._incoming(operation)
+                return writing.save(
+                    incoming, operation.id, method="PUT", if_match=operation.if_match
+                )
+            case "PATCH":
+                address = (operation.type, operation.id)
+                return patch.inside(
+                    engine, writing, address, _change(operation), operation.if_match
+                )
+            case "DELETE":
+                if operation.id:
+                    writing.remove(operation.type, operation.id, if_match=operation.if_match)
+                return None
+        return _get(engine, writing.connection, operation)
+
+    def _post(self, operation: Operation) -> Result:
+        incoming = self._incoming(operation)
+        condition = operation.request.get("ifNoneExist", "")
+        found = self._writing.current(operation.type, operation.id) if condition else None
+        if found is not None and found.body is not None:
+            return Saved(
+                operation.type, operation.id, found.version, found.updated, found.body,
+                created=False,
+            )  # fmt: skip
+        return self._writing.create(incoming, operation.id)
+
+    def _incoming(self, operation: Operation) -> Incoming:
+        root = operation.full_url.rpartition(f"/{operation.type}/")[0]
+        body: dict[str, Any] = links.resolved(operation.body, self._named, root)
+        return _write.admit(self._engine, operation.type, body, self._writing.parameters)
 
 
-class _placed:  # noqa: N801 reads as a statement: with _placed(operation)
-    """Puts the entry's place in front of the errors of one entry."""
-
-    def __init__(self, operation: Operation) -> None:
-        self._place = operation.place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FhirError):
-            error.issues = tuple(
-                Issue(i.code, i.text, f"{self._place}: {i.expression}".rstrip(": "))
-                for i in error.issues
-            )
-
-
-def _names(
-    engine: Engine, writing: Writing, operations: list[Operation]
-) -> Iterator[tuple[str, str]]:
-    """Yield (fullUrl or place, Type/id) for everything that the Bundle writes, before it does."""
-    conditional: dict[tuple[str, str], str] = {}
-    for operation in operations:
-        address = f"{operation.type}/{operation.id}"
-        if operation.method == "POST":
-            condition = (operation.type, operation.if_none_exist)
-            fhir_id = conditional.get(condition) or _future_id(engine, writing, operation)
-            if operation.if_none_exist:
-                conditional[condition] = fhir_id
-            address = f"{operation.type}/{fhir_id}"
-            yield operation.place, address
-        if operation.full_url and operation.method in ("POST", "PUT"):
-            yield operation.full_url, address
-
-
-def _future_id(engine: Engine, writing: Writing, operation: Operation) -> str:
-    """Return the id under which a POST will stand: the existing one if its condition is met."""
-    if not operation.if_none_exist:
-        return engine.new_id()
-    with _placed(operation):
-        found = search.sole_match(
-            engine, writing.connection, operation.type, operation.if_none_exist
+def _change(operation: Operation) -> patch.Change:
+    """Return the change of a PATCH entry: a Parameters, or a Binary that holds a patch."""
+    body = operation.body or {}
+    if body["resourceType"] == "Parameters":
+        return patch.change_of(_changes.FHIR_PATCH, body)
+    if body["resourceType"] != "Binary":
+        raise BadRequest(
+            "A PATCH entry holds a Binary or a Parameters.",
+            expression=f"{operation.place}.resource",
         )
-    return str(codec.decode(found)["id"]) if found else engine.new_id()
+    try:
+        decoded = codec.decode(base64.b64decode(body.get("data", ""), validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(
+            "Expected JSON in base64.", expression=f"{operation.place}.resource.data"
+        ) from error
+    return patch.change_of(body["contentType"], decoded)
 
 
-def _resolved(node: Any, named: dict[str, str], root: str, key: str = "") -> Any:
-    """Return `node` with every reference to an entry of the Bundle put right (http.html#trules).
-
-    References and URIs that stand for resources are changed, identifiers and texts never.
-    `root` is the base of the entry's own fullUrl, against which relative references are read.
-    """
-    if isinstance(node, dict):
-        return {k: _resolved(value, named, root, k) for k, value in node.items()}
-    if isinstance(node, list):
-        return [_resolved(item, named, root, key) for item in node]
-    if key in _LINKING and isinstance(node, str):
-        return named.get(node) or named.get(f"{root}/{node}") or node
-    return node
-
-
-def _incoming(engine: Engine, operation: Operation, named: dict[str, str]) -> Incoming:
-    root = operation.full_url.rpartition(f"/{operation.type}/")[0]
-    body: dict[str, Any] = _resolved(operation.body, named, root)
-    return _write.admit(engine, operation.type, body)
-
-
-def _post(engine: Engine, writing: Writing, operation: Operation, named: dict[str, str]) -> Result:
-    fhir_id = named[operation.place].partition("/")[2]
-    incoming = _incoming(engine, operation, named)
-    return create.inside(engine, writing, incoming, fhir_id, operation.if_none_exist)
-
-
-def _put(engine: Engine, writing: Writing, operation: Operation, named: dict[str, str]) -> Result:
-    incoming = _incoming(engine, operation, named)
-    return writing.save(incoming, operation.id, method="PUT", if_match=operation.if_match)
-
-
-def _delete(
-    _engine: Engine, writing: Writing, operation: Operation, _named: dict[str, str]
-) -> Result:
-    writing.remove(operation.type, operation.id, if_match=operation.if_match)
-    return None
-
-
-def _get(engine: Engine, writing: Writing, operation: Operation, _named: dict[str, str]) -> Result:
+def _get(engine: Engine, connection: Any, operation: Operation) -> Result:
+    pairs = tuple(parse_qsl(operation.query, keep_blank_values=True))
     if not operation.id:
-        pairs = parse_qsl(operation.query, keep_blank_values=True)
-        wanted = search.read(engine, operation.type, pairs, strict=False)
-        return search.run(writing.connection, wanted)
-    current = writing.current(operation.type, operation.id)
-    if current is None:
-        raise NotFound("No such resource.")
-    if current.body is None:
-        raise Gone("The resource was deleted.")
-    return Found(current.body, current.version, current.updated)
-
-
-_RUN: dict[str, Callable[[Engine, Writing, Operation, dict[str, str]], Result]] = {
-    "DELETE": _delete,
-    "POST": _post,
-    "PUT": _put,
-    "GET": _get,
-}
+        scope = search.Scope((operation.type,))
+        wanted = search.read(engine, connection, scope, pairs, strict=False)
+        return search.run(engine, connection, wanted)
+    if operation.version:
+        return read.version_inside(connection, operation.type, operation.id, operation.version)
+    if operation.past:
+        return history.inside(engine, connection, (operation.type, operation.id), pairs)
+    found = read.inside(connection, operation.type, operation.id)
+    since = operation.request.get("ifModifiedSince")
+    moment = datetime.fromisoformat(since) if since else None
+    if read.is_unchanged(found, operation.request.get("ifNoneMatch"), moment):
+        return Unchanged()
+    return found

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.interactions.cursor import Seal
+from server.registry import Registry
 from server.store.database import Database
 from server.subscriptions.events import Hooks
 
@@ -17,6 +19,8 @@ class Engine:
 
     database: Database
     hooks: Hooks
+    registry: Registry
+    seal: Seal
     base: str
     allow_private_hooks: bool
     now: Callable[[], datetime]

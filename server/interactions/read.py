@@ -1,11 +1,13 @@
-"""Read and vread: FHIR R4 http.html#read, http.html#vread."""
+"""Read and vread, also conditional: FHIR R4 http.html#read, #vread, #cread."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from server import definitions
 from server.errors import Gone, NotFound
+from server.interactions import _write
 from server.interactions.engine import Engine
 from server.store import resources
+from server.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,14 @@ class Found:
 
 def read(engine: Engine, type_name: str, fhir_id: str) -> Found:
     """Return the current version of Type/id. Raises NotFound, or Gone where it was deleted."""
-    _known(type_name)
+    _write.known_type(type_name)
     with engine.database.read() as connection:
-        current = resources.current(connection, type_name, fhir_id)
+        return inside(connection, type_name, fhir_id)
+
+
+def inside(connection: Connection, type_name: str, fhir_id: str) -> Found:
+    """Read within an open transaction."""
+    current = resources.current(connection, type_name, fhir_id)
     if current is None:
         raise NotFound("No such resource.")
     if current.body is None:
@@ -31,18 +38,32 @@ def read(engine: Engine, type_name: str, fhir_id: str) -> Found:
 
 def vread(engine: Engine, type_name: str, fhir_id: str, version_id: str) -> Found:
     """Return one version of Type/id. Raises NotFound, or Gone for the version of a deletion."""
-    _known(type_name)
-    if not version_id.isdecimal() or len(version_id) > 18:  # noqa: PLR2004 digits of a 64-bit int
-        raise NotFound("No such version.")
+    _write.known_type(type_name)
     with engine.database.read() as connection:
-        found = resources.one_version(connection, type_name, fhir_id, int(version_id))
+        return version_inside(connection, type_name, fhir_id, version_id)
+
+
+def version_inside(connection: Connection, type_name: str, fhir_id: str, version_id: str) -> Found:
+    """Read one version within an open transaction."""
+    digits = version_id.isascii() and version_id.isdecimal()
+    if not digits or len(version_id) > 18:  # noqa: PLR2004 digits of a 64-bit integer
+        raise NotFound("No such version.")
+    number = int(version_id)
+    found = resources.one_version(connection, type_name, fhir_id, number)
     if found is None:
         raise NotFound("No such version.")
-    if found.body is None:
+    updated, body = found
+    if body is None:
         raise Gone("This version is the deletion of the resource.")
-    return Found(found.body, found.version, found.updated)
+    return Found(body, number, updated)
 
 
-def _known(type_name: str) -> None:
-    if type_name not in definitions.type_numbers():
-        raise NotFound("R4 has no such resource type.")
+def is_unchanged(found: Found, if_none_match: str | None, since: datetime | None) -> bool:
+    """Tell whether the client's copy is still good (http.html#cread).
+
+    `if_none_match` is the header's text and wins over `since`, the moment of If-Modified-Since.
+    """
+    if if_none_match is not None:
+        tags = (tag.strip().removeprefix("W/").strip('"') for tag in if_none_match.split(","))
+        return any(tag in ("*", str(found.version)) for tag in tags)
+    return since is not None and _write.moment(found.updated).replace(microsecond=0) <= since

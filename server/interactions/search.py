@@ -1,28 +1,76 @@
-"""Search: one page of matches as stored bytes (FHIR R4 http.html#search)."""
+"""Search: one page of matches as stored bytes, and what they include (FHIR R4 http.html#search)."""
 
-import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from server import definitions
 from server.errors import BadRequest, Issue, NotFound, PreconditionFailed
+from server.interactions import _write, cursor
 from server.interactions.engine import Engine
-from server.search import query, request
-from server.search.request import SearchRequest
+from server.interactions.included import included
+from server.interactions.matches import Match, matches
+from server.interactions.subset import subset
+from server.interactions.terminology import StoredTerminology
+from server.interactions.words import holds
+from server.search import clauses, request
+from server.search.conditions import Compartment, Reader, SearchRequest
+from server.search.query import Position, Query
+from server.search.values import micros
 from server.store import resources
+from server.store.connection import Connection
+from server.store.database import Names
 
+SCAN_CHUNK, SCAN_LIMIT = 500, 100_000
 _MATCHES_ENOUGH = 2
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a search looks: the types, a compartment, and the path of the search in links."""
+
+    types: tuple[str, ...]
+    compartment: Compartment | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search: `bodies` as stored, `total` of all pages or None, `after` the next."""
+    """One page of a search: matches, what they include, `total` of all pages or None.
+
+    `next` and `previous` are the sealed links to the other pages, "" where there is none.
+    """
 
     request: SearchRequest
-    bodies: tuple[bytes, ...]
+    matches: tuple[Match, ...]
+    included: tuple[Match, ...]
     total: int | None
-    after: str
+    next: str
+    previous: str
+
+    @property
+    def bodies(self) -> tuple[bytes, ...]:
+        """The exact JSON of each match."""
+        return tuple(match.body for match in self.matches)
+
+
+class Numbers:
+    """The store's numbers of parameters and systems, for queries on one connection."""
+
+    def __init__(self, connection: Connection, names: Names) -> None:
+        """Look up on `connection`."""
+        self._connection = connection
+        self._names = names
+
+    def parameter(self, resource_type: str, code: str) -> int:
+        """Return the number of a parameter of a type, 0 if nothing is indexed for it."""
+        number = definitions.type_numbers()[resource_type]
+        return self._names.find(self._connection, number, code)
+
+    def system(self, url: str) -> int:
+        """Return the number of a code system or base URL, 0 if nothing is indexed for it."""
+        return self._names.find(self._connection, 0, url)
 
 
 def search(
@@ -33,18 +81,62 @@ def search(
     Unknown parameters are ignored, or refused with BadRequest when `strict`. Raises NotFound for
     an unknown type, BadRequest for a malformed value.
     """
-    wanted = read(engine, type_name, pairs, strict=strict)
+    _write.known_type(type_name)
+    return of(engine, Scope((type_name,)), tuple(pairs), strict=strict)
+
+
+def system(engine: Engine, pairs: Pairs, *, strict: bool) -> Page:
+    """Search all types, or those of _type, by the parameters that every type has."""
+    return of(engine, Scope(definitions.resource_types()), pairs, strict=strict)
+
+
+def of_compartment(
+    engine: Engine, place: tuple[str, str, str], pairs: Pairs, *, strict: bool
+) -> Page:
+    """Search compartment (type, id) for resources of a type, or "*" for all that belong to it.
+
+    Raises NotFound where the compartment's own resource is not there.
+    """
+    name, fhir_id, type_name = place
+    members = definitions.compartments().get(name)
+    if members is None:
+        raise NotFound("R4 has no such compartment.")
+    if type_name != "*":
+        _write.known_type(type_name)
+        if type_name not in members:
+            raise BadRequest(f"{type_name} is in no {name} compartment.")
+    types = tuple(sorted(members)) if type_name == "*" else (type_name,)
+    address = f"{name}/{fhir_id}/{type_name}"
+    scope = Scope(types, Compartment(name, one=fhir_id, itself=type_name == "*"), address)
+    return of(engine, scope, pairs, strict=strict)
+
+
+def of(engine: Engine, scope: Scope, pairs: Pairs, *, strict: bool) -> Page:
+    """Run a search of any scope; the cursor among `pairs`, if any, says which page."""
+    position = None
+    given = dict(pairs).get(cursor.PARAMETER)
+    if given is not None:
+        scope, pairs, position = _opened(engine, given, scope)
     with engine.database.read() as connection:
-        return run(connection, wanted)
+        wanted = read(engine, connection, scope, pairs, strict=strict)
+        return run(engine, connection, wanted, position)
 
 
 def read(
-    engine: Engine, type_name: str, pairs: Iterable[tuple[str, str]], *, strict: bool
+    engine: Engine, connection: Connection, scope: Scope, pairs: Pairs, *, strict: bool
 ) -> SearchRequest:
     """Read the query of a search, refusing what cannot be searched."""
-    if type_name not in definitions.type_numbers():
-        raise NotFound("R4 has no such resource type.")
-    wanted = request.parse(type_name, pairs, engine.base)
+    reader = Reader(
+        engine.registry.parameters(connection),
+        engine.base,
+        micros(engine.now()),
+        StoredTerminology(connection, engine.database.names),
+    )
+    wanted = request.parse(reader, scope.types, pairs, scope.address)
+    if scope.compartment is not None:
+        links = clauses.in_compartment(reader, scope.compartment)
+        links = tuple(link for link in links if link[0] in scope.types)
+        wanted = replace(wanted, compartment=replace(scope.compartment, links=links))
     if strict and wanted.unknown:
         raise BadRequest(
             issues=[
@@ -55,35 +147,131 @@ def read(
     return wanted
 
 
-def run(connection: sqlite3.Connection, wanted: SearchRequest) -> Page:
+def run(
+    engine: Engine,
+    connection: Connection,
+    wanted: SearchRequest,
+    position: Position | None = None,
+) -> Page:
     """Run a search that was read, inside the caller's snapshot or transaction."""
-    text, args = query.select(wanted, resources.TENANT)
-    rows = connection.execute(text, args).fetchall() if wanted.count else []
-    shown = rows[: wanted.count]
-    bodies = tuple(resources.body_of(connection, vrid) for _, vrid, _ in shown)
-    total = None
-    if wanted.total:
-        text, args = query.count(wanted, resources.TENANT)
-        total = int(connection.execute(text, args).fetchone()[0])
-    last = shown[-1] if len(rows) > wanted.count else None
-    return Page(wanted, bodies, total, request.cursor((last[2], last[0])) if last else "")
+    query = Query(wanted, Numbers(connection, engine.database.names), resources.TENANT)
+    size = wanted.count
+    found = _found(connection, query, wanted, position, size + 1) if size else []
+    back = position is not None and position.back
+    shown = found[:size][::-1] if back else found[:size]
+    more = len(found) > size
+    is_whole = position is None and size > 0 and not more
+    total = _total(connection, query, wanted, len(found) if is_whole else None)
+    ahead, behind = (bool(position), more) if back else (more, position is not None)
+    links = [""] * 2
+    if shown:
+        links = [
+            _link(engine, wanted, shown[-1], back=False) if ahead else "",
+            _link(engine, wanted, shown[0], back=True) if behind else "",
+        ]
+    extra = included(engine, connection, wanted, shown)
+
+    def part(one: Match) -> Match:
+        return replace(one, body=subset(one.body, wanted.summary, wanted.elements))
+
+    return Page(
+        wanted,
+        tuple(map(part, shown)),
+        tuple(map(part, extra)),
+        total,
+        *links,
+    )
 
 
-def sole_match(
-    engine: Engine, connection: sqlite3.Connection, type_name: str, criteria: str
-) -> bytes | None:
-    """Return the one resource that meets `criteria`, None if there is none.
+def _found(
+    connection: Connection,
+    query: Query,
+    wanted: SearchRequest,
+    position: Position | None,
+    limit: int,
+) -> list[Match]:
+    """Return matches in order from a position, one more than a page to know whether it ends."""
+    if not wanted.words:
+        return _rows(connection, query, position, limit)
+    kept: list[Match] = []
+    scanned = 0
+    while scanned < SCAN_LIMIT:
+        rows = _rows(connection, query, position, SCAN_CHUNK)
+        kept += [row for row in rows if holds(wanted.words, row.body)]
+        if len(kept) >= limit or len(rows) < SCAN_CHUNK:
+            return kept[:limit]
+        scanned += len(rows)
+        back = position is not None and position.back
+        position = Position(rows[-1].keys, rows[-1].rid, back)
+    raise BadRequest(
+        issues=[
+            Issue(
+                "too-costly",
+                f"More than {SCAN_LIMIT} texts would be read; narrow the search.",
+                wanted.words[0].where,
+            )
+        ]
+    )
+
+
+def _rows(
+    connection: Connection, query: Query, position: Position | None, limit: int
+) -> list[Match]:
+    rows = connection.execute(*query.page(position, limit)).fetchall()
+    return matches(connection, rows)
+
+
+def _total(
+    connection: Connection, query: Query, wanted: SearchRequest, known: int | None
+) -> int | None:
+    if not wanted.total:
+        return None
+    if known is not None:
+        return known
+    if wanted.words:
+        return len(_found(connection, query, wanted, None, SCAN_LIMIT))
+    return int(connection.execute(*query.count()).fetchone()[0])
+
+
+def _link(engine: Engine, wanted: SearchRequest, edge: Match, *, back: bool) -> str:
+    state = [
+        "search",
+        wanted.address,
+        list(wanted.understood),
+        [list(edge.keys), edge.rid, back],
+    ]
+    return engine.seal.close(state)
+
+
+def _opened(engine: Engine, text: str, scope: Scope) -> tuple[Scope, Pairs, Position]:
+    state = engine.seal.open(text)
+    address = scope.address or (scope.types[0] if len(scope.types) == 1 else "")
+    if state[0] != "search" or state[1] != address:
+        raise BadRequest("The page link is of another address.", expression=cursor.PARAMETER)
+    keys, rid, back = state[3]
+    return scope, tuple((k, v) for k, v in state[2]), Position(tuple(keys), rid, back)
+
+
+def sole_match(engine: Engine, connection: Connection, type_name: str, criteria: str) -> str | None:
+    """Return the id of the one resource that meets `criteria`, None if there is none.
 
     For conditional interactions (http.html#ccreate): raises PreconditionFailed where several
     match, BadRequest where the criteria are empty or hold an unknown parameter.
     """
-    pairs = parse_qsl(criteria.partition("?")[2] or criteria, keep_blank_values=True)
-    wanted = read(engine, type_name, [*pairs, ("_count", str(_MATCHES_ENOUGH))], strict=True)
-    if not wanted.clauses:
+    try:
+        pairs = parse_qsl(
+            criteria.partition("?")[2] or criteria, keep_blank_values=True, max_num_fields=100
+        )
+    except ValueError as error:
+        raise BadRequest("The condition has too many parameters.") from error
+    limited = [*pairs, ("_count", str(_MATCHES_ENOUGH)), ("_total", "none")]
+    wanted = read(engine, connection, Scope((type_name,)), limited, strict=True)
+    if not wanted.is_narrow:
         raise BadRequest("The condition must name at least one search parameter.")
-    page = run(connection, wanted)
-    if len(page.bodies) > 1:
+    query = Query(wanted, Numbers(connection, engine.database.names), resources.TENANT)
+    found = _found(connection, query, wanted, None, _MATCHES_ENOUGH)
+    if len(found) > 1:
         raise PreconditionFailed(
             issues=[Issue("multiple-matches", "More than one resource meets the condition.")]
         )
-    return page.bodies[0] if page.bodies else None
+    return found[0].id if found else None

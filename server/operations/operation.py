@@ -1,20 +1,68 @@
-"""What an operation is: its name, what it may be called on, and what it answers."""
+"""What an operation is: its name, where it may be called, and what it gets and answers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from server.interactions._write import Origin
 from server.interactions.engine import Engine
+from server.interactions.search import Page
+
+SYSTEM, TYPE, INSTANCE = "system", "type", "instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: `type` and `id` are "" on the system and the type; `body` is None for a GET.
+
+    `preferences` are the parts of the Prefer header; `url` is the whole address of the call.
+    """
+
+    engine: Engine
+    type: str
+    id: str
+    pairs: tuple[tuple[str, str], ...]
+    body: Any
+    preferences: frozenset[str]
+    origin: Origin
+    url: str
+
+    def first(self, name: str) -> str:
+        """Return a parameter by name: of the query, or a value[x] of a Parameters body, or ""."""
+        for key, value in self.pairs:
+            if key == name:
+                return value
+        return next((str(value) for value in self.parts(name)), "")
+
+    def parts(self, name: str) -> list[Any]:
+        """Return the values (or resources) of that name in a Parameters body."""
+        body = self.body if isinstance(self.body, dict) else {}
+        parameters = body.get("parameter") if body.get("resourceType") == "Parameters" else None
+        if not isinstance(parameters, list):
+            return []
+        found = [p for p in parameters if isinstance(p, dict) and p.get("name") == name]
+        return [v for p in found for k, v in p.items() if k.startswith("value") or k == "resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is more than a resource: a status and headers."""
+
+    body: dict[str, Any] | bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One $operation called by POST on a type, with or without an id.
+    """One $operation, on these levels, of these types (empty: of all), by these methods.
 
-    `run` gets the engine, the type name, the id ("" on the type) and the parsed body, and returns
-    a resource. `definition` is the canonical URL of its OperationDefinition.
+    `definition` is the canonical URL of its OperationDefinition.
     """
 
     name: str
     definition: str
-    run: Callable[[Engine, str, str, Any], dict[str, Any]]
+    levels: tuple[str, ...]
+    run: Callable[[Call], dict[str, Any] | Answer | Page]
+    types: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("POST",)

@@ -1,9 +1,11 @@
 """Routes of the FHIR API: one table, which the CapabilityStatement is made from too."""
 
+import hashlib
 import logging
+import re
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, g, request
@@ -17,193 +19,288 @@ from server.errors import (
     MethodRefused,
     NotFound,
     TooLarge,
+    UnsupportedMediaType,
     outcome,
 )
-from server.interactions import bundle, create, delete, history, read, search, update
+from server.interactions import bundle, create, delete, history, patch, read, search, update
 from server.interactions._write import Saved
-from server.interactions.engine import Engine
+from server.interactions.search import Page
+from server.interactions.subset import subset
 from server.operations import OPERATIONS
-from server.operations.operation import Operation
-from server.rest import bundles, headers
+from server.operations.operation import INSTANCE, SYSTEM, TYPE, Answer, Call, Operation
+from server.rest import bundles, exchange, headers, jobs
+from server.rest.exchange import engine, json, pairs
 from server.rest.metadata import capability_statement
-from server.search.request import IGNORED
+from server.search.request import IGNORED, read_elements, read_summary
 
 _log = logging.getLogger(__name__)
-ENGINE = "inforce.engine"
+ENGINE = exchange.ENGINE
 STATEMENT = "inforce.capability_statement"
-
-
-def _engine() -> Engine:
-    engine: Engine = current_app.extensions[ENGINE]
-    return engine
-
-
-def _body() -> Any:
-    headers.check_content_type(request.headers)
-    try:
-        return codec.decode(request.get_data())
-    except ValueError as error:
-        raise BadRequest("The body is not JSON in UTF-8.") from error
-
-
-def _pairs(source: Any) -> list[tuple[str, str]]:
-    return list(source.items(multi=True))
-
-
-def _is_strict() -> bool:
-    return "handling=strict" in request.headers.get("Prefer", "").replace(" ", "")
-
-
-def _json(body: bytes | dict[str, Any], status: int = 200, **extra: str) -> Response:
-    content = codec.encode(body) if isinstance(body, dict) else body
-    named = {name.replace("_", "-"): value for name, value in extra.items()}
-    return Response(content, status, named, content_type=f"{headers.JSON}; charset=utf-8")
-
-
-def _stored(saved: Saved) -> Response:
-    """Answer a create or update, as much of it as Prefer asks for (http.html#ops)."""
-    wish = request.headers.get("Prefer", "").replace(" ", "")
-    content = b"" if "return=minimal" in wish else saved.body or b""
-    answer = _json(content, 201 if saved.created else 200)
-    if not content:
-        answer.headers.pop("Content-Type")
-    answer.headers.update(headers.version_headers(saved.version, saved.updated))
-    answer.headers["Location"] = bundles.location(saved, _engine().base)
-    return answer
-
-
-def _found(found: read.Found) -> Response:
-    answer = _json(found.body)
-    answer.headers.update(headers.version_headers(found.version, found.updated))
-    return answer
+_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
+_FORM = "application/x-www-form-urlencoded"
 
 
 def _capabilities() -> Response:
-    return _json(current_app.extensions[STATEMENT])
+    content, tag = current_app.extensions[STATEMENT]
+    if tag in request.headers.get("If-None-Match", ""):
+        answer = Response(status=304)
+    else:
+        answer = json(content)
+    answer.headers["ETag"] = tag
+    return answer
 
 
 def _bundle() -> Response:
-    kind, results = bundle.run(_engine(), _body(), trace=g.trace)
-    return _json(bundles.responses(kind, results, _engine().base))
+    kind, results = bundle.run(engine(), exchange.body(), trace=g.trace)
+    minimal = "return=minimal" in exchange.preferences()
+    return json(bundles.responses(kind, results, engine().base, minimal=minimal))
+
+
+def _page(page: Page) -> Response:
+    return json(bundles.searchset(page, engine().base))
+
+
+def _form() -> tuple[tuple[str, str], ...]:
+    kind = request.headers.get("Content-Type", _FORM).partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise UnsupportedMediaType(f"Expected Content-Type {_FORM}.")
+    return (*pairs(request.args), *pairs(request.form))
 
 
 def _search(type_name: str) -> Response:
-    page = search.search(_engine(), type_name, _pairs(request.args), strict=_is_strict())
-    return _json(bundles.searchset(page, _engine().base))
+    return _page(
+        search.search(engine(), type_name, pairs(request.args), strict=exchange.is_strict())
+    )
 
 
 def _search_form(type_name: str) -> Response:
-    pairs = [*_pairs(request.args), *_pairs(request.form)]
-    page = search.search(_engine(), type_name, pairs, strict=_is_strict())
-    return _json(bundles.searchset(page, _engine().base))
+    return _page(search.search(engine(), type_name, _form(), strict=exchange.is_strict()))
+
+
+def _search_system() -> Response:
+    return _page(search.system(engine(), pairs(request.args), strict=exchange.is_strict()))
+
+
+def _search_system_form() -> Response:
+    return _page(search.system(engine(), _form(), strict=exchange.is_strict()))
+
+
+def _search_compartment(type_name: str, fhir_id: str, member: str) -> Response:
+    place = (type_name, fhir_id, member)
+    return _page(
+        search.of_compartment(engine(), place, pairs(request.args), strict=exchange.is_strict())
+    )
+
+
+def _search_compartment_form(type_name: str, fhir_id: str, member: str) -> Response:
+    place = (type_name, fhir_id, member)
+    return _page(search.of_compartment(engine(), place, _form(), strict=exchange.is_strict()))
 
 
 def _create(type_name: str) -> Response:
     """Create; a query in the URL is taken as If-None-Exist, which some clients send so."""
-    pairs = [(k, v) for k, v in _pairs(request.args) if k not in IGNORED]
-    condition = request.headers.get("If-None-Exist", "") or urlencode(pairs)
-    saved = create.create(_engine(), type_name, _body(), if_none_exist=condition, trace=g.trace)
-    return _stored(saved)
+    given = [(k, v) for k, v in pairs(request.args) if k not in IGNORED]
+    condition = request.headers.get("If-None-Exist", "") or urlencode(given)
+    origin = exchange.origin()
+    return exchange.stored(
+        create.create(engine(), type_name, exchange.body(), if_none_exist=condition, origin=origin)
+    )
 
 
 def _read(type_name: str, fhir_id: str) -> Response:
-    return _found(read.read(_engine(), type_name, fhir_id))
+    found = read.read(engine(), type_name, fhir_id)
+    if "If-None-Match" in request.headers or "If-Modified-Since" in request.headers:
+        unchanged = read.is_unchanged(
+            found, request.headers.get("If-None-Match"), headers.if_modified_since(request.headers)
+        )
+        return exchange.version(found, unchanged=unchanged)
+    summary, elements = request.args.get("_summary"), request.args.get("_elements")
+    if summary or elements:
+        names = read_elements(elements) if elements else frozenset()
+        part = subset(found.body, read_summary(summary or "false"), names)
+        found = replace(found, body=part)
+    return exchange.version(found)
 
 
 def _update(type_name: str, fhir_id: str) -> Response:
+    match, origin = headers.if_match(request.headers), exchange.origin()
     saved = update.update(
-        _engine(),
-        type_name,
-        fhir_id,
-        _body(),
-        if_match=headers.if_match(request.headers),
-        trace=g.trace,
+        engine(), type_name, fhir_id, exchange.body(), if_match=match, origin=origin
     )
-    return _stored(saved)
+    return exchange.stored(saved)
+
+
+def _criteria() -> str:
+    return urlencode([(k, v) for k, v in pairs(request.args) if k not in IGNORED])
+
+
+def _update_conditional(type_name: str) -> Response:
+    match, origin = headers.if_match(request.headers), exchange.origin()
+    saved = update.conditional(
+        engine(), type_name, _criteria(), exchange.body(), if_match=match, origin=origin
+    )
+    return exchange.stored(saved)
+
+
+def _change() -> patch.Change:
+    kind = headers.content_type(request.headers, *headers.PATCHES)
+    return patch.change_of(kind, exchange.body(*headers.PATCHES))
+
+
+def _patch(type_name: str, fhir_id: str) -> Response:
+    match, origin = headers.if_match(request.headers), exchange.origin()
+    saved = patch.patch(engine(), type_name, fhir_id, _change(), if_match=match, origin=origin)
+    return exchange.stored(saved)
+
+
+def _patch_conditional(type_name: str) -> Response:
+    match, origin = headers.if_match(request.headers), exchange.origin()
+    saved = patch.conditional(
+        engine(), type_name, _criteria(), _change(), if_match=match, origin=origin
+    )
+    return exchange.stored(saved)
 
 
 def _delete(type_name: str, fhir_id: str) -> Response:
-    match = headers.if_match(request.headers)
-    delete.delete(_engine(), type_name, fhir_id, if_match=match, trace=g.trace)
-    return Response(status=204)
+    match, origin = headers.if_match(request.headers), exchange.origin()
+    return _deleted(delete.delete(engine(), type_name, fhir_id, if_match=match, origin=origin))
 
 
-def _history(type_name: str, fhir_id: str) -> Response:
-    limits = {}
-    for name in ("_count", "_before"):
-        text = request.args.get(name)
-        if text is not None and not (text.isdecimal() and len(text) < 18):  # noqa: PLR2004 int64
-            raise BadRequest("Expected a whole number.", expression=name)
-        limits[name.removeprefix("_")] = None if text is None else int(text)
-    past = history.history(_engine(), type_name, fhir_id, **limits)
-    return _json(bundles.history(past, _engine().base, type_name, fhir_id))
+def _delete_conditional(type_name: str) -> Response:
+    origin = exchange.origin()
+    return _deleted(delete.conditional(engine(), type_name, _criteria(), origin=origin))
+
+
+def _deleted(saved: Saved | None) -> Response:
+    answer = Response(status=204)
+    if saved is not None:
+        answer.headers.update(headers.version_headers(saved.version, saved.updated))
+    return answer
+
+
+def _history(type_name: str = "", fhir_id: str = "") -> Response:
+    past = history.history(engine(), (type_name, fhir_id), pairs(request.args))
+    return json(bundles.history(past, engine().base))
+
+
+def _vread(type_name: str, fhir_id: str, version_id: str) -> Response:
+    return exchange.version(read.vread(engine(), type_name, fhir_id, version_id))
 
 
 def _operate(operation: Operation) -> Callable[..., Response]:
-    def view(type_name: str, fhir_id: str = "") -> Response:
-        return _json(operation.run(_engine(), type_name, fhir_id, _body()))
+    def view(type_name: str = "", fhir_id: str = "") -> Response:
+        if operation.types and type_name and type_name not in operation.types:
+            raise NotFound("Nothing is served at this address.")
+        has_body = request.method == "POST" and bool(request.content_length or _is_chunked())
+        call = Call(
+            engine=engine(),
+            type=type_name,
+            id=fhir_id,
+            pairs=pairs(request.args),
+            body=exchange.body() if has_body else None,
+            preferences=exchange.preferences(),
+            origin=exchange.origin(),
+            url=f"{engine().base}{request.full_path.removeprefix('/fhir').rstrip('?')}",
+        )
+        done = operation.run(call)
+        if isinstance(done, Page):
+            return _page(done)
+        if not isinstance(done, Answer):
+            return json(done)
+        answer = json(done.body, done.status)
+        answer.headers.update(done.headers)
+        return answer
 
     return view
 
 
-def _vread(type_name: str, fhir_id: str, version_id: str) -> Response:
-    return _found(read.vread(_engine(), type_name, fhir_id, version_id))
+def _is_chunked() -> bool:
+    return "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
-# (interaction code of capabilitystatement, method, rule, view)
+# (interaction code of capabilitystatement, method, rule, view); a code may stand several times.
 ROUTES: tuple[tuple[str, str, str, Callable[..., Response]], ...] = (
     ("capabilities", "GET", "/metadata", _capabilities),
     ("transaction", "POST", "", _bundle),
     ("batch", "POST", "/", _bundle),
+    ("search-system", "GET", "", _search_system),
+    ("search-system", "GET", "/", _search_system),
+    ("search-system", "POST", "/_search", _search_system_form),
+    ("history-system", "GET", "/_history", _history),
     ("search-type", "GET", "/<type_name>", _search),
     ("search-type", "POST", "/<type_name>/_search", _search_form),
+    ("search-type", "GET", "/<type_name>/<fhir_id>/<member>", _search_compartment),
+    (
+        "search-type",
+        "POST",
+        "/<type_name>/<fhir_id>/<member>/_search",
+        _search_compartment_form,
+    ),
     ("create", "POST", "/<type_name>", _create),
     ("read", "GET", "/<type_name>/<fhir_id>", _read),
     ("update", "PUT", "/<type_name>/<fhir_id>", _update),
+    ("update", "PUT", "/<type_name>", _update_conditional),
+    ("patch", "PATCH", "/<type_name>/<fhir_id>", _patch),
+    ("patch", "PATCH", "/<type_name>", _patch_conditional),
     ("delete", "DELETE", "/<type_name>/<fhir_id>", _delete),
+    ("delete", "DELETE", "/<type_name>", _delete_conditional),
+    ("history-type", "GET", "/<type_name>/_history", _history),
     ("history-instance", "GET", "/<type_name>/<fhir_id>/_history", _history),
     ("vread", "GET", "/<type_name>/<fhir_id>/_history/<version_id>", _vread),
 )
+_LEVELS = {SYSTEM: "", TYPE: "/<type_name>", INSTANCE: "/<type_name>/<fhir_id>"}
 
 
-def fhir_api() -> Blueprint:
-    """Return the FHIR API as a blueprint; the app keeps the Engine in its extensions."""
+def fhir_api(origins: Iterable[str]) -> Blueprint:
+    """Return the FHIR API as a blueprint; the app keeps the Engine in its extensions.
+
+    `origins` are the web pages whose scripts may call it (CORS).
+    """
     api = Blueprint("fhir", __name__, url_prefix="/fhir")
     for number, (code, method, rule, view) in enumerate(ROUTES):
         api.add_url_rule(rule, f"{number}-{code}", view, methods=[method], strict_slashes=True)
-    for operation in OPERATIONS:
-        for level, place in (("type", "/<type_name>"), ("instance", "/<type_name>/<fhir_id>")):
-            rule, name = f"{place}/${operation.name}", f"{level}-{operation.name}"
-            api.add_url_rule(rule, name, _operate(operation), methods=["POST"])
+    for number, operation in enumerate(OPERATIONS):
+        for level in operation.levels:
+            place = _LEVELS[level]
+            if operation.types and level != SYSTEM:
+                place = place.replace(
+                    "<type_name>", f"<any({','.join(operation.types)}):type_name>"
+                )
+            name = f"{number}-{level}-{operation.name}"
+            view = _operate(operation)
+            api.add_url_rule(
+                f"{place}/${operation.name}", name, view, methods=list(operation.methods)
+            )
+    jobs.add_routes(api)
+    allowed = frozenset(origins)
     api.before_app_request(_trace)
     api.before_request(_negotiate)
-    api.after_app_request(_leave)
+    api.after_app_request(lambda answer: exchange.finish(answer, allowed))
     return api
 
 
-def statement(base: str, date: str) -> bytes:
-    """Return the CapabilityStatement of this table, as bytes that can be served as they are."""
+def statement(base: str, date: str) -> tuple[bytes, str]:
+    """Return the CapabilityStatement of this table as bytes to serve as they are, and its ETag."""
     codes = (code for code, *_ in ROUTES if code != "capabilities")
-    return codec.encode(capability_statement(codes, OPERATIONS, base, date))
+    content = codec.encode(capability_statement(codes, OPERATIONS, base, date))
+    return content, f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
 def _trace() -> None:
-    g.trace = headers.trace(request.headers) or _engine().new_id()
+    g.trace = headers.trace(request.headers) or engine().new_id()
 
 
 def _negotiate() -> None:
-    headers.check_accept(request.headers, request.args.get("_format"))
-
-
-def _leave(answer: Response) -> Response:
-    answer.headers["X-Request-Id"] = g.trace
-    answer.headers.setdefault("Cache-Control", "no-store")
-    return answer
+    fhir_id = (request.view_args or {}).get("fhir_id", "-")
+    if not _ID.fullmatch(fhir_id) or "\0" in request.path:
+        raise BadRequest("An id is 1 to 64 letters, digits, '-' or '.'.", expression="id")
+    if request.method != "OPTIONS":
+        headers.check_accept(request.headers, request.args.get("_format"))
 
 
 def refuse(error: FhirError) -> Response:
     """Answer a refusal with its OperationOutcome."""
-    return _json(outcome(error.issues), error.status)
+    return json(outcome(error.issues), error.status)
 
 
 def refuse_http(error: HTTPException) -> Response:
@@ -217,7 +314,12 @@ def refuse_http(error: HTTPException) -> Response:
     if error.code == 404:  # noqa: PLR2004
         return refuse(NotFound("Nothing is served at this address."))
     issues: Iterable[Issue] = [Issue("processing", error.name)]
-    return _json(outcome(issues), error.code or 500)
+    return json(outcome(issues), error.code or 500)
+
+
+def refuse_depth(_error: RecursionError) -> Response:
+    """Answer a body that is nested beyond what can be walked."""
+    return refuse(BadRequest("The body is nested too deeply."))
 
 
 def refuse_surprise(error: Exception) -> Response:
@@ -226,4 +328,4 @@ def refuse_surprise(error: Exception) -> Response:
     lines = "".join(traceback.format_tb(error.__traceback__))  # never the message: it may hold data
     _log.error("unexpected %s, trace %s\n%s", type(error).__name__, trace, lines)
     text = f"The server failed; the fault is logged under trace {trace}."
-    return _json(outcome([Issue("exception", text)], "fatal"), 500)
+    return json(outcome([Issue("exception", text)], "fatal"), 500)

@@ -8,77 +8,90 @@ from urllib.parse import urlencode
 from fhir_profiles import codec
 from server.errors import FhirError, outcome
 from server.interactions._write import Saved, instant
-from server.interactions.bundle import Result
+from server.interactions.bundle import Result, Unchanged
+from server.interactions.cursor import PARAMETER
 from server.interactions.history import Past
+from server.interactions.matches import Match
 from server.interactions.read import Found
 from server.interactions.search import Page
+from server.store.resources import Version
 
 _CREATED, _OK = "201 Created", "200 OK"
 
 
 def searchset(page: Page, base: str) -> bytes:
-    """Return the Bundle of one search page, with its self and next links."""
-    address = f"{base}/{page.request.type}"
-    links = [_link("self", address, page.request.understood)]
-    if page.after:
-        kept = [(k, v) for k, v in page.request.understood if k != "_cursor"]
-        links.append(_link("next", address, [*kept, ("_cursor", page.after)]))
+    """Return the Bundle of one search page, with its links to itself and the pages around it."""
+    wanted = page.request
+    address = f"{base}/{wanted.address}".rstrip("/")
+    links = [_link("self", address, wanted.understood), _link("first", address, wanted.understood)]
+    for relation, cursor in (("next", page.next), ("previous", page.previous)):
+        if cursor:
+            links.append(_link(relation, address, [(PARAMETER, cursor)]))
     head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         head["total"] = page.total
-    head["link"] = links
-    entries = []
-    for body in page.bodies:
-        full_url = codec.encode(f"{address}/{_id_of(body)}")
-        entries.append(b'{"fullUrl":%s,"resource":%s,"search":{"mode":"match"}}' % (full_url, body))
+    head["link"] = links if page.next or page.previous else links[:1]
+    entries = [_found(match, base, b"match") for match in page.matches]
+    entries += [_found(match, base, b"include") for match in page.included]
     return _bundle(head, entries)
 
 
-def history(past: Past, base: str, type_name: str, fhir_id: str) -> bytes:
-    """Return the Bundle of one page of an instance's history."""
-    address = f"{base}/{type_name}/{fhir_id}"
-    links = [{"relation": "self", "url": f"{address}/_history"}]
-    if past.before:
-        links.append({"relation": "next", "url": f"{address}/_history?_before={past.before}"})
-    entries = []
-    for version in past.versions:
-        url = type_name if version.method == "POST" else f"{type_name}/{fhir_id}"
-        status = {"POST": "201", "DELETE": "204"}.get(version.method, "200")
-        entry = {
-            "fullUrl": address,
-            "request": {"method": version.method, "url": url},
-            "response": {
-                "status": status,
-                "etag": f'W/"{version.version}"',
-                "lastModified": instant(version.updated),
-            },
-        }
-        entries.append(_with_resource(entry, version.body))
-    return _bundle({"resourceType": "Bundle", "type": "history", "link": links}, entries)
+def _found(match: Match, base: str, mode: bytes) -> bytes:
+    full_url = f"{base}/{match.type}/{match.id}".encode()
+    return b'{"fullUrl":"%s","resource":%s,"search":{"mode":"%s"}}' % (full_url, match.body, mode)
 
 
-def responses(kind: str, results: Iterable[Result], base: str) -> bytes:
-    """Return the answer to a batch or transaction, entry by entry."""
+def history(past: Past, base: str) -> bytes:
+    """Return the Bundle of one page of a history."""
+    place = "/".join(part for part in (base, *past.address) if part)
+    links = [_link("self", f"{place}/_history", past.understood)]
+    if past.next:
+        links.append(_link("next", f"{place}/_history", [(PARAMETER, past.next)]))
+    head = {"resourceType": "Bundle", "type": "history", "total": past.total, "link": links}
+    return _bundle(head, [_version(one, base) for one in past.versions])
+
+
+def _version(version: Version, base: str) -> bytes:
+    address = f"{version.type}/{version.id}"
+    created = version.method == "POST" or (version.method == "PUT" and version.version == 1)
+    status = "204" if version.method == "DELETE" else "201" if created else "200"
+    entry = {
+        "fullUrl": f"{base}/{address}",
+        "request": {
+            "method": version.method,
+            "url": version.type if version.method == "POST" else address,
+        },
+        "response": _stored(status, version.version, version.updated),
+    }
+    return _with_resource(entry, version.body)
+
+
+def responses(kind: str, results: Iterable[Result], base: str, *, minimal: bool) -> bytes:
+    """Return the answer to a batch or transaction, entry by entry.
+
+    With `minimal`, what was only written is not repeated.
+    """
     head = {"resourceType": "Bundle", "type": f"{kind}-response"}
-    return _bundle(head, [_response(result, base) for result in results])
+    return _bundle(head, [_response(result, base, minimal=minimal) for result in results])
 
 
-def _response(result: Result, base: str) -> bytes:
+def _response(result: Result, base: str, *, minimal: bool) -> bytes:
     match result:
         case None:
             return codec.encode({"response": {"status": "204 No Content"}})
+        case Unchanged():
+            return codec.encode({"response": {"status": "304 Not Modified"}})
         case FhirError():
             status = HTTPStatus(result.status)
-            return codec.encode(
-                {
-                    "response": {
-                        "status": f"{status.value} {status.phrase}",
-                        "outcome": outcome(result.issues),
-                    }
-                }
-            )
+            told = {
+                "status": f"{status.value} {status.phrase}",
+                "outcome": outcome(result.issues),
+            }
+            return codec.encode({"response": told})
         case Page():
             return _with_resource({"response": {"status": _OK}}, searchset(result, base))
+        case Past():
+            return _with_resource({"response": {"status": _OK}}, history(result, base))
         case Found():
             return _with_resource(
                 {"response": _stored(_OK, result.version, result.updated)}, result.body
@@ -86,7 +99,7 @@ def _response(result: Result, base: str) -> bytes:
         case Saved():
             response = _stored(_CREATED if result.created else _OK, result.version, result.updated)
             response["location"] = location(result, base)
-            return _with_resource({"response": response}, result.body)
+            return _with_resource({"response": response}, None if minimal else result.body)
 
 
 def _stored(status: str, version: int, updated: int) -> dict[str, str]:
@@ -113,9 +126,3 @@ def _bundle(head: dict[str, Any], entries: list[bytes]) -> bytes:
     if not entries:
         return codec.encode(head)
     return codec.encode(head)[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
-
-
-def _id_of(body: bytes) -> str:
-    """Return the id of a stored body; the store writes it second, right after resourceType."""
-    start = body.index(b'"id":"') + len(b'"id":"')
-    return body[start : body.index(b'"', start)].decode()

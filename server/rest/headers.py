@@ -1,7 +1,8 @@
 """HTTP headers of FHIR's API, read and written (FHIR R4 http.html#versions, #mime-type)."""
 
 import re
-from email.utils import format_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 
 from werkzeug.datastructures import Headers
 
@@ -9,8 +10,10 @@ from server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from server.interactions import _write
 
 JSON = "application/fhir+json"
+PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _ACCEPTED = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json")
 _FORMATS = (*_ACCEPTED[:2], "json", "text/json")
+_NDJSON = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
 _TRACE = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
@@ -22,27 +25,52 @@ def if_match(headers: Headers) -> int | None:
         return None
     found = _ETAG.fullmatch(text.strip())
     if found is None:
-        raise BadRequest('If-Match must look like W/"1".')
+        raise BadRequest('If-Match must look like W/"1".', expression="If-Match")
     return int(found[1])
+
+
+def if_modified_since(headers: Headers) -> datetime | None:
+    """Return the moment of If-Modified-Since, None where it is missing or no date (RFC 9110)."""
+    text = headers.get("If-Modified-Since")
+    try:
+        found = parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None
+    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def preferences(headers: Headers) -> frozenset[str]:
+    """Return the parts of Prefer as `name` or `name=value`, without blanks and quotes."""
+    text = ",".join(headers.getlist("Prefer")).replace(" ", "").replace('"', "")
+    return frozenset(part for part in re.split("[,;]", text) if part)
 
 
 def check_accept(headers: Headers, wanted: str | None) -> None:
     """Raise NotAcceptable unless the client takes JSON; `wanted` is the _format parameter."""
     if wanted is not None:
-        if wanted.replace(" ", "+") not in _FORMATS:
+        kind = wanted.replace(" ", "+").partition(";")[0].lower()
+        if kind not in (*_FORMATS, *_NDJSON):
             raise NotAcceptable("Only JSON is served.", expression="_format")
         return
     accepted = headers.get("Accept", "*/*") or "*/*"
-    kinds = (part.partition(";")[0].strip() for part in accepted.split(","))
-    if not any(kind in _ACCEPTED for kind in kinds):
-        raise NotAcceptable("Only application/fhir+json is served.")
+    kinds = (part.partition(";")[0].strip().lower() for part in accepted.split(","))
+    if not any(kind in _ACCEPTED or kind in _NDJSON for kind in kinds):
+        raise NotAcceptable("Only application/fhir+json is served.", expression="Accept")
 
 
-def check_content_type(headers: Headers) -> None:
-    """Raise UnsupportedMediaType unless the body is declared as JSON."""
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in (JSON, "application/json"):
-        raise UnsupportedMediaType("Expected Content-Type application/fhir+json.")
+def content_type(headers: Headers, *allowed: str) -> str:
+    """Return the media type of the body.
+
+    Raises UnsupportedMediaType unless it is one of JSON, or of `allowed`, in UTF-8.
+    """
+    kind, _, rest = headers.get("Content-Type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind not in (JSON, "application/json", *allowed):
+        raise UnsupportedMediaType(f"Expected Content-Type {JSON}.", expression="Content-Type")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType("Expected a body in UTF-8.", expression="Content-Type")
+    return kind
 
 
 def trace(headers: Headers) -> str:

@@ -4,14 +4,17 @@ Source: FHIR R4 capabilitystatement.html.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
 from typing import Any
 
 from server import definitions
-from server.operations.operation import Operation
+from server.operations.operation import SYSTEM, Operation
 from server.search import parameters
+from server.validation import profiles
 
 _SYSTEM = frozenset({"transaction", "batch", "search-system", "history-system"})
+_PATCHES = ["application/json-patch+json", "application/merge-patch+json", "application/fhir+json"]
 
 
 def capability_statement(
@@ -19,7 +22,7 @@ def capability_statement(
 ) -> dict[str, Any]:
     """Return the statement; `codes` are the interactions that have a route, `date` an instant."""
     served = list(dict.fromkeys(codes))
-    listed = [{"name": o.name, "definition": o.definition} for o in operations]
+    listed = list(operations)
     on_types = [{"code": code} for code in served if code not in _SYSTEM]
     return {
         "resourceType": "CapabilityStatement",
@@ -30,6 +33,7 @@ def capability_statement(
         "implementation": {"description": "Inforce FHIR server", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": _PATCHES,
         "rest": [
             {
                 "mode": "server",
@@ -37,29 +41,60 @@ def capability_statement(
                     _resource(name, on_types, listed) for name in definitions.resource_types()
                 ],
                 "interaction": [{"code": code} for code in served if code in _SYSTEM],
+                "operation": [_operation(o) for o in listed if SYSTEM in o.levels],
+                "compartment": [
+                    f"http://hl7.org/fhir/CompartmentDefinition/{name.lower()}"
+                    for name in sorted(definitions.compartments())
+                ],
             }
         ],
     }
 
 
+def _operation(operation: Operation) -> dict[str, str]:
+    return {"name": operation.name, "definition": operation.definition}
+
+
 def _resource(
-    name: str, interactions: list[dict[str, str]], operations: list[dict[str, str]]
+    name: str, interactions: list[dict[str, str]], operations: list[Operation]
 ) -> dict[str, Any]:
+    known = parameters.built_in(name)
     searchable = [
-        {"name": p.code, "definition": p.url, "type": p.type}
-        for p in parameters.of_type(name).values()
+        {"name": p.code, "definition": p.url, "type": p.type} for _, p in sorted(known.items())
     ]
-    return {
+    references = sorted(p.code for p in known.values() if p.type == "reference")
+    found = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "supportedProfile": profiles.supported(name),
         "interaction": interactions,
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
-        "conditionalRead": "not-supported",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical"],
+        "searchInclude": ["*", *(f"{name}:{code}" for code in references)],
+        "searchRevInclude": _referring().get(name, []),
         "searchParam": searchable,
-        "operation": operations,
+        "operation": [
+            _operation(o)
+            for o in operations
+            if set(o.levels) - {SYSTEM} and (not o.types or name in o.types)
+        ],
     }
+    return {key: value for key, value in found.items() if value != []}
+
+
+@cache
+def _referring() -> dict[str, list[str]]:
+    """Return resource type -> the reference parameters, of any type, that may lead to it."""
+    found: dict[str, list[str]] = {}
+    for name in definitions.resource_types():
+        for code, parameter in sorted(parameters.built_in(name).items()):
+            if parameter.type == "reference":
+                for target in parameter.targets:
+                    found.setdefault(target, []).append(f"{name}:{code}")
+    return found

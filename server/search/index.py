@@ -4,6 +4,9 @@ A row is a plain tuple whose first two members are its kind and its parameter:
   ("token", code, system, value)            ("string", code, folded, as it stands)
   ("reference", code, base, type, id)       ("date", code, lo, hi)       microseconds since 1970
   ("quantity", code, lo, hi, system, unit)  ("uri", code, value)
+  ("composite", code, element, part, (kind, ...))  one part of the element with that number
+A modifier that asks for other words than the code has a parameter of its own: `code:text`,
+`code:of-type`, `code:identifier`.
 """
 
 import unicodedata
@@ -11,114 +14,231 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from server.search import parameters
-from server.search.values import Reference, number_range, parse_reference, time_range
+from server.search.parameters import NATIVE, Parameter, Parameters
+from server.search.paths import compile_paths
+from server.search.values import Reference, parse_reference, time_range
 
 STRING_LIMIT = 200
+CURRENCY = "urn:iso:std:iso:4217"
 Row = tuple[Any, ...]
 
-# Ends of open periods: before and after every date that FHIR can write.
+# Ends of open periods and of numbers with a comparator: beyond all that FHIR can write.
 EARLIEST, LATEST = -(2**62), 2**62
+LEAST, GREATEST = -1e300, 1e300
 
 
-def extract(resource: dict[str, Any], base: str) -> frozenset[Row]:
+def extract(resource: dict[str, Any], parameters: Parameters, base: str) -> frozenset[Row]:
     """Return every index row of `resource`; `base` is our FHIR base URL, to know own references."""
     rows: set[Row] = set()
     for parameter in parameters.of_type(resource["resourceType"]).values():
-        if parameter.code in parameters.NATIVE:
+        if parameter.code in NATIVE:
             continue
-        kind = "quantity" if parameter.type == "number" else parameter.type
+        if parameter.parts:
+            rows.update(_composite(parameter, resource, base))
+            continue
+        make = _EXTRACTORS[parameter.type]
         for path in parameter.paths:
             for type_name, value in path.values(resource):
-                for parts in _parts(parameter.type, type_name, value, base):
-                    rows.add((kind, parameter.code, *parts))
+                rows.update(make(parameter.code, type_name, value, base))
     return frozenset(rows)
 
 
-def _parts(kind: str, type_name: str, value: Any, base: str) -> Iterator[Row]:
-    if kind == "reference":
-        yield from _reference(type_name, value, base)
-    else:
-        yield from _EXTRACTORS[kind](type_name, value)
-
-
 def fold(text: str) -> str:
-    """Return `text` without case and accents, as string search compares it (search.html#string)."""
+    """Return `text` as string search compares it, at most STRING_LIMIT characters."""
+    return fold_all(text)[:STRING_LIMIT]
+
+
+def fold_all(text: str) -> str:
+    """Return `text` without case and accents (search.html#string)."""
+    if text.isascii():
+        return text.casefold()
     plain = unicodedata.normalize("NFKD", text)
-    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()[:STRING_LIMIT]
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 
 
-def _token(type_name: str, value: Any) -> Iterator[Row]:
-    match type_name:
-        case "CodeableConcept":
-            for coding in value.get("coding", []):
-                yield from _token("Coding", coding)
-        case "Coding" | "Identifier":
-            code = value.get("code" if type_name == "Coding" else "value")
-            if code is not None:
-                yield value.get("system", ""), str(code)
-        case "ContactPoint" if "value" in value:
-            yield "", str(value["value"])
-        case "boolean":
-            yield "", "true" if value else "false"
-        case _ if isinstance(value, str):
-            yield "", value
+def _composite(parameter: Parameter, resource: dict[str, Any], base: str) -> Iterator[Row]:
+    number = 0
+    for path in parameter.paths:
+        for type_name, node in path.values(resource):
+            parts = []
+            for part in parameter.parts:
+                root, start = (path.root, resource) if part.from_root else (type_name, node)
+                parts.append(_part_rows(part.kind, part.expression, root, start, base))
+            if all(parts):
+                for place, rows in enumerate(parts):
+                    for row in rows:
+                        yield "composite", parameter.code, number, place, row
+            number += 1
 
 
-def _reference(type_name: str, value: Any, base: str) -> Iterator[Row]:
-    text = value.get("reference") if type_name == "Reference" else value
-    if isinstance(text, str) and not text.startswith("#"):
-        found: Reference = parse_reference(text, base)
-        yield found.base, found.type, found.id
+def _part_rows(kind: str, expression: str, root: str, node: Any, base: str) -> list[Row]:
+    rows = (
+        row
+        for path in compile_paths(expression, root)
+        for type_name, value in path.values(node)
+        for row in _EXTRACTORS[kind]("", type_name, value, base)
+    )
+    return [(kind, *rest) for row_kind, code, *rest in rows if (row_kind, code) == (kind, "")]
 
 
-def _string(type_name: str, value: Any) -> Iterator[Row]:
+def _token(code: str, type_name: str, value: Any, _base: str) -> Iterator[Row]:
+    make = _TOKENS.get(type_name)
+    if make is not None:
+        yield from make(code, value)
+    elif type_name == "boolean":
+        yield "token", code, "", "true" if value else "false"
+    elif isinstance(value, str):
+        yield "token", code, type_name.partition("|")[2], value
+
+
+def _concept(code: str, value: dict[str, Any]) -> Iterator[Row]:
+    for coding in value.get("coding", ()):
+        yield from _coding(code, coding)
+    yield from _texts(code, value.get("text"))
+
+
+def _coding(code: str, value: dict[str, Any]) -> Iterator[Row]:
+    if value.get("code") is not None:
+        yield "token", code, value.get("system", ""), value["code"]
+    yield from _texts(code, value.get("display"))
+
+
+def _contact_point(code: str, value: dict[str, Any]) -> Iterator[Row]:
+    if value.get("value") is not None:
+        for system in {value.get("use", ""), value.get("system", "")}:
+            yield "token", code, system, value["value"]
+
+
+def _identifier(code: str, value: dict[str, Any]) -> Iterator[Row]:
+    text = value.get("value")
+    if text is not None:
+        yield "token", code, value.get("system", ""), text
+    kind = value.get("type")
+    if not isinstance(kind, dict):
+        return
+    yield from _texts(code, kind.get("text"))
+    for coding in kind.get("coding", ()):
+        if text is not None and coding.get("code") is not None:
+            yield "token", f"{code}:of-type", coding.get("system", ""), f"{coding['code']}|{text}"
+
+
+def _texts(code: str, text: Any) -> Iterator[Row]:
+    if isinstance(text, str):
+        yield "string", f"{code}:text", fold(text), text[:STRING_LIMIT]
+
+
+def _reference(code: str, type_name: str, value: Any, base: str) -> Iterator[Row]:
+    text = value
+    if type_name == "Reference":
+        text = value.get("reference")
+        identifier = value.get("identifier")
+        if isinstance(identifier, dict) and identifier.get("value") is not None:
+            yield (
+                "token", f"{code}:identifier", identifier.get("system", ""), identifier["value"],
+            )  # fmt: skip
+    if not isinstance(text, str) or text.startswith("#"):
+        return
+    if type_name in ("canonical", "uri"):
+        yield "reference", code, "", "", text
+        if "|" in text:
+            yield "reference", code, "", "", text.partition("|")[0]
+        return
+    found: Reference = parse_reference(text, base)
+    yield "reference", code, found.base, found.type, found.id
+
+
+def _string(code: str, type_name: str, value: Any, _base: str) -> Iterator[Row]:
     if type_name == "HumanName":
-        texts = [value.get("family"), value.get("text"), *value.get("given", [])]
-        texts += [*value.get("prefix", []), *value.get("suffix", [])]
+        texts = [value.get("family"), value.get("text"), *value.get("given", ())]
+        texts += [*value.get("prefix", ()), *value.get("suffix", ())]
     elif type_name == "Address":
         keys = ("text", "city", "district", "state", "postalCode", "country")
-        texts = [*value.get("line", []), *(value.get(key) for key in keys)]
+        texts = [*value.get("line", ()), *(value.get(key) for key in keys)]
     else:
         texts = [value]
     for text in texts:
         if isinstance(text, str):
-            yield fold(text), text[:STRING_LIMIT]
+            yield "string", code, fold(text), text[:STRING_LIMIT]
 
 
-def _date(type_name: str, value: Any) -> Iterator[Row]:
+def _date(code: str, type_name: str, value: Any, _base: str) -> Iterator[Row]:
     if type_name == "Period":
-        start, end = value.get("start"), value.get("end")
-        low = time_range(start)[0] if start else EARLIEST
-        high = time_range(end)[1] if end else LATEST
-        yield low, high
+        yield "date", code, *_period(value)
     elif type_name == "Timing":
-        for moment in value.get("event", []):
-            yield time_range(moment)
+        for moment in value.get("event", ()):
+            if moment is not None:
+                yield "date", code, *time_range(moment)
+        bounds = value.get("repeat", {}).get("boundsPeriod")
+        if bounds:
+            yield "date", code, *_period(bounds)
     elif isinstance(value, str):
-        yield time_range(value)
+        yield "date", code, *time_range(value)
 
 
-def _quantity(type_name: str, value: Any) -> Iterator[Row]:
+def _period(value: dict[str, Any]) -> tuple[int, int]:
+    start, end = value.get("start"), value.get("end")
+    return (
+        time_range(start)[0] if start else EARLIEST,
+        time_range(end)[1] if end else LATEST,
+    )
+
+
+def _quantity(code: str, type_name: str, value: Any, _base: str) -> Iterator[Row]:
     if isinstance(value, (int, Decimal)):
-        yield (*number_range(Decimal(value)), "", "")
+        number = float(value)
+        yield "quantity", code, number, number, "", ""
+    elif type_name == "Range":
+        yield from _range(code, value)
     elif type_name == "Money" and "value" in value:
-        yield (*number_range(Decimal(value["value"])), "", value.get("currency", ""))
-    elif isinstance(value, dict) and "value" in value:
-        unit = str(value.get("code") or value.get("unit") or "")
-        yield (*number_range(Decimal(value["value"])), value.get("system", ""), unit)
+        number = float(value["value"])
+        yield "quantity", code, number, number, CURRENCY, value.get("currency", "")
+    elif isinstance(value, dict) and value.get("value") is not None:
+        number = float(value["value"])
+        low, high = number, number
+        comparator = value.get("comparator", "")
+        low = LEAST if comparator[:1] == "<" else low
+        high = GREATEST if comparator[:1] == ">" else high
+        yield from _units(code, (low, high), value)
 
 
-def _uri(_type_name: str, value: Any) -> Iterator[Row]:
+def _range(code: str, value: dict[str, Any]) -> Iterator[Row]:
+    low, high = value.get("low", {}), value.get("high", {})
+    ends = (float(low.get("value", LEAST)), float(high.get("value", GREATEST)))
+    yield from _units(code, ends, low or high)
+
+
+def _units(code: str, ends: tuple[float, float], value: dict[str, Any]) -> Iterator[Row]:
+    unit, name = value.get("code", ""), value.get("unit", "")
+    yield "quantity", code, *ends, value.get("system", ""), unit or name
+    if unit and name and unit != name:
+        yield "quantity", code, *ends, "", name
+
+
+def _uri(code: str, _type_name: str, value: Any, _base: str) -> Iterator[Row]:
     if isinstance(value, str):
-        yield (value,)
+        yield "uri", code, value
 
 
-_EXTRACTORS: dict[str, Callable[[str, Any], Iterator[Row]]] = {
+def _position(code: str, _type_name: str, value: Any, _base: str) -> Iterator[Row]:
+    for name in ("latitude", "longitude"):
+        if value.get(name) is not None:
+            number = float(value[name])
+            yield "quantity", f"{code}:{name}", number, number, "", ""
+
+
+_TOKENS: dict[str, Callable[[str, dict[str, Any]], Iterator[Row]]] = {
+    "CodeableConcept": _concept,
+    "Coding": _coding,
+    "ContactPoint": _contact_point,
+    "Identifier": _identifier,
+}
+_EXTRACTORS: dict[str, Callable[[str, str, Any, str], Iterator[Row]]] = {
     "token": _token,
+    "reference": _reference,
     "string": _string,
     "date": _date,
     "number": _quantity,
     "quantity": _quantity,
     "uri": _uri,
+    "special": _position,
 }

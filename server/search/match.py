@@ -1,33 +1,69 @@
 """The same SearchRequest against one resource in memory: what Subscription criteria need.
 
-It must agree with query.py on every clause; a property test holds the two together.
+It must agree with query.py on every clause; a property test holds the two together. Conditions
+that lead to other resources cannot be answered from one: `is_local` tells.
 """
 
 from collections.abc import Callable, Iterable
 
+from server.search.conditions import AnyOf, Clause, Condition, SearchRequest
 from server.search.index import Row
-from server.search.request import Clause, SearchRequest
+from server.search.ranges import DATE, NUMBER, Asked, Stored
+
+Values = dict[str, list[Row]]
+
+
+def is_local(request: SearchRequest) -> bool:
+    """Tell whether one resource alone can answer, at any time.
+
+    That is: no chain, no _has, no full text, no distance, and no date that is near to now.
+    """
+    conditions = [one for _, found in request.branches for one in found]
+    return not request.words and all(_is_local(one) for one in conditions)
+
+
+def _is_local(condition: Condition) -> bool:
+    if isinstance(condition, AnyOf):
+        return all(map(_is_local, condition.conditions))
+    if not isinstance(condition, Clause) or condition.kind in ("near", "special"):
+        return False
+    return condition.kind != "date" or all(operand[0] != "ap" for operand in condition.operands)
 
 
 def matches(request: SearchRequest, fhir_id: str, updated: int, rows: Iterable[Row]) -> bool:
-    """Tell whether a resource meets every clause.
+    """Tell whether a resource of the searched type meets every condition.
 
     `rows` are its index rows (index.extract); `updated` is meta.lastUpdated in microseconds.
     """
-    by_parameter: dict[str, list[Row]] = {"_id": [(fhir_id,)], "_lastUpdated": [(updated, updated)]}
+    by_parameter: Values = {"_id": [(fhir_id,)], "_lastUpdated": [(updated, updated)]}
     for _, code, *rest in rows:
         by_parameter.setdefault(code, []).append(tuple(rest))
-    return all(_holds(clause, by_parameter.get(clause.code, [])) for clause in request.clauses)
+    return all(_holds(one, by_parameter) for one in request.branches[0][1])
 
 
-def _holds(clause: Clause, values: list[Row]) -> bool:
-    if clause.modifier == "missing":
-        return bool(clause.operands[0][0]) == (not values)
-    if clause.code == "_id":
-        return any(code == values[0][0] for _, code in clause.operands)
-    test = _TESTS[clause.kind]
-    found = any(test(clause.modifier, o, value) for o in clause.operands for value in values)
-    return not found if clause.modifier == "not" else found
+def _holds(condition: Condition, by_parameter: Values) -> bool:
+    if isinstance(condition, AnyOf):
+        return any(_holds(one, by_parameter) for one in condition.conditions)
+    if not isinstance(condition, Clause):
+        raise TypeError("only a local condition can be matched in memory")
+    values = by_parameter.get(condition.code, [])
+    if condition.modifier == "missing":
+        return bool(condition.operands[0][0]) == (not values)
+    if condition.code == "_id":
+        return any(code == values[0][0] for _, code in condition.operands)
+    if condition.kind == "composite":
+        return any(_composite(condition.parts, o, values) for o in condition.operands)
+    test = _TESTS[condition.kind]
+    found = any(test(condition.modifier, o, value) for o in condition.operands for value in values)
+    return not found if condition.modifier == "not" else found
+
+
+def _composite(parts: tuple[str, ...], operand: Row, values: list[Row]) -> bool:
+    elements: dict[int, set[int]] = {}
+    for element, place, row in values:
+        if _TESTS[parts[place]]("", operand[place], row[1:]):
+            elements.setdefault(element, set()).add(place)
+    return any(len(met) == len(parts) for met in elements.values())
 
 
 def _token(_modifier: str, operand: Row, value: Row) -> bool:
@@ -36,10 +72,10 @@ def _token(_modifier: str, operand: Row, value: Row) -> bool:
 
 
 def _reference(_modifier: str, operand: Row, value: Row) -> bool:
-    base, kind, fhir_id = operand
+    base, kind, fhir_id, given = operand
     if kind is None:
-        return bool(fhir_id == value[2])
-    return (base, kind, fhir_id) == value
+        return bool(fhir_id == value[2] and value[0] == "")
+    return (base, kind, fhir_id) == value or (bool(base) and value == ("", "", given))
 
 
 def _string(modifier: str, operand: Row, value: Row) -> bool:
@@ -51,34 +87,33 @@ def _string(modifier: str, operand: Row, value: Row) -> bool:
     return bool(text.startswith(wanted))
 
 
-def _range(_modifier: str, operand: Row, value: Row) -> bool:
-    prefix, low, high = operand[:3]
-    within = value[0] >= low and value[1] <= high
-    return bool(
-        {
-            "eq": within,
-            "ne": not within,
-            "gt": value[1] > high,
-            "lt": value[0] < low,
-            "ge": value[1] >= low,
-            "le": value[0] <= high,
-            "sa": value[0] > high,
-            "eb": value[1] < low,
-        }[prefix]
-    )
+def _date(_modifier: str, operand: Row, value: Row) -> bool:
+    return DATE[operand[0]].holds(Stored(*value), Asked(*operand[1:]))
 
 
-def _quantity(modifier: str, operand: Row, value: Row) -> bool:
-    _, _, _, system, unit = operand
+def _quantity(_modifier: str, operand: Row, value: Row) -> bool:
+    system, unit = (*operand[4:], None, None)[:2]
     units = (system is None or system == value[2]) and (unit is None or unit == value[3])
-    return units and _range(modifier, operand, value)
+    return units and NUMBER[operand[0]].holds(Stored(*value[:2]), Asked(*operand[1:4]))
+
+
+def _uri(modifier: str, operand: Row, value: Row) -> bool:
+    wanted, there = operand[0], value[0]
+    if modifier == "below":
+        return bool(there == wanted or there.startswith(f"{wanted}/"))
+    if modifier == "above":
+        least = "/".join(wanted.split("/")[:3])
+        return bool(
+            wanted == there or (wanted.startswith(f"{there}/") and len(there) >= len(least))
+        )
+    return bool(wanted == there)
 
 
 _TESTS: dict[str, Callable[[str, Row, Row], bool]] = {
     "token": _token,
     "reference": _reference,
     "string": _string,
-    "date": _range,
+    "date": _date,
     "quantity": _quantity,
-    "uri": lambda _modifier, operand, value: bool(operand[0] == value[0]),
+    "uri": _uri,
 }

@@ -35,9 +35,13 @@ class Path:
     steps: tuple[Step, ...]
     root: str
 
-    def values(self, resource: dict[str, Any]) -> Iterator[Typed]:
-        """Yield (type name, JSON value) for everything the branch selects, in document order."""
-        found: Iterable[Typed] = [(self.root, resource)]
+    def values(self, node: dict[str, Any]) -> Iterator[Typed]:
+        """Yield (type name, JSON value) for everything the branch selects, in document order.
+
+        `node` is of the type that the path was compiled for. The type of a code whose system
+        follows from its element is `code|system`.
+        """
+        found: Iterable[Typed] = [(self.root, node)]
         for step in self.steps:
             found = step(found)
         yield from found
@@ -45,7 +49,7 @@ class Path:
 
 @cache
 def compile_paths(expression: str, resource_type: str) -> tuple[Path, ...]:
-    """Return the branches of `expression` that apply to `resource_type`.
+    """Return the branches of `expression` that apply to `resource_type`, or an element's type.
 
     Raises Unsupported where a branch for this type uses more than the subset.
     """
@@ -132,11 +136,16 @@ def _actual(type_name: str, node: Any) -> str:
 @cache
 def _keys(type_name: str, name: str) -> tuple[tuple[str, str], ...]:
     element = (definitions.elements(type_name) or {}).get(name)
-    return tuple((key, code) for key, code, _ in element.slots()) if element else ()
+    if element is None:
+        return ()
+    system = f"|{element.code_system}" if element.code_system else ""
+    return tuple(
+        (key, f"code{system}" if code == "code" else code) for key, code, _ in element.slots()
+    )
 
 
 def _only(wanted: str) -> Step:
-    return lambda nodes: (pair for pair in nodes if pair[0] == wanted)
+    return lambda nodes: (pair for pair in nodes if pair[0].partition("|")[0] == wanted)
 
 
 def _where(key: str, value: str) -> Step:
@@ -146,8 +155,9 @@ def _where(key: str, value: str) -> Step:
 def _resolves_to(target: str) -> Step:
     def step(nodes: Iterable[Typed]) -> Iterator[Typed]:
         for type_name, node in nodes:
-            reference = str(node.get("reference", ""))
-            if node.get("type") == target or f"{target}/" in reference:
+            text = node.get("reference", "") if isinstance(node, dict) else node
+            kind = node.get("type") if isinstance(node, dict) else None
+            if kind == target or f"{target}/" in str(text):
                 yield type_name, node
 
     return step

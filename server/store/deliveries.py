@@ -1,11 +1,10 @@
 """The outbox: one row per Subscription and event, written with the resource version it tells of."""
 
-import json
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server import definitions
+from server.store.connection import Connection
 from server.store.resources import unpacked
 from server.store.statements import sql
 
@@ -35,32 +34,33 @@ class Outcome:
     status: int | None
 
 
-def subscriptions(connection: sqlite3.Connection) -> list[tuple[int, bytes, str]]:
+def subscriptions(connection: Connection) -> list[tuple[int, bytes, str]]:
     """Return (row, body, secret) of every Subscription that is not deleted."""
     number = definitions.type_numbers()["Subscription"]
     rows = connection.execute(sql("subscriptions"), (number,))
     return [(rid, unpacked(body), secret) for rid, body, secret in rows]
 
 
-def epoch(connection: sqlite3.Connection) -> int:
-    """Return the number that moves whenever any Subscription changes."""
-    return int(connection.execute(sql("epoch")).fetchone()[0])
+def epochs(connection: Connection) -> tuple[int, int]:
+    """Return two numbers that move when any Subscription, and any SearchParameter, changes."""
+    row = connection.execute(sql("epochs")).fetchone()
+    return row[0], row[1]
 
 
-def secret_of(connection: sqlite3.Connection, rid: int) -> str:
+def secret_of(connection: Connection, rid: int) -> str:
     """Return the kept secret of a Subscription, "" if it has none."""
     row = connection.execute(sql("secret"), (rid,)).fetchone()
     return str(row[0]) if row else ""
 
 
-def changed(connection: sqlite3.Connection, rid: int, secret: str) -> None:
+def changed(connection: Connection, rid: int, secret: str) -> None:
     """Note that the Subscription in row `rid` changed, and keep its secret."""
     connection.execute(sql("keep_secret"), (rid, secret))
     connection.execute(sql("next_epoch"))
 
 
 def add(  # noqa: PLR0913 the columns of a delivery
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     subscription: int,
     rid: int,
@@ -75,29 +75,30 @@ def add(  # noqa: PLR0913 the columns of a delivery
     connection.execute(sql("insert_delivery"), row)
 
 
-def due(
-    connection: sqlite3.Connection, now: int, limit: int, *, without: Iterable[int] = ()
-) -> list[Due]:
+def due(connection: Connection, now: int, limit: int, *, without: Iterable[int] = ()) -> list[Due]:
     """Return deliveries due at `now` (microseconds), oldest first.
 
     Of several for one Subscription and resource only the first is given: order is kept. Those of
     the Subscriptions `without` are left for later.
     """
-    rows = connection.execute(sql("due_deliveries"), (now, json.dumps(list(without)), limit))
+    left = list(without)
+    spared = f"AND d.sub NOT IN ({', '.join('?' * len(left))}) " if left else ""
+    text = sql("due_deliveries").replace("AND NOT EXISTS", f"{spared}AND NOT EXISTS")
+    rows = connection.execute(text, (now, *left, limit)).fetchall()
     return [
         Due(did, sub, rid, uid, trace, attempts, method, unpacked(body) if body else b"")
         for did, sub, rid, uid, trace, attempts, method, body in rows
     ]
 
 
-def settle(connection: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
+def settle(connection: Connection, outcomes: Iterable[Outcome]) -> None:
     """Record the outcomes of attempts."""
     for one in outcomes:
         row = (one.state, one.attempts, one.due_at, one.status, one.did)
         connection.execute(sql("settle_delivery"), row)
 
 
-def counts(connection: sqlite3.Connection) -> tuple[int, int]:
+def counts(connection: Connection) -> tuple[int, int]:
     """Return how many deliveries wait (for their first or a later attempt) and were given up."""
     waiting, dead = connection.execute(sql("delivery_counts")).fetchone()
     return waiting, dead

@@ -1,9 +1,10 @@
 """Index rows in their tables: add and remove exactly the difference between two versions."""
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from server import definitions
+from server.store.connection import Connection
 from server.store.database import Names
 
 Row = tuple[Any, ...]
@@ -15,37 +16,57 @@ _COLUMNS = {
     "date": ("p", "lo", "hi", "rid"),
     "quantity": ("p", "lo", "hi", "rid", "sys", "code"),
     "uri": ("p", "v", "rid"),
+    "composite": ("p", "part", "v", "sys", "raw", "lo", "hi", "ttype", "rid", "el"),
 }
 _INSERT = {
-    kind: f"INSERT OR IGNORE INTO ix_{kind} ({', '.join(columns)}) "  # noqa: S608 closed set
-    f"VALUES ({', '.join('?' for _ in columns)})"
+    kind: f"INSERT INTO ix_{kind} ({', '.join(columns)}) "  # noqa: S608 closed set
+    f"VALUES ({', '.join('?' for _ in columns)}) ON CONFLICT DO NOTHING"
     for kind, columns in _COLUMNS.items()
 }
 _DELETE = {
     kind: f"DELETE FROM ix_{kind} WHERE {' AND '.join(f'{c} = ?' for c in columns)}"  # noqa: S608
     for kind, columns in _COLUMNS.items()
 }
+_SELECT = {
+    kind: f"SELECT {', '.join(columns)} FROM ix_{kind} WHERE rid = ?"  # noqa: S608 closed set
+    for kind, columns in _COLUMNS.items()
+}
 
 
 class IndexRows:
-    """The index rows of resources of one type, written inside the caller's transaction."""
+    """The index rows of resources, written inside the caller's transaction."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, names: Names, type_numbers: dict[str, int]
-    ) -> None:
+    def __init__(self, connection: Connection, names: Names) -> None:
         """Work on `connection`; `names` knows the numbers of parameters and systems."""
         self._connection = connection
         self._names = names
-        self._type_numbers = type_numbers
 
     def change(
         self, type_name: str, rid: int, *, removed: Iterable[Row], added: Iterable[Row]
     ) -> None:
         """Remove and add index rows of resource row `rid`. Rows are as search.index makes them."""
+        number = definitions.type_numbers()[type_name]
         for statements, rows in ((_DELETE, removed), (_INSERT, added)):
+            by_kind: dict[str, list[Row]] = {}
             for row in rows:
-                values = self._values(self._type_numbers[type_name], rid, row)
-                self._connection.execute(statements[row[0]], values)
+                by_kind.setdefault(row[0], []).append(self._values(number, rid, row))
+            for kind, values in by_kind.items():
+                self._connection.executemany(statements[kind], values)
+
+    def replace(self, type_name: str, rid: int, rows: Iterable[Row]) -> bool:
+        """Let resource row `rid` have exactly these rows; tell whether it had others."""
+        number = definitions.type_numbers()[type_name]
+        wanted: dict[str, set[Row]] = {kind: set() for kind in _COLUMNS}
+        for row in rows:
+            wanted[row[0]].add(self._values(number, rid, row))
+        changed = False
+        for kind, values in wanted.items():
+            there = set(map(tuple, self._connection.execute(_SELECT[kind], (rid,)).fetchall()))
+            for statement, part in ((_DELETE, there - values), (_INSERT, values - there)):
+                if part:
+                    self._connection.executemany(statement[kind], part)
+                    changed = True
+        return changed
 
     def _values(self, type_number: int, rid: int, row: Row) -> Row:
         kind, code, *rest = row
@@ -55,16 +76,37 @@ class IndexRows:
                 return number, rest[1], rid, self._system(rest[0])
             case "reference":
                 base, target, fhir_id = rest
-                target_number = self._type_numbers.get(target, 0)
-                return number, fhir_id, rid, target_number, self._system(base)
+                return number, fhir_id, rid, _type_number(target), self._system(base)
             case "quantity":
                 low, high, system, unit = rest
                 return number, low, high, rid, self._system(system), unit
             case "string":
                 folded, raw = rest
                 return number, folded, rid, raw
+            case "composite":
+                element, part, inner = rest
+                return (number, part, *self._part(inner), rid, element)
             case _:
                 return (number, *rest, rid)
 
+    def _part(self, row: Row) -> Row:
+        """Return (v, sys, raw, lo, hi, ttype) of one part of a composite."""
+        match row:
+            case ("token", system, value):
+                return value, self._system(system), "", 0, 0, 0
+            case ("string", folded, raw):
+                return folded, 0, raw, 0, 0, 0
+            case ("reference", base, target, fhir_id):
+                return fhir_id, self._system(base), "", 0, 0, _type_number(target)
+            case ("quantity", low, high, system, unit):
+                return unit, self._system(system), "", low, high, 0
+            case ("date", low, high):
+                return "", 0, "", low, high, 0
+        raise LookupError(f"no part of a composite: {row[0]}")
+
     def _system(self, url: str) -> int:
         return self._names.system(self._connection, url)
+
+
+def _type_number(name: str) -> int:
+    return definitions.type_numbers().get(name, 0)

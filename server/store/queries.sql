@@ -2,35 +2,50 @@
 SELECT r.rid, r.ver, r.deleted, r.upd, v.body FROM resource r JOIN version v ON v.vrid = r.vrid
 WHERE r.tid = ? AND r.type = ? AND r.fhir_id = ?;
 
+-- name: hold
+SELECT r.rid FROM resource r WHERE r.tid = ? AND r.type = ? AND r.fhir_id = ?;
+
+-- name: hold_next
+SELECT r.rid FROM resource r WHERE r.rid > ? ORDER BY r.rid LIMIT ?;
+
 -- name: insert_resource
-INSERT INTO resource (tid, type, fhir_id, ver, upd, deleted, plan_ver, vrid)
-VALUES (?, ?, ?, 0, 0, 1, 1, 0);
+INSERT INTO resource (rid, tid, type, fhir_id, ver, upd, deleted, plan_ver, vrid)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_version
-INSERT INTO version (rid, ver, upd, method, txn, actor, body) VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT INTO version (vrid, rid, ver, upd, method, txn, actor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_current
-UPDATE resource SET ver = ?, upd = ?, deleted = ?, vrid = ? WHERE rid = ?;
+UPDATE resource SET ver = ?, upd = ?, deleted = ?, plan_ver = ?, vrid = ? WHERE rid = ?;
 
 -- name: one_version
 SELECT v.ver, v.upd, v.method, v.body FROM version v JOIN resource r ON r.rid = v.rid
 WHERE r.tid = ? AND r.type = ? AND r.fhir_id = ? AND v.ver = ?;
 
--- name: versions
-SELECT v.ver, v.upd, v.method, v.body FROM version v JOIN resource r ON r.rid = v.rid
-WHERE r.tid = ? AND r.type = ? AND r.fhir_id = ? AND v.ver < ? ORDER BY v.ver DESC LIMIT ?;
+-- name: next_resources
+SELECT r.rid, r.type, v.body FROM resource r JOIN version v ON v.vrid = r.vrid
+WHERE r.rid > ? ORDER BY r.rid LIMIT ?;
+
+-- name: count_resources
+SELECT count(*) FROM resource;
+
+-- name: count_older_plan
+SELECT count(*) FROM resource WHERE plan_ver < ?;
+
+-- name: set_plan
+UPDATE resource SET plan_ver = ? WHERE rid = ?;
 
 -- name: body
 SELECT body FROM version WHERE vrid = ?;
 
 -- name: insert_param
-INSERT OR IGNORE INTO param (type, code) VALUES (?, ?);
+INSERT INTO param (type, code) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
 -- name: param
 SELECT p FROM param WHERE type = ? AND code = ?;
 
 -- name: insert_system
-INSERT OR IGNORE INTO code_system (url) VALUES (?);
+INSERT INTO code_system (url) VALUES (?) ON CONFLICT DO NOTHING;
 
 -- name: system
 SELECT sys FROM code_system WHERE url = ?;
@@ -39,8 +54,8 @@ SELECT sys FROM code_system WHERE url = ?;
 SELECT r.rid, v.body, s.secret FROM resource r JOIN version v ON v.vrid = r.vrid
 JOIN subscription s ON s.rid = r.rid WHERE r.type = ? AND r.deleted = 0 ORDER BY r.rid;
 
--- name: epoch
-SELECT epoch FROM subscription_epoch;
+-- name: epochs
+SELECT epoch, parameters FROM subscription_epoch;
 
 -- name: next_epoch
 UPDATE subscription_epoch SET epoch = epoch + 1;
@@ -62,7 +77,7 @@ VALUES (?, ?, ?, ?, ?, ?, 'due', 0, ?);
 -- name: due_deliveries
 SELECT d.did, d.sub, d.rid, d.uid, d.trace, d.attempts, v.method, v.body FROM delivery d
 JOIN version v ON v.vrid = d.vrid
-WHERE d.state = 'due' AND d.due <= ? AND d.sub NOT IN (SELECT value FROM json_each(?))
+WHERE d.state = 'due' AND d.due <= ?
 AND NOT EXISTS (SELECT 1 FROM delivery e
                 WHERE e.state = 'due' AND e.sub = d.sub AND e.rid = d.rid AND e.did < d.did)
 ORDER BY d.due, d.did LIMIT ?;
@@ -73,3 +88,46 @@ UPDATE delivery SET state = ?, attempts = ?, due = ?, status = ? WHERE did = ?;
 -- name: delivery_counts
 SELECT (SELECT count(*) FROM delivery WHERE state = 'due'),
        (SELECT count(*) FROM delivery WHERE state = 'dead');
+
+-- name: parameter_resources
+SELECT v.body, p.ready FROM search_parameter p JOIN resource r ON r.rid = p.rid
+JOIN version v ON v.vrid = r.vrid WHERE r.deleted = 0 ORDER BY p.rid;
+
+-- name: keep_parameter
+INSERT INTO search_parameter (rid, ready) VALUES (?, ?)
+ON CONFLICT (rid) DO UPDATE SET ready = excluded.ready;
+
+-- name: parameters_ready
+UPDATE search_parameter SET ready = 1;
+
+-- name: next_parameter_epoch
+UPDATE subscription_epoch SET parameters = parameters + 1;
+
+-- name: insert_job
+INSERT INTO job (uid, kind, state, started, progress, wish) VALUES (?, ?, 'accepted', ?, '', ?);
+
+-- name: job
+SELECT jid, uid, kind, state, started, progress, wish, result FROM job WHERE uid = ?;
+
+-- name: next_job
+SELECT jid, uid, kind, state, started, progress, wish, result FROM job
+WHERE state = 'accepted' AND kind IN ('export', 'reindex') ORDER BY jid LIMIT 1;
+
+-- name: set_job
+UPDATE job SET state = ?, progress = ?, result = ? WHERE uid = ?;
+
+-- name: delete_job
+DELETE FROM job WHERE uid = ?;
+
+-- name: loaded
+SELECT done FROM load_progress WHERE source = ?;
+
+-- name: keep_loaded
+INSERT INTO load_progress (source, done) VALUES (?, ?)
+ON CONFLICT (source) DO UPDATE SET done = excluded.done;
+
+-- name: secret_named
+SELECT value FROM secret WHERE name = ?;
+
+-- name: insert_secret
+INSERT INTO secret (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING;

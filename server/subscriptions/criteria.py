@@ -15,7 +15,9 @@ from fhir_profiles import systems
 from server import definitions
 from server.errors import FhirError, Issue, Unprocessable
 from server.search import request as search_request
-from server.search.request import SearchRequest
+from server.search.conditions import Reader, SearchRequest
+from server.search.match import is_local
+from server.search.parameters import Parameters
 from server.search.values import micros, time_range
 from server.subscriptions import endpoints
 
@@ -48,14 +50,26 @@ class Hook:
         return self.active and (self.end is None or micros(moment) < self.end)
 
 
-def accept(body: dict[str, Any], base: str, *, allow_private: bool) -> tuple[dict[str, Any], str]:
+class _NoTerminology:
+    """Criteria are matched without reading anything: value sets are not known there."""
+
+    def members(self, _value_set: str) -> None:
+        return None
+
+    def relatives(self, _system: str, _code: str, *, above: bool) -> None:  # noqa: ARG002
+        return None
+
+
+def accept(
+    body: dict[str, Any], base: str, parameters: Parameters, *, allow_private: bool
+) -> tuple[dict[str, Any], str]:
     """Return the Subscription as we store it, and its secret apart from it ("" if none).
 
     `requested` becomes `active`; the secret is replaced by asterisks, and asterisks sent back mean
     that the kept secret stays (returned as REDACTED). Raises Unprocessable naming each element
     that cannot work.
     """
-    issues = list(_issues(body, base, allow_private=allow_private))
+    issues = list(_issues(body, base, parameters, allow_private=allow_private))
     if issues:
         raise Unprocessable(issues=issues)
     stored = {**body, "status": "active"} if body["status"] == "requested" else dict(body)
@@ -71,16 +85,21 @@ def accept(body: dict[str, Any], base: str, *, allow_private: bool) -> tuple[dic
     return stored, secret
 
 
-def hook(rid: int, body: dict[str, Any], secret: str, base: str) -> Hook:
-    """Return the Hook of a stored Subscription."""
+def hook(rid: int, body: dict[str, Any], secret: str, base: str, parameters: Parameters) -> Hook:
+    """Return the Hook of a stored Subscription.
+
+    One whose criteria name a search parameter that is gone is not active: without it, it would
+    match too much.
+    """
     channel = body["channel"]
+    request = _criteria_if_known(body["criteria"], base, parameters)
     headers = (line.partition(":") for line in channel.get("header", []))
     end = body.get("end")
     return Hook(
         rid=rid,
         id=body["id"],
-        active=body["status"] == "active",
-        request=_criteria(body["criteria"], base),
+        active=body["status"] == "active" and request is not None,
+        request=request or SearchRequest("", ()),
         interactions=_interactions(body) or DEFAULT_INTERACTIONS,
         endpoint=channel["endpoint"],
         headers=tuple((name.strip(), value.strip()) for name, _, value in headers),
@@ -90,9 +109,18 @@ def hook(rid: int, body: dict[str, Any], secret: str, base: str) -> Hook:
     )
 
 
-def _criteria(text: str, base: str) -> SearchRequest:
+def _criteria(text: str, base: str, parameters: Parameters) -> SearchRequest:
     type_name, _, query = text.partition("?")
-    return search_request.parse(type_name, parse_qsl(query, keep_blank_values=True), base)
+    reader = Reader(parameters, base, 0, _NoTerminology())
+    return search_request.parse(reader, [type_name], parse_qsl(query, keep_blank_values=True))
+
+
+def _criteria_if_known(text: str, base: str, parameters: Parameters) -> SearchRequest | None:
+    try:
+        request = _criteria(text, base, parameters)
+    except FhirError:
+        return None
+    return None if request.unknown else request
 
 
 def _interactions(body: dict[str, Any]) -> frozenset[str]:
@@ -100,8 +128,10 @@ def _interactions(body: dict[str, Any]) -> frozenset[str]:
     return frozenset(str(e.get("valueCode")) for e in wanted)
 
 
-def _issues(body: dict[str, Any], base: str, *, allow_private: bool) -> Iterator[Issue]:
-    yield from _criteria_issues(body["criteria"], base)
+def _issues(
+    body: dict[str, Any], base: str, parameters: Parameters, *, allow_private: bool
+) -> Iterator[Issue]:
+    yield from _criteria_issues(body["criteria"], base, parameters)
     yield from _channel_issues(body["channel"], allow_private=allow_private)
     for index, extension in enumerate(body.get("extension", [])):
         place = f"Subscription.extension[{index}]"
@@ -115,16 +145,19 @@ def _issues(body: dict[str, Any], base: str, *, allow_private: bool) -> Iterator
         yield Issue("value", f"Expected valueCode of {allowed}.", "Subscription.extension")
 
 
-def _criteria_issues(text: str, base: str) -> Iterator[Issue]:
+def _criteria_issues(text: str, base: str, parameters: Parameters) -> Iterator[Issue]:
     place = "Subscription.criteria"
     if text.partition("?")[0] not in definitions.type_numbers():
         yield Issue("value", "Expected Type?query with an R4 resource type.", place)
         return
     try:
-        request = _criteria(text, base)
+        request = _criteria(text, base, parameters)
     except FhirError as error:
         yield from (Issue(i.code, i.text, place) for i in error.issues)
         return
+    if not is_local(request):
+        said = "Criteria cannot chain, nor use _has, full text, a distance or ap."
+        yield Issue("not-supported", said, place)
     for name in request.unknown:
         yield Issue("not-supported", f"Unknown search parameter {name[:40]!r}.", place)
 

@@ -1,16 +1,17 @@
 """Which Subscriptions a write concerns: matched inside its transaction, against compiled hooks."""
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from fhir_profiles import codec
+from server.registry import Registry
 from server.search.index import Row
 from server.search.match import matches
 from server.search.values import micros
 from server.store import deliveries
+from server.store.connection import Connection
 from server.subscriptions import criteria
 from server.subscriptions.criteria import Hook
 
@@ -32,21 +33,23 @@ class Event:
 class Hooks:
     """The compiled Subscriptions, read anew when any of them changes, in whichever process."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, registry: Registry) -> None:
         """Know none yet; `base` is our FHIR base URL."""
         self._base = base
+        self._registry = registry
         self._lock = threading.Lock()
-        self._epoch = -1
+        self._epoch = (-1, -1)
         self._hooks: dict[int, Hook] = {}
 
-    def by_row(self, connection: sqlite3.Connection) -> dict[int, Hook]:
+    def by_row(self, connection: Connection) -> dict[int, Hook]:
         """Return every Subscription that is not deleted, by its resource row."""
-        epoch = deliveries.epoch(connection)
+        epoch = deliveries.epochs(connection)
         with self._lock:
             if epoch != self._epoch:
                 found = deliveries.subscriptions(connection)
+                parameters = self._registry.at(connection, epoch[1])
                 self._hooks = {
-                    rid: criteria.hook(rid, codec.decode(body), secret, self._base)
+                    rid: criteria.hook(rid, codec.decode(body), secret, self._base, parameters)
                     for rid, body, secret in found
                 }
                 self._epoch = epoch
@@ -55,12 +58,10 @@ class Hooks:
     def forget(self) -> None:
         """Read all anew next time: the transaction that they were read in was undone."""
         with self._lock:
-            self._epoch = -1
+            self._epoch = (-1, -1)
 
 
-def record(
-    connection: sqlite3.Connection, hooks: Hooks, event: Event, new_id: Callable[[], str]
-) -> bool:
+def record(connection: Connection, hooks: Hooks, event: Event, new_id: Callable[[], str]) -> bool:
     """Add a delivery for every hook that `event` concerns; tell whether there was any."""
     found = False
     for hook in hooks.by_row(connection).values():

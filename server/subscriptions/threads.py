@@ -1,19 +1,16 @@
-"""The dispatcher on SQLite: one loop and a pool of threads, in one process per database.
+"""The dispatcher: one loop and a pool of threads, in one process per database.
 
-A file lock makes one process the dispatcher, and the lock ends with the process, however it
-ends. Rows stay `due` until their outcome is committed, so a crash repeats and never loses.
+The process that leads the database is the dispatcher; its lead ends with it, however it ends.
+Rows stay `due` until their outcome is committed, so a crash repeats and never loses.
 """
 
-import fcntl
 import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO
 
 from server.search.values import micros
 from server.store import deliveries
@@ -63,27 +60,13 @@ class Dispatcher:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._lock_file().open("w") as lock:
-            if not self._lead(lock):
+        with self._database.lead("dispatch", self._stop.wait) as leads:
+            if not leads:
                 return
             with ThreadPoolExecutor(THREADS, thread_name_prefix="delivery") as pool:
                 while not self._stop.is_set():
                     self._turn(pool)
             self._settle()
-
-    def _lock_file(self) -> Path:
-        path = self._database.path
-        return path.with_name(f"{path.name}.dispatch")
-
-    def _lead(self, lock: IO[str]) -> bool:
-        while not self._stop.is_set():
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._stop.wait(POLL_S)
-            else:
-                return True
-        return False
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
         self._wake.clear()

@@ -12,7 +12,8 @@ from typing import Any
 
 from server import definitions
 from server.errors import Issue
-from server.validation.invariants import INVARIANTS, Rule
+from server.validation import xhtml
+from server.validation.invariants import INVARIANTS, Rule, contained
 from server.validation.primitives import PRIMITIVES
 
 DEPTH_LIMIT = 64
@@ -36,6 +37,11 @@ class Slot:
     primitive: Callable[[Any], bool] | None
     expected: str
 
+    @property
+    def is_list_of_primitives(self) -> bool:
+        """Tell whether nulls may stand in its list, for extensions at their place."""
+        return self.many and self.primitive is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -46,11 +52,17 @@ class Shape:
     required: tuple[tuple[str, tuple[str, ...]], ...]
     choices: tuple[tuple[str, tuple[str, ...]], ...]
     rule: Rule | None
+    is_element: bool
 
 
 @dataclass(slots=True)
 class _Walk:
+    """What is known on the way: the issues, and the local references of the resource around."""
+
     issues: list[Issue] = field(default_factory=list)
+    local_ids: frozenset[str] = frozenset()
+    local_references: set[str] = field(default_factory=set)
+    is_inside: bool = False
 
     def add(self, code: str, text: str, path: str) -> None:
         if len(self.issues) < ISSUE_LIMIT:
@@ -86,7 +98,14 @@ def shape(type_name: str) -> Shape | None:
             required.append((element.name, names))
         if element.choice:
             choices.append((element.name, names))
-    return Shape(type_name, slots, tuple(required), tuple(choices), INVARIANTS.get(type_name))
+    return Shape(
+        type_name,
+        slots,
+        tuple(required),
+        tuple(choices),
+        INVARIANTS.get(type_name),
+        type_name not in definitions.type_numbers(),
+    )
 
 
 def _resource(walk: _Walk, node: Any, path: str, depth: int) -> None:
@@ -98,8 +117,34 @@ def _resource(walk: _Walk, node: Any, path: str, depth: int) -> None:
         walk.add("structure", "resourceType must name an R4 resource type.", path or "resourceType")
         return
     found = shape(name)
-    if found is not None:
-        _object(walk, found, node, path or name, depth)
+    if found is None:
+        raise LookupError(f"the R4 table has no {name}")
+    path = path or name
+    if walk.is_inside or "contained" not in node:
+        _object(walk, found, node, path, depth)
+    else:
+        _container(walk, found, node, path, depth)
+
+
+def _container(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: int) -> None:
+    """Walk a resource that contains others: their references among each other must meet."""
+    parts = node["contained"] if isinstance(node["contained"], list) else []
+    ids = [part.get("id") if isinstance(part, dict) else None for part in parts]
+    inner = _Walk(walk.issues, frozenset(i for i in ids if isinstance(i, str)), is_inside=True)
+    _object(inner, found, node, path, depth)
+    for text in contained(node):
+        walk.add("invariant", text, f"{path}.contained")
+    for index, fhir_id in enumerate(ids):
+        known = not isinstance(parts[index], dict) or fhir_id in inner.local_references
+        if not known and not _refers_out(parts[index]):
+            text = "dom-3: a contained resource is referred to, or refers to its container."
+            walk.add("invariant", text, f"{path}.contained[{index}]")
+
+
+def _refers_out(node: Any) -> bool:
+    if isinstance(node, dict):
+        return node.get("reference") == "#" or any(map(_refers_out, node.values()))
+    return isinstance(node, list) and any(map(_refers_out, node))
 
 
 def _object(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: int) -> None:
@@ -112,12 +157,20 @@ def _object(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: i
         slot = found.slots.get(key)
         if slot is not None:
             _member(walk, slot, value, f"{path}.{key}", depth)
+            if slot.is_list_of_primitives and isinstance(value, list):
+                _paired(walk, value, node.get(f"_{key}"), f"{path}.{key}")
         elif key != "resourceType" or "." in found.name:
             _unlisted(walk, found, node, key, path)
     _presence(walk, found, node, path)
-    broken = found.rule(node) if found.rule else None
-    if broken:
-        walk.add("invariant", broken, path)
+    _rules(walk, found, node, path)
+
+
+def _rules(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
+    if found.is_element and node.keys() == {"id"}:
+        walk.add("invariant", "ele-1: an element has a value or children.", path)
+    if found.rule is not None:
+        for text in found.rule(node):
+            walk.add("invariant", text, path)
 
 
 def _presence(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
@@ -152,6 +205,18 @@ def _primitive_extension(walk: _Walk, slot: Slot, value: Any, path: str) -> None
             walk.add("structure", "Expected id or extensions of the primitive.", path)
 
 
+def _paired(walk: _Walk, values: list[Any], extensions: Any, path: str) -> None:
+    """Check that each null of a list has its extension at the same place (json.html#primitive)."""
+    if all(value is None for value in values):
+        return  # told by _member already
+    there = extensions if isinstance(extensions, list) else []
+    if there and len(there) != len(values):
+        walk.add("structure", "Both lists of a primitive must be of one length.", path)
+    for index, value in enumerate(values):
+        if value is None and (index >= len(there) or there[index] is None):
+            walk.add("structure", "A null needs an extension at its place.", f"{path}[{index}]")
+
+
 def _member(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
     if not slot.many:
         _value(walk, slot, value, path, depth)
@@ -169,10 +234,7 @@ def _member(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
 
 def _value(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
     if slot.primitive is not None:
-        if not slot.primitive(value):
-            walk.add("value", f"Expected {slot.expected} ({slot.type_name}).", path)
-        elif slot.code_set is not None and value not in slot.code_set:
-            walk.add("code-invalid", "Expected a code of the required value set.", path)
+        _primitive(walk, slot, value, path)
     elif not isinstance(value, dict):
         walk.add("structure", f"Expected an object ({slot.type_name}).", path)
     elif slot.type_name == "Resource":
@@ -185,6 +247,19 @@ def _value(walk: _Walk, slot: Slot, value: Any, path: str, depth: int) -> None:
             _reference(walk, slot, value, path)
 
 
+def _primitive(walk: _Walk, slot: Slot, value: Any, path: str) -> None:
+    if slot.primitive is None or not slot.primitive(value):
+        walk.add("value", f"Expected {slot.expected} ({slot.type_name}).", path)
+    elif slot.code_set is not None and value not in slot.code_set:
+        walk.add("code-invalid", "Expected a code of the required value set.", path)
+    elif slot.type_name == "xhtml":
+        wrong = xhtml.problem(value)
+        if wrong:
+            walk.add("invariant", wrong, path)
+    elif walk.is_inside and isinstance(value, str) and value.startswith("#"):
+        walk.local_references.add(value[1:])
+
+
 def _reference(walk: _Walk, slot: Slot, value: dict[str, Any], path: str) -> None:
     text = value.get("reference")
     if not isinstance(text, str):
@@ -193,6 +268,11 @@ def _reference(walk: _Walk, slot: Slot, value: dict[str, Any], path: str) -> Non
     if found is None:
         walk.add("value", "Expected Type/id, an absolute URL, urn: or #id.", f"{path}.reference")
         return
+    if text.startswith("#"):
+        walk.local_references.add(text[1:])
+        if text[1:] not in walk.local_ids and text != "#":
+            said = "ref-1: the reference names no contained resource."
+            walk.add("invariant", said, f"{path}.reference")
     kind = found["type"]
     if kind is None or not slot.targets or "Resource" in slot.targets:
         return

@@ -45,7 +45,7 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
                 coverage = _read(engine, "Coverage", address)
                 found |= {fhir_id: coverage} if coverage else {}
     listed = [_record(engine, one) for one in list(found.values())[:LIST_LIMIT]]
-    return listed, len(found) > LIST_LIMIT or bool(changed.after or checked.after)
+    return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
 
 
 def moment(response: Resource, zone: ZoneInfo) -> datetime | None:

@@ -1,6 +1,6 @@
 """The three programs, started once for all acceptance tests; each test uses its own people."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,8 +9,10 @@ from tests.programs import Programs
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("programs"))
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("programs"), new_database())
     try:
         started.start("sandbox", "server", "bots")
         started.register()

@@ -4,7 +4,7 @@ import random
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,8 +25,10 @@ INACTIVE_MEMBER = "INF100002"  # a member of the fixtures, so that a restarted s
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("killed"))
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("killed"), new_database())
     try:
         started.start("sandbox", "server", "bots")
         started.register()

@@ -1,6 +1,6 @@
 """The pages in a real browser: states, keyboard, widths, themes, accessibility, content policy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("pages"))
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("pages"), new_database())
     try:
         started.start("sandbox", "server", "bots")
         started.register()

@@ -135,7 +135,7 @@ def test_every_command_helps_with_an_example(command: list[str]) -> None:
         (["bots", "run", "check-eligibility", "Coverage/1"], {"INFORCE_BOTS_HOOK_SECRET": "x" * 32},
          2, "handles CoverageEligibilityRequest/id"),
         (["server", "migrate"], {}, 0, ""),
-        (["server", "doctor"], {"INFORCE_AUTH": "open", "INFORCE_DATABASE": "postgresql://x"}, 2,
+        (["server", "doctor"], {"INFORCE_AUTH": "open", "INFORCE_DATABASE": "mysql://x"}, 2,
          "sqlite:///"),
         (["server", "migrate"], {"INFORCE_DATABASE": "sqlite:////no/such/x.db"}, 2, "cannot open"),
         (["bots", "serve"], {}, 2, "INFORCE_BOTS_HOOK_SECRET"),

@@ -57,7 +57,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     node_tools.packages()
     port = free_port()
     base = f"http://127.0.0.1:{port}/fhir"
-    programs = Programs(tmp_path_factory.mktemp("second"), {"INFORCE_BOTS_FHIR_URL": base})
+    programs = Programs(tmp_path_factory.mktemp("second"), settings={"INFORCE_BOTS_FHIR_URL": base})
     server = subprocess.Popen([node_tools.NODE, node_tools.FOLDER / "second_server.mjs", str(port)])
 
     def answers() -> bool:

@@ -1,6 +1,6 @@
 """The FHIR client against our server: addresses of every kind, and errors as retry or never."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -14,8 +14,10 @@ pytestmark = pytest.mark.loopback
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("client"))
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("client"), new_database())
     try:
         started.start("server")
         for resource in (samples.patient(), samples.coverage()):

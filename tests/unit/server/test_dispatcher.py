@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from server.interactions import _write
+from server.interactions import _write, delete
+from server.interactions._write import Origin, Writing
 from server.interactions.engine import Engine
+from server.registry import Registry
 from server.store import deliveries
 from server.store.database import Database
 from server.store.deliveries import Due
+from server.store.sqlite import Sqlite
 from server.subscriptions.criteria import Hook
 from server.subscriptions.delivery import Answer, Sender
 from server.subscriptions.events import Hooks
 from server.subscriptions.threads import Dispatcher
-from tests import samples
+from tests import engines, samples
 
 BASE = "http://me/fhir"
 WAIT_S = 10.0
@@ -43,8 +46,8 @@ class HeldSender(Sender):
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'd.db'}")
+def database(new_database: Callable[[], str]) -> Iterator[Database]:
+    made = Database(new_database())
     yield made
     made.close()
 
@@ -54,21 +57,15 @@ def now() -> datetime:
 
 
 def engine_on(database: Database, hooks: Hooks, wake: Callable[[], None]) -> Engine:
-    ids = iter(f"id-{n}" for n in range(1000))
-    return Engine(database, hooks, BASE, True, now, ids.__next__, wake)
+    return engines.engine(database, hooks, now=now, wake=wake)
 
 
 def subscribe(engine: Engine, criteria: str = "Coverage") -> None:
-    body = samples.subscription("http://127.0.0.1:9/hook", criteria)
-    with _write.transaction(engine, "") as writing:
-        incoming = _write.check(engine, "Subscription", body)
-        writing.save(incoming, "sub", method="PUT")
+    engines.put(engine, samples.subscription("http://127.0.0.1:9/hook", criteria), "sub")
 
 
 def save(engine: Engine, fhir_id: str, **more: str) -> None:
-    incoming = _write.check(engine, "Coverage", samples.coverage(fhir_id, **more))
-    with _write.transaction(engine, "trace") as writing:
-        writing.save(incoming, fhir_id, method="PUT")
+    engines.put(engine, samples.coverage(fhir_id, **more), fhir_id)
 
 
 def waiting(database: Database) -> int:
@@ -78,7 +75,7 @@ def waiting(database: Database) -> int:
 
 def test_events_of_one_resource_keep_their_order_through_retries(database: Database) -> None:
     """Version 2 waits until version 1 was taken, however often that fails (prior-art check 28)."""
-    hooks, sender = Hooks(BASE), HeldSender(500)
+    hooks, sender = Hooks(BASE, Registry()), HeldSender(500)
     dispatcher = Dispatcher(database, hooks, sender, now)
     engine = engine_on(database, hooks, dispatcher.wake)
     subscribe(engine)
@@ -96,13 +93,13 @@ def test_events_of_one_resource_keep_their_order_through_retries(database: Datab
 
 def test_what_was_not_settled_is_sent_again_by_the_next_dispatcher(database: Database) -> None:
     """The outbox row is the truth: a process that dies loses nothing."""
-    hooks = Hooks(BASE)
+    hooks = Hooks(BASE, Registry())
     engine = engine_on(database, hooks, lambda: None)
     subscribe(engine)
     save(engine, "c")
     assert 1 == waiting(database)
     sender = HeldSender()
-    dispatcher = Dispatcher(database, Hooks(BASE), sender, now)
+    dispatcher = Dispatcher(database, Hooks(BASE, Registry()), sender, now)
     dispatcher.start()
 
     assert sender.enough.wait(WAIT_S)
@@ -112,33 +109,36 @@ def test_what_was_not_settled_is_sent_again_by_the_next_dispatcher(database: Dat
 
 def test_a_write_that_is_undone_tells_nobody(database: Database) -> None:
     """SUBT-31: events commit with their resource or not at all."""
-    hooks = Hooks(BASE)
+    hooks = Hooks(BASE, Registry())
     engine = engine_on(database, hooks, lambda: None)
     subscribe(engine)
     incoming = _write.check(engine, "Coverage", samples.coverage("c"))
-    with pytest.raises(RuntimeError), _write.transaction(engine, "") as writing:
+
+    def work(writing: Writing) -> None:
         writing.save(incoming, "c", method="PUT")
         raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        _write.transact(engine, Origin(""), work)
 
     assert 0 == waiting(database)
 
 
 def test_criteria_choose(database: Database) -> None:
     """SUBC-01: fires on a match only, and on delete only if asked (prior-art check 19)."""
-    hooks = Hooks(BASE)
+    hooks = Hooks(BASE, Registry())
     engine = engine_on(database, hooks, lambda: None)
     subscribe(engine, "Coverage?status=active")
     save(engine, "a", status="draft")
     save(engine, "b", status="active")
-    with _write.transaction(engine, "") as writing:
-        writing.remove("Coverage", "b")
+    delete.delete(engine, "Coverage", "b", if_match=None, origin=Origin(""))
 
     assert 1 == waiting(database)
 
 
 def test_a_final_no_is_a_dead_letter_and_the_next_event_goes_on(database: Database) -> None:
     """Given up means counted, not lost: /readyz tells of it."""
-    hooks, sender = Hooks(BASE), HeldSender(422)
+    hooks, sender = Hooks(BASE, Registry()), HeldSender(422)
     dispatcher = Dispatcher(database, hooks, sender, now)
     engine = engine_on(database, hooks, dispatcher.wake)
     subscribe(engine)
@@ -155,12 +155,11 @@ def test_a_final_no_is_a_dead_letter_and_the_next_event_goes_on(database: Databa
 
 def test_a_slow_endpoint_leaves_the_others_alone(database: Database) -> None:
     """However much waits for one endpoint, another one's event goes out at once."""
-    hooks = Hooks(BASE)
+    hooks = Hooks(BASE, Registry())
     engine = engine_on(database, hooks, lambda: None)
     for name, criteria in (("slow", "Coverage?status=active"), ("fast", "Coverage?status=draft")):
         body = {**samples.subscription(f"http://127.0.0.1:9/{name}", criteria), "id": name}
-        with _write.transaction(engine, "") as writing:
-            writing.save(_write.check(engine, "Subscription", body), name, method="PUT")
+        engines.put(engine, body, name)
     for number in range(400):
         save(engine, f"slow-{number}", status="active")
     save(engine, "fast", status="draft")
@@ -194,7 +193,8 @@ def test_a_full_disk_leaves_no_wrong_numbers(tmp_path: Path) -> None:
     with made.write() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute("CREATE TABLE filler (x BLOB)")
-    made._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
+    assert isinstance(made._engine, Sqlite)
+    made._engine._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
     with pytest.raises(sqlite3.OperationalError, match="full"), made.write() as connection:
         number = made.names.system(connection, "http://a")
         connection.execute("INSERT INTO filler VALUES (zeroblob(100000))")
@@ -208,7 +208,7 @@ def test_databases_side_by_side_have_their_own_dispatchers(tmp_path: Path) -> No
     running = []
     for name in ("clinic.a", "clinic.b"):
         made = Database(f"sqlite:///{tmp_path / name}")
-        hooks, sender = Hooks(BASE), HeldSender()
+        hooks, sender = Hooks(BASE, Registry()), HeldSender()
         dispatcher = Dispatcher(made, hooks, sender, now)
         engine = engine_on(made, hooks, dispatcher.wake)
         subscribe(engine)
@@ -224,7 +224,7 @@ def test_databases_side_by_side_have_their_own_dispatchers(tmp_path: Path) -> No
 def test_one_process_dispatches(database: Database) -> None:
     """A second dispatcher of the same file waits for the first to go."""
     first_sender, second_sender = HeldSender(), HeldSender()
-    hooks = Hooks(BASE)
+    hooks = Hooks(BASE, Registry())
     first = Dispatcher(database, hooks, first_sender, now)
     engine = engine_on(database, hooks, first.wake)
     subscribe(engine)

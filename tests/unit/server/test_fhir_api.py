@@ -1,7 +1,7 @@
 """The FHIR API over HTTP in one process (fhir-server groups HTTP, CRUD, CON, HIS, CAP)."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,8 @@ FHIR = {"Content-Type": "application/fhir+json"}
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    made = create_app(
-        Settings(
-            database=f"sqlite:///{tmp_path / 'test.db'}", auth="open", allow_private_hooks=True
-        )
-    )
+def app(new_database: Callable[[], str]) -> Iterator[Flask]:
+    made = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
     yield made
     close(made)
 
@@ -74,7 +70,7 @@ def test_update_makes_versions_and_the_same_content_none(client: FlaskClient) ->
 
     history = client.get(f"{url}/_history").get_json()
     assert (200, 'W/"2"') == (second.status_code, second.headers["ETag"])
-    assert [("PUT", "200"), ("PUT", "200")] == [
+    assert [("PUT", "200"), ("PUT", "201")] == [
         (e["request"]["method"], e["response"]["status"]) for e in history["entry"]
     ]
     assert ["2", "1"] == [e["resource"]["meta"]["versionId"] for e in history["entry"]]
@@ -133,8 +129,9 @@ def test_delete_and_revive(client: FlaskClient) -> None:
         ("DELETE", "/fhir/Foo/1", None, 404, "not-found"),
         ("GET", "/fhir/Foo/1/_history", None, 404, "not-found"),
         ("GET", "/fhir/Coverage/1/2/3", None, 404, "not-found"),
-        ("PATCH", "/fhir/Coverage/1", None, 405, "not-supported"),
-        ("DELETE", "/fhir/Coverage", None, 405, "not-supported"),
+        ("PATCH", "/fhir/Coverage/1", {"status": "draft"}, 400, "invalid"),
+        ("DELETE", "/fhir/Coverage", None, 400, "invalid"),
+        ("POST", "/fhir/Coverage/1", {}, 405, "not-supported"),
         ("GET", "/fhir/Coverage?_format=xml", None, 406, "not-supported"),
         ("POST", "/fhir/Coverage", b"{", 400, "invalid"),
         ("POST", "/fhir/Coverage", b"\xff", 400, "invalid"),
@@ -278,9 +275,10 @@ def test_the_capability_statement_tells_the_truth(client: FlaskClient) -> None:
 
     assert ["informational"] == [i["code"] for i in told["issue"]]
     assert 146 == len(statement["rest"][0]["resource"])
-    assert {"read", "vread", "update", "delete", "history-instance", "create", "search-type"} == {
-        i["code"] for i in coverage["interaction"]
-    }
+    assert {
+        "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
+        "search-type",
+    } == {i["code"] for i in coverage["interaction"]}  # fmt: skip
     for parameter in coverage["searchParam"]:
         value = samples_by_type.get(parameter["type"], "x")
         answer = client.get(f"/fhir/Coverage?{parameter['name']}={value}")

@@ -6,6 +6,7 @@ from server import definitions
 from server.search import index, parameters
 from server.search.paths import compile_paths
 from tests import samples
+from tests.engines import BUILT_IN
 
 BASE = "http://me/fhir"
 # Official parameters whose expression we do not compile: none of them is advertised either.
@@ -24,8 +25,8 @@ def test_all_official_parameters_but_the_listed_compile() -> None:
     missing = set()
     for item in definitions.search_parameters():
         for type_name in item["base"]:
-            if type_name in definitions.type_numbers() and item["type"] in parameters.INDEXED_TYPES:
-                known = parameters.of_type(type_name).get(item["code"])
+            if type_name in definitions.type_numbers() and item["type"] in parameters.TYPES:
+                known = parameters.built_in(type_name).get(item["code"])
                 if known is None or not known.paths:
                     missing.add((type_name, item["code"]))
 
@@ -44,11 +45,12 @@ def test_a_coverage_can_be_found_by_what_it_says() -> None:
                 ]
             },
         ),
+        BUILT_IN,
         BASE,
     )
 
     assert rows >= {
-        ("token", "status", "", "active"),
+        ("token", "status", "http://hl7.org/fhir/fm-status", "active"),
         ("token", "identifier", "http://x", "7"),
         ("token", "identifier", "", "8"),
         ("token", "class-type", "s", "group"),
@@ -60,14 +62,16 @@ def test_a_coverage_can_be_found_by_what_it_says() -> None:
 
 def test_names_are_found_without_accents_and_case() -> None:
     """`jose` finds José (search.html#string)."""
-    rows = index.extract(samples.patient(name=[{"family": "Núñez", "given": ["José"]}]), BASE)
+    rows = index.extract(
+        samples.patient(name=[{"family": "Núñez", "given": ["José"]}]), BUILT_IN, BASE
+    )
 
     assert {("string", "family", "nunez", "Núñez"), ("string", "given", "jose", "José")} <= rows
 
 
 def test_choice_elements_are_found_under_their_own_key() -> None:
     """deceased[x], a quantity with unit, a Period with an open end."""
-    dead = index.extract(samples.patient(deceasedDateTime="2026-01-02"), BASE)
+    dead = index.extract(samples.patient(deceasedDateTime="2026-01-02"), BUILT_IN, BASE)
     observation = {
         "resourceType": "Observation",
         "status": "final",
@@ -79,16 +83,18 @@ def test_choice_elements_are_found_under_their_own_key() -> None:
         },
         "effectivePeriod": {"start": "2026-01-01"},
     }
-    rows = index.extract(observation, BASE)
+    rows = index.extract(observation, BUILT_IN, BASE)
 
     assert ("token", "deceased", "", "true") in dead
-    assert ("quantity", "value-quantity", 1.495, 1.505, "http://unitsofmeasure.org", "mg") in rows
+    assert ("quantity", "value-quantity", 1.5, 1.5, "http://unitsofmeasure.org", "mg") in rows
     assert [index.LATEST] == [row[3] for row in rows if row[:2] == ("date", "date")]
 
 
 def test_addresses_timings_and_money() -> None:
     """Each datatype in its own kind of row."""
-    person = index.extract(samples.patient(address=[{"line": ["1 Main"], "city": "Ávila"}]), BASE)
+    person = index.extract(
+        samples.patient(address=[{"line": ["1 Main"], "city": "Ávila"}]), BUILT_IN, BASE
+    )
     task = {
         "resourceType": "ServiceRequest",
         "status": "active",
@@ -106,10 +112,12 @@ def test_addresses_timings_and_money() -> None:
         ("string", "address", "1 main", "1 Main"),
         ("string", "address-city", "avila", "Ávila"),
     } <= person
-    rows = index.extract(task, BASE)
+    rows = index.extract(task, BUILT_IN, BASE)
     assert 1 == len([row for row in rows if row[:2] == ("date", "occurrence")])
     assert not any(row[0] == "reference" for row in rows)
-    assert ("quantity", "totalnet", 9.995, 10.005, "", "USD") in index.extract(invoice, BASE)
+    assert ("quantity", "totalnet", 10.0, 10.0, index.CURRENCY, "USD") in index.extract(
+        invoice, BUILT_IN, BASE
+    )
 
 
 def test_where_and_resolve_choose() -> None:
@@ -118,11 +126,12 @@ def test_where_and_resolve_choose() -> None:
         samples.patient(
             telecom=[{"system": "phone", "value": "1"}, {"system": "email", "value": "2"}]
         ),
+        BUILT_IN,
         BASE,
     )
     (path,) = compile_paths("Account.subject.where(resolve() is Patient)", "Account")
     account = {"subject": [{"reference": "Patient/1"}, {"reference": "Device/1"}]}
 
-    assert ("token", "phone", "", "1") in rows
+    assert ("token", "phone", "phone", "1") in rows
     assert ("token", "phone", "", "2") not in rows
     assert [("Reference", {"reference": "Patient/1"})] == list(path.values(account))

@@ -14,6 +14,7 @@ from server.store.deliveries import Due
 from server.subscriptions import criteria, delivery, endpoints
 from server.subscriptions.delivery import Answer
 from tests import samples
+from tests.engines import BUILT_IN
 from tests.fakes import NOW
 
 BASE = "http://me/fhir"
@@ -21,7 +22,7 @@ BASE = "http://me/fhir"
 
 def accept(**more: Any) -> tuple[dict[str, Any], str]:
     body = {**samples.subscription("https://hooks.example/x"), **more}
-    return criteria.accept(body, BASE, allow_private=False)
+    return criteria.accept(body, BASE, BUILT_IN, allow_private=False)
 
 
 def channel(**more: Any) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def channel(**more: Any) -> dict[str, Any]:
     ("more", "expression"),
     [
         ({"criteria": "Coverage?statsu=active"}, "Subscription.criteria"),
-        ({"criteria": "Coverage?status:text=active"}, "Subscription.criteria"),
+        ({"criteria": "Coverage?status:in=http://x"}, "Subscription.criteria"),
         ({"criteria": "Coverage?_lastUpdated=never"}, "Subscription.criteria"),
         ({"criteria": "Coverag?status=active"}, "Subscription.criteria"),
         ({"criteria": "http://topics.example/x"}, "Subscription.criteria"),
@@ -74,16 +75,16 @@ def test_requested_becomes_active() -> None:
 def test_headers_arrive_whole() -> None:
     """A value with colons is not cut (prior-art check 34)."""
     stored, _ = accept(**channel(header=["X-Callback: https://a:8443/x"]))
-    hook = criteria.hook(1, stored, "", BASE)
+    hook = criteria.hook(1, stored, "", BASE, BUILT_IN)
 
     assert (("X-Callback", "https://a:8443/x"),) == hook.headers
 
 
 def test_a_hook_without_interactions_is_not_called_on_delete() -> None:
     """Create and update unless delete was asked for (prior-art checks 19, 21)."""
-    plain = criteria.hook(1, accept()[0], "", BASE)
+    plain = criteria.hook(1, accept()[0], "", BASE, BUILT_IN)
     both = [{"url": systems.EXT_HOOK_INTERACTION, "valueCode": c} for c in ("create", "delete")]
-    chosen = criteria.hook(1, accept(extension=both)[0], "", BASE)
+    chosen = criteria.hook(1, accept(extension=both)[0], "", BASE, BUILT_IN)
 
     assert {"create", "update"} == plain.interactions
     assert {"create", "delete"} == chosen.interactions
@@ -92,7 +93,7 @@ def test_a_hook_without_interactions_is_not_called_on_delete() -> None:
 def test_a_hook_ends_at_its_end() -> None:
     """Subscription.end (SUBC-03)."""
     stored, _ = accept(end=NOW.isoformat())
-    hook = criteria.hook(1, stored, "", BASE)
+    hook = criteria.hook(1, stored, "", BASE, BUILT_IN)
 
     assert [True, False] == [hook.is_live(NOW + timedelta(seconds=s)) for s in (-1, 0)]
 
@@ -120,7 +121,7 @@ DUE = Due(1, 2, 3, "delivery-1", "trace-1", 0, "POST", b'{"a":1}')
 
 def test_a_delivery_is_signed_over_time_id_and_body() -> None:
     """The signature cannot be replayed for another body, id or time (prior-art check 27)."""
-    hook = criteria.hook(1, accept()[0], "key", BASE)
+    hook = criteria.hook(1, accept()[0], "key", BASE, BUILT_IN)
     headers = delivery.headers_of(hook, DUE, 1700000000, DUE.body)
 
     def mac(text: bytes) -> str:
@@ -136,7 +137,7 @@ def test_a_delivery_is_signed_over_time_id_and_body() -> None:
 
 def test_an_unsigned_hook_has_no_signature() -> None:
     """No secret, no header that pretends to be one."""
-    hook = criteria.hook(1, accept()[0], "", BASE)
+    hook = criteria.hook(1, accept()[0], "", BASE, BUILT_IN)
 
     assert "X-Inforce-Signature" not in delivery.headers_of(hook, DUE, 1, b"")
 

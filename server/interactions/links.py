@@ -1,0 +1,86 @@
+"""References inside a Bundle: to its own entries, and conditional ones (http.html#trules)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from server import definitions
+from server.errors import BadRequest, Issue, PreconditionFailed
+from server.interactions import search
+from server.interactions.engine import Engine
+
+# Elements whose value may point to another entry of a Bundle.
+_LINKING = frozenset({"reference", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+REFERENCES_LIMIT = 5000
+
+
+def resolved(node: Any, named: dict[str, str], root: str) -> Any:
+    """Return `node` with every reference to an entry of the Bundle put right.
+
+    `named` leads from fullUrl to Type/id. References, URIs that stand for resources and links in
+    narratives are changed, identifiers and texts never. `root` is the base of the entry's own
+    fullUrl, against which relative references are read.
+    """
+    if not named:
+        return node
+
+    def change(key: str, text: str) -> str:
+        if key in _LINKING:
+            return named.get(text) or named.get(f"{root}/{text}") or text
+        if key == "div":
+            for full_url, address in named.items():
+                text = text.replace(f'"{full_url}"', f'"{address}"')
+        return text
+
+    return _changed(node, change)
+
+
+def found(engine: Engine, bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return the Bundle with every conditional reference replaced by what it finds.
+
+    A conditional reference is Type?query. Raises PreconditionFailed where it does not find exactly
+    one resource. A Bundle without any is returned as it is.
+    """
+    known: dict[str, str] = {}
+
+    def change(key: str, text: str) -> str:
+        type_name, mark, query = text.partition("?")
+        if key != "reference" or not mark or type_name not in definitions.type_numbers():
+            return text
+        if text not in known:
+            if len(known) >= REFERENCES_LIMIT:
+                raise BadRequest(f"At most {REFERENCES_LIMIT} conditional references.")
+            known[text] = _sole(engine, type_name, query)
+        return known[text]
+
+    changed: dict[str, Any] = _changed(bundle, change)
+    return changed if known else bundle
+
+
+def _sole(engine: Engine, type_name: str, query: str) -> str:
+    with engine.database.read() as connection:
+        there = search.sole_match(engine, connection, type_name, query)
+    if there is None:
+        raise PreconditionFailed(
+            issues=[Issue("not-found", f"A conditional reference finds no {type_name}.")]
+        )
+    return f"{type_name}/{there}"
+
+
+def refuse_crossing(entry: dict[str, Any], entries: list[Any]) -> None:
+    """Raise BadRequest if an entry of a batch refers to another: they are independent."""
+    urls = {e.get("fullUrl") for e in entries if isinstance(e, dict)} - {entry.get("fullUrl"), None}
+
+    def look(key: str, text: str) -> str:
+        if key == "reference" and text in urls and text.startswith("urn:"):
+            raise BadRequest("An entry of a batch must not refer to another entry.")
+        return text
+
+    _changed(entry.get("resource"), look)
+
+
+def _changed(node: Any, change: Callable[[str, str], str], key: str = "") -> Any:
+    if isinstance(node, dict):
+        return {k: _changed(value, change, k) for k, value in node.items()}
+    if isinstance(node, list):
+        return [_changed(item, change, key) for item in node]
+    return change(key, node) if isinstance(node, str) else node

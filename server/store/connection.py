@@ -1,0 +1,83 @@
+"""What the store's modules ask of a database, and the two engines' ways to give it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class DatabaseRefused(Exception):
+    """The database cannot be used; the message says why."""
+
+
+class Contention(Exception):
+    """Two transactions stood in each other's way; this one was undone and may be tried again."""
+
+
+class Connection(Protocol):
+    """An open transaction. Statements are written with `?`, in the SQL that both engines know."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any:
+        """Run one statement and return its cursor."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+        """Run one statement for every row of parameters."""
+        ...
+
+    def hold(self, sql: str, parameters: Any, /) -> None:
+        """Let nobody else change the rows of a SELECT of one table before the end.
+
+        What was changed meanwhile is seen by the statements after this one. A SELECT that joins
+        would lose rows that another transaction changed while this one waited for them.
+        """
+        ...
+
+    def guard(self, number: int) -> None:
+        """Let nobody else pass this guard before the end of the transaction."""
+        ...
+
+
+class Engine(Protocol):
+    """One database engine: how to open transactions, number rows, and lead."""
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open a write transaction: committed at the end, undone on any error."""
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a read transaction: one snapshot."""
+        ...
+
+    def apart(self, connection: Connection) -> AbstractContextManager[Connection]:
+        """Give a connection whose writes stay, whatever becomes of `connection`'s transaction.
+
+        Where an engine has one writer, that is `connection` itself.
+        """
+        ...
+
+    def next_numbers(self, connection: Connection) -> tuple[int, int]:
+        """Return unused numbers for a row of `resource` and a row of `version`."""
+        ...
+
+    def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[bool]:
+        """Wait until no other process leads `what`; give False if `stop` said to end."""
+        ...
+
+    def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
+        """Run the (name, script) steps that were not run yet, in one transaction."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        ...
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a migration; each ends with `;` at the end of a line."""
+    pending = ""
+    for line in script.splitlines():
+        code = line.partition("--")[0].rstrip()
+        pending += f"{code}\n"
+        if code.endswith(";"):
+            yield pending.strip().rstrip(";")
+            pending = ""

@@ -1,0 +1,168 @@
+"""PostgreSQL by psycopg 3: a pool, row locks for updates, and the same statements as SQLite."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from server.store.connection import Connection, Contention, DatabaseRefused, statements
+
+POOL_LIMIT = 20
+OPEN_TIMEOUT_S = 10.0
+LEAD_POLL_S = 0.25
+BLOCK = 50  # numbers taken from the sequence at a time, so that most writes ask for none
+_LEADER, _MIGRATION, _GUARD = 7_301, 7_302, 7_303  # our advisory locks
+_CONTENTION = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
+# The migrations are written once, for SQLite; these are all the words that differ.
+_DDL = (
+    (re.compile(r"\bINTEGER PRIMARY KEY\b"), "BIGINT PRIMARY KEY"),
+    (re.compile(r"\bINTEGER\b"), "BIGINT"),
+    (re.compile(r"\bBLOB\b"), "BYTEA"),
+    (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),
+    (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
+    (re.compile(r"\) WITHOUT ROWID"), ")"),
+)
+_NUMBERED = ("param.p", "code_system.sys", "delivery.did", "job.jid")
+
+
+@lru_cache(maxsize=4096)
+def _translated(sql: str) -> str:
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+class _Connection:
+    """A psycopg connection that takes `?` statements."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: "psycopg.Connection[Any]") -> None:
+        self._raw = raw
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        return self._raw.execute(_translated(sql), parameters, prepare=True)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+        return self._raw.cursor().executemany(_translated(sql), list(parameters))
+
+    def hold(self, sql: str, parameters: Any, /) -> None:
+        self.execute(f"{sql} FOR UPDATE", parameters)
+
+    def guard(self, number: int) -> None:
+        self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
+
+
+class Postgres:
+    """One database. Raises DatabaseRefused if it cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        """Connect."""
+        self._url = url
+        self._numbers_lock = threading.Lock()
+        self._rows: list[int] = []
+        self._versions: list[int] = []
+        self._pool = ConnectionPool(url, min_size=1, max_size=POOL_LIMIT, open=False)
+        try:
+            psycopg.connect(url, connect_timeout=int(OPEN_TIMEOUT_S)).close()
+            self._pool.open(wait=True, timeout=OPEN_TIMEOUT_S)
+        except (psycopg.Error, PoolTimeout) as error:
+            self._pool.close()
+            reason = str(error).strip().splitlines()[0] if str(error) else "no answer"
+            raise DatabaseRefused(f"cannot open the PostgreSQL database: {reason}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a pooled connection inside one READ COMMITTED transaction.
+
+        Statements go out in a pipeline: only those whose answer is read wait for it.
+        """
+        try:
+            with self._pool.connection() as raw, raw.pipeline():
+                yield _Connection(raw)
+        except _CONTENTION as error:
+            raise Contention(type(error).__name__) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a pooled connection inside one snapshot."""
+        with self._pool.connection() as raw:
+            raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield _Connection(raw)
+
+    @contextmanager
+    def apart(self, _connection: Connection) -> Iterator[Connection]:
+        """Give a new connection, committed at the end; the pool's may all be in such waits."""
+        with psycopg.connect(self._url) as raw:
+            yield _Connection(raw)
+
+    def next_numbers(self, connection: Connection) -> tuple[int, int]:
+        """Return unused numbers, from blocks that this process has taken."""
+        with self._numbers_lock:
+            if not self._rows:
+                self._rows = self._block(connection, "resource_rid")
+            if not self._versions:
+                self._versions = self._block(connection, "version_vrid")
+            return self._rows.pop(), self._versions.pop()
+
+    def _block(self, connection: Connection, sequence: str) -> list[int]:
+        found = connection.execute(
+            "SELECT nextval(?::regclass) FROM generate_series(1, ?)", (sequence, BLOCK)
+        ).fetchall()
+        return sorted((row[0] for row in found), reverse=True)
+
+    @contextmanager
+    def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:
+        """Hold an advisory lock on a connection of its own; it ends with the connection."""
+        with psycopg.connect(self._url, autocommit=True) as raw:
+            while True:
+                lock = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+                row = raw.execute(lock, (_LEADER, what)).fetchone()
+                if row and row[0]:
+                    yield True
+                    return
+                if stop(LEAD_POLL_S):
+                    yield False
+                    return
+
+    def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
+        """Bring the schema up to date; of several processes one does it, the others wait."""
+        try:
+            with psycopg.connect(self._url) as raw:
+                raw.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION,))
+                raw.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
+                done = {row[0] for row in raw.execute("SELECT name FROM migration").fetchall()}
+                for name, script in steps:
+                    if name not in done:
+                        for statement in statements(script):
+                            raw.execute(_ddl(statement))
+                        raw.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
+                self._number(raw)
+        except psycopg.Error as error:
+            raise DatabaseRefused(f"cannot migrate the PostgreSQL database: {error}") from error
+
+    def _number(self, raw: "psycopg.Connection[Any]") -> None:
+        """Give the tables that SQLite numbers by itself their sequences."""
+        for sequence in ("resource_rid", "version_vrid"):
+            raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence}")
+        for column in _NUMBERED:
+            table, _, name = column.partition(".")
+            sequence = f"{table}_{name}"
+            raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence} OWNED BY {column}")
+            raw.execute(
+                f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT nextval('{sequence}')"
+            )
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._pool.close()
+
+
+def _ddl(statement: str) -> str:
+    for pattern, words in _DDL:
+        statement = pattern.sub(words, statement)
+    return statement

@@ -1,0 +1,174 @@
+"""Compile the profiles of an implementation guide into the constraints that validation enforces.
+
+Run by hand: `python tools/build_profiles.py FOLDER NAME`. FOLDER holds the guide's published
+StructureDefinitions with snapshots and its ValueSets, as JSON; the result is
+fhir_profiles/structure_definitions/NAME.json. Only what narrows R4 is kept: cardinality, fixed
+values and patterns, required codes that can be listed, types, and slices that can be told apart.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+TARGET = Path(__file__).parent.parent / "fhir_profiles" / "structure_definitions"
+FHIR = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def main() -> None:
+    """Read the guide and write its constraints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="a folder of StructureDefinition-*.json")
+    parser.add_argument("name", help="name of the file to write, such as davinci-pas-2.2.1")
+    chosen = parser.parse_args()
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(chosen.folder.glob("*.json"))]
+    sets = {item["url"]: item for item in found if item.get("resourceType") == "ValueSet"}
+    profiles = [
+        {"url": item["url"], "type": item["type"], "root": _tree(item, sets)}
+        for item in found
+        if item.get("resourceType") == "StructureDefinition" and _is_profile(item)
+    ]
+    TARGET.mkdir(exist_ok=True)
+    path = TARGET / f"{chosen.name}.json"
+    lines = ",\n".join(json.dumps(one, sort_keys=True) for one in profiles)
+    path.write_text(f"[\n{lines}\n]\n", "utf-8")
+    print(f"{path.name}: {len(profiles)} profiles, {path.stat().st_size:,} bytes")
+
+
+def _is_profile(item: Json) -> bool:
+    return item.get("derivation") == "constraint" and "snapshot" in item
+
+
+def _tree(item: Json, sets: dict[str, Json]) -> Json:
+    root: Json = {}
+    for element in item["snapshot"]["element"][1:]:
+        node = root
+        for segment in element["id"].split(".")[1:]:
+            node = _step(node, segment)
+        node.update(_constraints(element, sets))
+    _settle(root)
+    return root
+
+
+def _step(node: Json, segment: str) -> Json:
+    """Return the child, or the slice of a child, that one part of an element's id names."""
+    name, _, slice_name = segment.partition(":")
+    child: Json = node.setdefault("children", {}).setdefault(name, {})
+    if not slice_name:
+        return child
+    for one in child.setdefault("slices", []):
+        if one["name"] == slice_name:
+            there: Json = one
+            return there
+    made: Json = {"name": slice_name}
+    child["slices"].append(made)
+    return made
+
+
+def _constraints(element: Json, sets: dict[str, Json]) -> Json:
+    base = element.get("base", {})
+    found: Json = {}
+    if element["min"] > base.get("min", 0) or ":" in element["id"].rsplit(".", 1)[-1]:
+        found["min"] = element["min"]
+    if element["max"] != base.get("max", "*"):
+        found["max"] = element["max"]
+    for key, value in element.items():
+        if key.startswith(("fixed", "pattern")):
+            found["fixed" if key.startswith("fixed") else "pattern"] = value
+    types = element.get("type", [])
+    codes = [entry["code"] for entry in types if "/" not in entry["code"]]
+    profiles = [
+        url.partition("|")[0]
+        for entry in types
+        for url in entry.get("profile", [])
+        if not url.startswith(FHIR)
+    ]
+    listed = {
+        "codes": _codes(element.get("binding", {}), sets),
+        "types": [] if codes == ["Resource"] else codes,
+        "profiles": profiles,
+    }
+    found |= {key: value for key, value in listed.items() if value}
+    if "slicing" in element:
+        found["by"] = [[d["type"], d["path"]] for d in element["slicing"].get("discriminator", [])]
+        found["closed"] = element["slicing"].get("rules") == "closed"
+    return found
+
+
+def _codes(binding: Json, sets: dict[str, Json]) -> list[list[str]] | None:
+    """Return the (system, code) pairs of a required value set that lists them."""
+    if binding.get("strength") != "required":
+        return None
+    found = sets.get(binding.get("valueSet", "").partition("|")[0], {})
+    pairs: list[list[str]] = []
+    for include in found.get("compose", {}).get("include", []):
+        if "concept" not in include:
+            return None
+        pairs += [[include.get("system", ""), c["code"]] for c in include["concept"]]
+    return pairs
+
+
+def _settle(node: Json) -> None:
+    """Turn discriminators into what each slice's values look like, and drop what says nothing."""
+    by = node.pop("by", None)
+    slices = node.pop("slices", [])
+    kept = [one for one in slices if by and _find(one, by)]
+    if kept:
+        node["slices"] = kept
+    if len(kept) < len(slices) or not node.get("closed"):
+        node.pop("closed", None)
+    for one in node.get("slices", []):
+        _settle(one)
+        one.pop("types", None)
+    for name, child in list(node.get("children", {}).items()):
+        _settle(child)
+        if not name.endswith("[x]"):
+            child.pop("types", None)
+        if not child:
+            del node["children"][name]
+    if not node.get("children", True):
+        del node["children"]
+
+
+def _find(one: Json, by: list[list[str]]) -> bool:
+    """Write down how the values of a slice are known; tell whether they can be."""
+    where = []
+    for kind, path in by:
+        expected = _expected(one, kind, path)
+        if expected is None:
+            return False
+        where.append([path, *expected])
+    one["where"] = where
+    return True
+
+
+def _expected(one: Json, kind: str, path: str) -> list[Any] | None:
+    if path == "url" and one.get("profiles"):
+        return ["fixed", one["profiles"][0]]
+    node = _at(one, path)
+    if node is None:
+        return None
+    if kind == "type":
+        if path == "$this":
+            return None  # a choice, whose types are asked for already
+        return ["types", node["types"]] if node.get("types") else None
+    if kind == "exists":
+        return ["exists", node.get("max") != "0"]
+    for key in ("fixed", "pattern", "codes"):
+        if key in node:
+            return [key, node[key]]
+    return None
+
+
+def _at(node: Json, path: str) -> Json | None:
+    if path == "$this":
+        return node
+    found: Json | None = node
+    for name in path.split("."):
+        found = (found or {}).get("children", {}).get(name)
+    return found
+
+
+if __name__ == "__main__":
+    main()
