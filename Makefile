@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PURE := bots/domain/*,bots/x12/*,bots/mapping/*,bots/handlers/*,server/search/*,server/validation/*,fhir_profiles/*
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test fast lint fmt cover bench golden wheel clean
+.PHONY: help setup demo run test fast lint fmt cover conformance bench golden wheel clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ cover: $(STAMP) ## branch coverage of the pure rooms by the fast tests, at least
 	$(BIN)/coverage run -m pytest -q -m 'not loopback and not browser and not node'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=97 --include='$(PURE)'
+
+conformance: $(STAMP) ## the checklist of the FHIR server, row by row, on both databases
+	@$(BIN)/python tools/conformance.py
 
 bench: $(STAMP) ## measure one check and one create and read against their limits
 	$(BIN)/python tools/bench.py $(ARGS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+KEY_TWICE, HOLDS_NUL = "an object names a key twice", "a text holds NUL"
 _HIDING = (b"\\u", b" :", b"\t:", b"\n:", b"\r:")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -30,11 +31,13 @@ def decode(body: bytes | str) -> Any:
 
 
 def decode_strict(body: bytes) -> Any:
-    """Return the JSON value in `body` as decode does, and refuse an object that names a key twice.
+    """Return the JSON value in `body` as decode does, but neither a key twice nor NUL in a text.
 
-    Raises ValueError where it does, beside the reasons of decode.
+    Raises ValueError there, beside the reasons of decode.
     """
     value = decode(body)
+    if b"\\u0000" in body and b"\\u0000" in encode(value).replace(b"\\\\", b""):
+        raise ValueError(HOLDS_NUL)
     # A repeated key is one `":` more than the value has. Escapes and blanks before a colon, which
     # hide or make such signs, are rare; then the text is read again, slowly and with certainty.
     is_plain = not any(sign in body for sign in _HIDING)
@@ -46,8 +49,7 @@ def decode_strict(body: bytes) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        message = "an object names a key twice"
-        raise ValueError(message)
+        raise ValueError(KEY_TWICE)
     return found
 
 

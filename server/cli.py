@@ -26,7 +26,7 @@ from server.store.database import Database, DatabaseRefused
 
 THREADS, PORT_LIMIT = 16, 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_SECRET_KEY", "INFORCE_PAYLOAD_KEY")
 
 

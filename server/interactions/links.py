@@ -68,7 +68,8 @@ def _sole(engine: Engine, type_name: str, query: str) -> str:
 
 def refuse_crossing(entry: dict[str, Any], entries: list[Any]) -> None:
     """Raise BadRequest if an entry of a batch refers to another: they are independent."""
-    urls = {e.get("fullUrl") for e in entries if isinstance(e, dict)} - {entry.get("fullUrl"), None}
+    found = [e.get("fullUrl") for e in entries if isinstance(e, dict)]
+    urls = {url for url in found if isinstance(url, str)} - {entry.get("fullUrl")}
 
     def look(key: str, text: str) -> str:
         if key == "reference" and text in urls and text.startswith("urn:"):

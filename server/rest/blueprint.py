@@ -262,10 +262,6 @@ def fhir_api(origins: Iterable[str]) -> Blueprint:
     for number, operation in enumerate(OPERATIONS):
         for level in operation.levels:
             place = _LEVELS[level]
-            if operation.types and level != SYSTEM:
-                place = place.replace(
-                    "<type_name>", f"<any({','.join(operation.types)}):type_name>"
-                )
             name = f"{number}-{level}-{operation.name}"
             view = _operate(operation)
             api.add_url_rule(

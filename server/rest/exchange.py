@@ -17,6 +17,10 @@ from server.rest import bundles, headers
 
 ENGINE = "inforce.engine"
 COMPRESS_ABOVE = 2048
+_REFUSED_JSON = {
+    codec.KEY_TWICE: "An object names a key twice.",
+    codec.HOLDS_NUL: "A text holds NUL.",
+}
 _EXPOSED = (
     "Content-Location, ETag, Last-Modified, Location, Preference-Applied, Retry-After,"
     " X-Progress, X-Request-Id"
@@ -46,9 +50,11 @@ def body(*media_types: str) -> Any:
     except RecursionError as error:
         raise BadRequest("The body is nested too deeply.") from error
     except ValueError as error:
-        twice = "twice" in str(error)
-        text = "An object names a key twice." if twice else "The body is not JSON in UTF-8."
-        raise BadRequest(issues=[Issue("structure" if twice else "invalid", text)]) from error
+        text = _REFUSED_JSON.get(str(error))
+        issue = (
+            Issue("structure", text) if text else Issue("invalid", "The body is not JSON in UTF-8.")
+        )
+        raise BadRequest(issues=[issue]) from error
 
 
 def _plain(sent: bytes) -> bytes:

@@ -118,7 +118,7 @@ def _clause(reader: Reader, parameter: Parameter, modifier: str, value: str) -> 
         found = tuple(read(one, scope) for one in values)
     except (ValueError, ArithmeticError) as error:
         raise BadRequest(f"The value is no {parameter.type}.", expression=code) from error
-    stored = "quantity" if kind == "number" else kind
+    stored = {"number": "quantity", "of-type": "token"}.get(kind, kind)
     return Clause(stored, f"{code}{suffix}", kept, found, parts)
 
 

@@ -82,7 +82,7 @@ class Query:
             text, args = (f"r.type IN ({marks})", numbers) if branches else (NEVER, [])
         else:
             parts = [self._branch("r", name, conditions) for name, conditions in branches]
-            text = " OR ".join(f"({part})" for part, _ in parts)
+            text = _any_of([part for part, _ in parts])
             args = [arg for _, more in parts for arg in more]
         if self._request.compartment is not None:
             inside, more = self._compartment(self._request.compartment)
@@ -134,8 +134,8 @@ class Query:
                     self._condition(alias, type_name, one, first=True)
                     for one in condition.conditions
                 ]
-                text = " OR ".join(f"({one})" for one, _ in found)
-                return f"({text or NEVER})", [arg for _, more in found for arg in more]
+                text = _any_of([one for one, _ in found])
+                return f"({text})", [arg for _, more in found for arg in more]
             case Chain():
                 return self._chain(alias, type_name, condition)
             case Has():
@@ -166,8 +166,7 @@ class Query:
         else:
             test = TESTS[clause.kind]
             found = [test(self._numbers, clause.modifier, o) for o in clause.operands]
-        text = " OR ".join(f"({one})" for one, _ in found)
-        return text or NEVER, [arg for _, more in found for arg in more]
+        return _any_of([one for one, _ in found]), [arg for _, more in found for arg in more]
 
     def _composite(self, clause: Clause, operand: tuple[Any, ...]) -> Sql:
         """Ask every part of one element: the rows of a part agree on (p, rid, el)."""
@@ -198,7 +197,7 @@ class Query:
             )
             args += [names[0], latitude - reach, latitude + reach, names[1], latitude, latitude]
             args += [longitude, longitude, shrink * shrink, reach * reach]
-        return f"({' OR '.join(texts)})", args
+        return f"({_any_of(texts)})", args
 
     def _chain(self, alias: str, type_name: str, chain: Chain) -> Sql:
         number = self._numbers.parameter(type_name, chain.code)
@@ -213,7 +212,7 @@ class Query:
                 f" AND f.tid = {inner}.fhir_id AND f.ttype = {inner}.type AND f.url_id = ?)"
             )
             args += [self._tenant, *more, number, own]
-        return f"({' OR '.join(texts)})", args
+        return f"({_any_of(texts)})", args
 
     def _has(self, alias: str, type_name: str, has: Has) -> Sql:
         number = self._numbers.parameter(has.type, has.code)
@@ -268,6 +267,14 @@ class Query:
         return f" AND ({' OR '.join(f'({one})' for one in texts)})", args
 
 
+def _any_of(texts: list[str]) -> str:
+    """Return SQL that holds if one of them does, as a balanced tree: its depth is limited."""
+    if len(texts) <= 1:
+        return texts[0] if texts else NEVER
+    half = len(texts) // 2
+    return f"(({_any_of(texts[:half])}) OR ({_any_of(texts[half:])}))"
+
+
 def _beyond(name: str, value: Any, key: SortKey, *, back: bool) -> Sql:
     """Return the condition of a sort value after `value`, or before it; none stands last."""
     if value is None:
@@ -302,7 +309,7 @@ def _native(alias: str, clause: Clause) -> Sql:
         column = f"{alias}.upd "
         tests.append(f"({compared.sql.replace('lo ', column).replace('hi ', column)})")
         args += compared.bound(Asked(*asked))
-    return f"({' OR '.join(tests)})", args
+    return f"({_any_of(tests)})", args
 
 
 _SORT_COLUMNS = {

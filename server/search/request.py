@@ -162,8 +162,8 @@ def _include(draft: _Draft, modifier: str, value: str, *, reverse: bool) -> None
         raise BadRequest(f"{name} takes the modifier :iterate only.", expression=name)
     kind, _, rest = value.partition(":")
     code, _, target = rest.partition(":")
-    if value == "*":
-        kind, code = "*", "*"
+    if kind == "*" and code in ("", "*"):
+        code = "*"
     elif kind not in definitions.type_numbers():
         raise BadRequest(f"{name} takes Type:parameter or *.", expression=name)
     elif code != "*":

@@ -90,7 +90,11 @@ def _width(found: re.Match[str], year: int, month: int) -> int:
 
 
 def number_range(value: Decimal) -> tuple[float, float]:
-    """Return the bounds that `value` stands for at its precision: 100 is 99.5 to 100.5."""
+    """Return the bounds that `value` stands for at its precision.
+
+    100 is 99.5 to 100.5, and 1e2 is 95 to 105, as search.html#number has it.
+    """
     exponent = int(value.as_tuple().exponent)  # bounded: beyond it a float has no digits anyway
+    exponent -= exponent > 0
     half = Decimal(5).scaleb(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)) - 1)
     return float(value - half), float(value + half)

@@ -151,6 +151,9 @@ class Postgres:
             raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence}")
         for column in _NUMBERED:
             table, _, name = column.partition(".")
+            row = raw.execute("SELECT to_regclass(%s)", (table,)).fetchone()
+            if row is None or row[0] is None:
+                continue  # a later step makes it
             sequence = f"{table}_{name}"
             raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence} OWNED BY {column}")
             raw.execute(

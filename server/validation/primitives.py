@@ -14,6 +14,7 @@ from typing import Any
 STRING_LIMIT = 1024 * 1024
 _LEAST_INT, _GREATEST_INT = -(2**31), 2**31 - 1
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # below blank: tab and line ends only
 _ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _CODE = re.compile(r"\S+( \S+)*")
 _URI = re.compile(r"\S+")
@@ -26,7 +27,9 @@ _INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})T([^Z+\-]+)(.+)")
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and len(value) <= STRING_LIMIT
+    if not isinstance(value, str) or len(value) > STRING_LIMIT:
+        return False
+    return bool(value.strip()) and _CONTROL.search(value) is None
 
 
 def _pattern(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
