@@ -17,9 +17,10 @@ from server.interactions._write import instant
 from server.interactions.cursor import Seal
 from server.interactions.engine import Engine
 from server.interactions.jobs import Worker
+from server.interactions.prepared import Prepared
 from server.operations import JOBS
 from server.registry import Registry
-from server.rest import blueprint
+from server.rest import blueprint, direct
 from server.search.values import micros
 from server.settings import Settings
 from server.store import deliveries
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(pages.pages(engine, settings.zone))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
+    app.wsgi_app = direct.answer_first(engine, app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)
@@ -74,6 +76,7 @@ def make_engine(
         hooks=hooks,
         registry=registry,
         seal=Seal(database),
+        prepared=Prepared(),
         base=settings.fhir_base,
         allow_private_hooks=settings.allow_private_hooks,
         now=clock.now,

@@ -24,7 +24,7 @@ from server.interactions.engine import Engine
 from server.settings import SettingRefused, Settings
 from server.store.database import Database, DatabaseRefused
 
-THREADS, PORT_LIMIT = 16, 65535
+THREADS, PORT_LIMIT = 8, 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_SECRET_KEY", "INFORCE_PAYLOAD_KEY")

@@ -8,6 +8,7 @@ from server.interactions import _write
 from server.interactions._write import Origin, Saved
 from server.interactions.cursor import Seal
 from server.interactions.engine import Engine
+from server.interactions.prepared import Prepared
 from server.registry import Registry
 from server.search import request
 from server.search.conditions import Reader, SearchRequest
@@ -48,6 +49,7 @@ def engine(
         hooks=hooks or Hooks(BASE, registry),
         registry=registry,
         seal=Seal(database),
+        prepared=Prepared(),
         base=BASE,
         allow_private_hooks=True,
         now=now,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from server.interactions.cursor import Seal
+from server.interactions.prepared import Prepared
 from server.registry import Registry
 from server.store.database import Database
 from server.subscriptions.events import Hooks
@@ -12,7 +13,7 @@ from server.subscriptions.events import Hooks
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The store, the compiled Subscriptions, and the outside facts an interaction may use.
+    """The store, the compiled Subscriptions and searches, and the outside facts in use.
 
     `base` is our FHIR base URL; `wake` tells the dispatcher that events were committed.
     """
@@ -21,6 +22,7 @@ class Engine:
     hooks: Hooks
     registry: Registry
     seal: Seal
+    prepared: Prepared
     base: str
     allow_private_hooks: bool
     now: Callable[[], datetime]

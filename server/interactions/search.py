@@ -10,6 +10,7 @@ from server.interactions import _write, cursor
 from server.interactions.engine import Engine
 from server.interactions.included import included
 from server.interactions.matches import Match, matches
+from server.interactions.prepared import is_lasting
 from server.interactions.subset import subset
 from server.interactions.terminology import StoredTerminology
 from server.interactions.words import holds
@@ -62,15 +63,20 @@ class Numbers:
         """Look up on `connection`."""
         self._connection = connection
         self._names = names
+        self.is_complete = True  # every number that was asked for is known
 
     def parameter(self, resource_type: str, code: str) -> int:
         """Return the number of a parameter of a type, 0 if nothing is indexed for it."""
-        number = definitions.type_numbers()[resource_type]
-        return self._names.find(self._connection, number, code)
+        return self._found(definitions.type_numbers()[resource_type], code)
 
     def system(self, url: str) -> int:
         """Return the number of a code system or base URL, 0 if nothing is indexed for it."""
-        return self._names.find(self._connection, 0, url)
+        return self._found(0, url)
+
+    def _found(self, type_number: int, text: str) -> int:
+        number = self._names.find(self._connection, type_number, text)
+        self.is_complete = self.is_complete and number > 0
+        return number
 
 
 def search(
@@ -118,8 +124,24 @@ def of(engine: Engine, scope: Scope, pairs: Pairs, *, strict: bool) -> Page:
     if given is not None:
         scope, pairs, position = _opened(engine, given, scope)
     with engine.database.read() as connection:
+        wanted, query = _prepared(engine, connection, (scope, tuple(pairs), strict))
+        return _page(engine, connection, wanted, query, position)
+
+
+def _prepared(
+    engine: Engine, connection: Connection, asked: tuple[Scope, tuple[tuple[str, str], ...], bool]
+) -> tuple[SearchRequest, Query]:
+    """Return a search and its query, as they were kept or made now."""
+    scope, pairs, strict = asked
+    names, known = engine.database.names, engine.registry.parameters(connection)
+    found = engine.prepared.find(asked, known, names.generation)
+    if found is None:
         wanted = read(engine, connection, scope, pairs, strict=strict)
-        return run(engine, connection, wanted, position)
+        numbers = Numbers(connection, names)
+        found = wanted, Query(wanted, numbers, resources.TENANT)
+        if is_lasting(pairs) and numbers.is_complete:
+            engine.prepared.keep(asked, known, names.generation, found)
+    return found
 
 
 def read(
@@ -155,6 +177,16 @@ def run(
 ) -> Page:
     """Run a search that was read, inside the caller's snapshot or transaction."""
     query = Query(wanted, Numbers(connection, engine.database.names), resources.TENANT)
+    return _page(engine, connection, wanted, query, position)
+
+
+def _page(
+    engine: Engine,
+    connection: Connection,
+    wanted: SearchRequest,
+    query: Query,
+    position: Position | None,
+) -> Page:
     size = wanted.count
     found = _found(connection, query, wanted, position, size + 1) if size else []
     back = position is not None and position.back
@@ -171,16 +203,14 @@ def run(
         ]
     extra = included(engine, connection, wanted, shown)
 
-    def part(one: Match) -> Match:
-        return replace(one, body=subset(one.body, wanted.summary, wanted.elements))
+    if wanted.elements or wanted.summary not in ("false", "count"):
+        shown = [_part(one, wanted) for one in shown]
+        extra = [_part(one, wanted) for one in extra]
+    return Page(wanted, tuple(shown), tuple(extra), total, *links)
 
-    return Page(
-        wanted,
-        tuple(map(part, shown)),
-        tuple(map(part, extra)),
-        total,
-        *links,
-    )
+
+def _part(one: Match, wanted: SearchRequest) -> Match:
+    return replace(one, body=subset(one.body, wanted.summary, wanted.elements))
 
 
 def _found(

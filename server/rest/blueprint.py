@@ -283,13 +283,14 @@ def statement(base: str, date: str) -> tuple[bytes, str]:
 
 
 def _trace() -> None:
-    g.trace = headers.trace(request.headers) or engine().new_id()
+    g.trace = headers.usable_trace(request.headers.get("X-Request-Id", "")) or engine().new_id()
 
 
 def _negotiate() -> None:
     fhir_id = (request.view_args or {}).get("fhir_id", "-")
     if not _ID.fullmatch(fhir_id) or "\0" in request.path:
-        raise BadRequest("An id is 1 to 64 letters, digits, '-' or '.'.", expression="id")
+        refused = BadRequest if request.method == "PUT" else NotFound
+        raise refused("An id is 1 to 64 letters, digits, '-' or '.'.", expression="id")
     if request.method != "OPTIONS":
         headers.check_accept(request.headers, request.args.get("_format"))
 

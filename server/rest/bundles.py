@@ -1,9 +1,10 @@
 """Bundles made of stored bytes: bodies are joined, never parsed (FHIR R4 bundle.html)."""
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from fhir_profiles import codec
 from server.errors import FhirError, outcome
@@ -16,6 +17,7 @@ from server.interactions.read import Found
 from server.interactions.search import Page
 from server.store.resources import Version
 
+_PLAIN = re.compile(r"[A-Za-z0-9._:/\-]*")
 _CREATED, _OK = "201 Created", "200 OK"
 
 
@@ -23,14 +25,16 @@ def searchset(page: Page, base: str) -> bytes:
     """Return the Bundle of one search page, with its links to itself and the pages around it."""
     wanted = page.request
     address = f"{base}/{wanted.address}".rstrip("/")
-    links = [_link("self", address, wanted.understood), _link("first", address, wanted.understood)]
+    links = [_link("self", address, wanted.understood)]
+    if page.next or page.previous:
+        links.append(_link("first", address, wanted.understood))
     for relation, cursor in (("next", page.next), ("previous", page.previous)):
         if cursor:
             links.append(_link(relation, address, [(PARAMETER, cursor)]))
     head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         head["total"] = page.total
-    head["link"] = links if page.next or page.previous else links[:1]
+    head["link"] = links
     entries = [_found(match, base, b"match") for match in page.matches]
     entries += [_found(match, base, b"include") for match in page.included]
     return _bundle(head, entries)
@@ -112,8 +116,13 @@ def location(saved: Saved, base: str) -> str:
 
 
 def _link(relation: str, address: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    query = urlencode(list(pairs))
+    query = "&".join(f"{_quoted(key)}={_quoted(value)}" for key, value in pairs)
     return {"relation": relation, "url": f"{address}?{query}" if query else address}
+
+
+def _quoted(text: str) -> str:
+    """Return `text` for a query; most of what is searched for can stand as it is."""
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)
 
 
 def _with_resource(entry: dict[str, Any], body: bytes | None) -> bytes:

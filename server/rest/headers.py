@@ -73,9 +73,8 @@ def content_type(headers: Headers, *allowed: str) -> str:
     return kind
 
 
-def trace(headers: Headers) -> str:
-    """Return the client's X-Request-Id if it is usable, else ""."""
-    text = headers.get("X-Request-Id", "")
+def usable_trace(text: str) -> str:
+    """Return an X-Request-Id if it is usable, else ""."""
     return text if _TRACE.fullmatch(text) else ""
 
 

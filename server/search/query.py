@@ -47,9 +47,17 @@ class Query:
         self._numbers = numbers
         self._tenant = tenant
         self._where = self._condition_of_all()
+        self._first: dict[int, Sql] = {}
 
     def page(self, position: Position | None, limit: int) -> Sql:
         """Return SQL for rows (rid, vrid, type, id, sort values...) in order, up to `limit`."""
+        if position is not None:
+            return self._page(position, limit)
+        if limit not in self._first:
+            self._first[limit] = self._page(None, limit)
+        return self._first[limit]
+
+    def _page(self, position: Position | None, limit: int) -> Sql:
         back = position is not None and position.back
         where, args = self._where
         keys, order, key_args = self._keys(back=back)
@@ -87,7 +95,10 @@ class Query:
         if self._request.compartment is not None:
             inside, more = self._compartment(self._request.compartment)
             text, args = f"r.rid IN ({inside}) AND ({text})", [*more, *args]
-        return f"r.tid = ? AND r.deleted = 0 AND ({text})", [self._tenant, *args]
+        plus = ""
+        if self._request.compartment is not None or all(_plus(c) for _, c in branches):
+            plus = "+"
+        return f"{plus}r.tid = ? AND r.deleted = 0 AND ({text})", [self._tenant, *args]
 
     def _compartment(self, compartment: Compartment) -> Sql:
         number = definitions.type_numbers()[compartment.name]
@@ -118,9 +129,9 @@ class Query:
         return text, args
 
     def _branch(self, alias: str, type_name: str, conditions: Sequence[Condition]) -> Sql:
-        parts = [f"{alias}.type = ?"]
-        args: list[Any] = [definitions.type_numbers()[type_name]]
         ranked = sorted(conditions, key=_rank)
+        parts = [f"{_plus(conditions)}{alias}.type = ?"]
+        args: list[Any] = [definitions.type_numbers()[type_name]]
         for place, condition in enumerate(ranked):
             text, more = self._condition(alias, type_name, condition, first=place == 0)
             parts.append(text)
@@ -208,7 +219,8 @@ class Query:
             text, more = self._branch(inner, target, (condition,))
             texts.append(
                 f"{alias}.rid IN (SELECT f.rid FROM resource {inner} CROSS JOIN ix_reference f"  # noqa: S608
-                f" WHERE {inner}.tid = ? AND {inner}.deleted = 0 AND {text} AND f.p = ?"
+                f" WHERE {_plus((condition,))}{inner}.tid = ? AND {inner}.deleted = 0 AND {text}"
+                " AND f.p = ?"
                 f" AND f.tid = {inner}.fhir_id AND f.ttype = {inner}.type AND f.url_id = ?)"
             )
             args += [self._tenant, *more, number, own]
@@ -220,7 +232,7 @@ class Query:
         text, args = self._branch(inner, has.type, (has.condition,))
         found = (
             f"{alias}.fhir_id IN (SELECT f.tid FROM resource {inner} CROSS JOIN ix_reference f"  # noqa: S608
-            f" WHERE {inner}.tid = ? AND {inner}.deleted = 0 AND {text}"
+            f" WHERE {_plus((has.condition,))}{inner}.tid = ? AND {inner}.deleted = 0 AND {text}"
             f" AND f.rid = {inner}.rid AND f.p = ? AND f.ttype = ? AND f.url_id = ?)"
         )
         own = self._numbers.system("")
@@ -282,6 +294,21 @@ def _beyond(name: str, value: Any, key: SortKey, *, back: bool) -> Sql:
     sign = ">" if key.descending == back else "<"
     text = f"{name} {sign} ?"
     return (text, [value]) if back else (f"({text} OR {name} IS NULL)", [value])
+
+
+def _plus(conditions: Sequence[Condition]) -> str:
+    """Return the sign that keeps SQLite from walking through a whole type or tenant.
+
+    It is put before a column where a list of rows is at hand, which is always shorter.
+    """
+    return "+" if any(map(_is_list, conditions)) else ""
+
+
+def _is_list(condition: Condition) -> bool:
+    """Tell whether a condition gives a list of rows to start from."""
+    if isinstance(condition, Clause):
+        return condition.code not in _NATIVE and condition.modifier not in ("missing", "not")
+    return isinstance(condition, Chain)
 
 
 def _rank(condition: Condition) -> int:

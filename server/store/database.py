@@ -21,6 +21,7 @@ class Names:
         """Start knowing none."""
         self._engine = engine
         self._known: dict[tuple[int, str], int] = {}
+        self.generation = 0  # moves whenever a number that was given out may mean another
 
     def parameter(self, connection: Connection, type_number: int, code: str) -> int:
         """Return the number of a search parameter, giving it one if it is new."""
@@ -44,6 +45,7 @@ class Names:
     def forget(self) -> None:
         """Forget all, after a rollback may have taken rows away."""
         self._known.clear()
+        self.generation += 1
 
     def _new(self, connection: Connection, type_number: int, text: str) -> int:
         if not self.find(connection, type_number, text):
