@@ -3,6 +3,8 @@
 Source: FHIR R4 http.html#Status-Codes, valueset-issue-type.html.
 """
 
+import logging
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +101,12 @@ class Unprocessable(FhirError):
 
     status = 422
     code = "processing"
+
+
+def log_fault(log: logging.Logger, text: str, error: BaseException) -> None:
+    """Log an exception by its class and places, never its message: it may hold data."""
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s: %s\n%s", text, type(error).__name__, lines)
 
 
 def outcome(issues: Iterable[Issue], severity: str = "error") -> dict[str, Any]:

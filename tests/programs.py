@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,13 +44,18 @@ class Programs:
     """Server, bots and sandbox, with their data in `folder`."""
 
     def __init__(
-        self, folder: Path, database: str = "", settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        database: str = "",
+        settings: Mapping[str, str] | None = None,
+        serve: Sequence[str] = (),
     ) -> None:
         """Choose ports; nothing runs yet.
 
         `database` is a URL, by default of a SQLite file in `folder`; `settings` are added to the
-        environment.
+        environment, `serve` to the server's command.
         """
+        self._serve = serve
         self.ports = {n: free_port() for n in ("server", "bots", "sandbox", "smtp")}
         self.server = f"http://127.0.0.1:{self.ports['server']}"
         self.fhir = f"{self.server}/fhir"
@@ -91,6 +96,8 @@ class Programs:
         command = [name, "serve", "--port", str(self.ports[name])]
         if name == "sandbox":
             command += ["--smtp-port", str(self.ports["smtp"]), "--journal", str(self.journal)]
+        if name == "server":
+            command += self._serve
         return command
 
     def _answers(self, name: str) -> bool:

@@ -3,6 +3,7 @@
 Sources: RFC 6902 (by the library jsonpatch), RFC 7386, FHIR R4 fhirpatch.html.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from server import definitions
 from server.errors import BadRequest, Issue, Unprocessable, UnsupportedMediaType
 
 Change = Callable[[Any], Any]
-OPERATIONS_LIMIT = 1000
+OPERATIONS_LIMIT, SIZE_LIMIT = 1000, 10 * 1024 * 1024
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCHES = ("application/merge-patch+json", "application/json")
 FHIR_PATCH = "application/fhir+json"
@@ -61,11 +62,16 @@ def _json_patch(body: Any) -> Change:
         raise BadRequest(f"A JSON Patch is a list of up to {OPERATIONS_LIMIT} operations.")
     for place, operation in enumerate(body):
         _check_operation(operation, f"[{place}]")
-    changes = jsonpatch.JsonPatch(body)
+    try:
+        steps = [jsonpatch.JsonPatch([operation]) for operation in body]
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        raise BadRequest("A path is no JSON Pointer.") from error
 
     def change(resource: Any) -> Any:
         try:
-            return changes.apply(resource)
+            for step in steps:
+                resource = step.apply(resource)
+                _check_growth(step, resource)
         except jsonpatch.JsonPatchTestFailed as error:
             raise Unprocessable("A test of the patch failed.", expression="test") from error
         except (
@@ -79,8 +85,15 @@ def _json_patch(body: Any) -> Change:
             raise Unprocessable(
                 "An operation of the patch names a place that is not there."
             ) from error
+        return resource
 
     return change
+
+
+def _check_growth(step: jsonpatch.JsonPatch, resource: Any) -> None:
+    """Refuse a patch that copies a resource into itself again and again."""
+    if step.patch[0]["op"] == "copy" and len(codec.encode(resource)) > SIZE_LIMIT:
+        raise Unprocessable("The patch makes the resource too large.", expression="copy")
 
 
 def _check_operation(operation: Any, place: str) -> None:
@@ -258,11 +271,11 @@ def _add(
         raise Unprocessable("Only an element with children can be added to.", expression=place)
     element = (definitions.elements(type_name) or {}).get(name)
     if element is not None and element.many and isinstance(node.get(name, []), list):
-        node.setdefault(name, []).append(values["value"])
+        node.setdefault(name, []).append(copy.deepcopy(values["value"]))
     elif name in node:
         raise Unprocessable("The element is there already.", expression=place)
     else:
-        node[name] = values["value"]
+        node[name] = copy.deepcopy(values["value"])
 
 
 def _list_of(resource: dict[str, Any], steps: list[re.Match[str]], place: str) -> list[Any]:
@@ -280,7 +293,7 @@ def _insert(
     items, index = _list_of(resource, steps, place), values["index"]
     if not 0 <= index <= len(items):
         raise Unprocessable("The index is outside the list.", expression=place)
-    items.insert(index, values["value"])
+    items.insert(index, copy.deepcopy(values["value"]))
 
 
 def _delete(
@@ -312,7 +325,9 @@ def _replace(
     resource: dict[str, Any], steps: list[re.Match[str]], values: dict[str, Any], place: str
 ) -> None:
     (container, key), _ = _sole(resource, steps, place)
-    container[key] = values["value"]
+    if container == [resource]:
+        raise Unprocessable("A resource cannot be replaced by a patch.", expression=place)
+    container[key] = copy.deepcopy(values["value"])
 
 
 def _move(

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,6 +31,7 @@ from server.interactions.engine import Engine
 from server.interactions.history import Past
 from server.interactions.read import Found
 from server.interactions.search import Page
+from server.search.values import time_range
 from server.validation import check as validation
 
 ENTRIES_LIMIT = 1000
@@ -312,6 +312,8 @@ class _Batch:
                 operation.type, operation.id, found.version, found.updated, found.body,
                 created=False,
             )  # fmt: skip
+        if found is not None:  # an entry of this Bundle has deleted it
+            return self._writing.save(incoming, operation.id, method="POST")
         return self._writing.create(incoming, operation.id)
 
     def _incoming(self, operation: Operation) -> Incoming:
@@ -351,7 +353,7 @@ def _get(engine: Engine, connection: Any, operation: Operation) -> Result:
         return history.inside(engine, connection, (operation.type, operation.id), pairs)
     found = read.inside(connection, operation.type, operation.id)
     since = operation.request.get("ifModifiedSince")
-    moment = datetime.fromisoformat(since) if since else None
+    moment = _write.moment(time_range(since)[0]) if since else None
     if read.is_unchanged(found, operation.request.get("ifNoneMatch"), moment):
         return Unchanged()
     return found

@@ -32,7 +32,7 @@ def inside(
         writing.alone(incoming.type)
         there = sole_match(engine, writing.connection, incoming.type, if_none_exist)
         found = writing.current(incoming.type, there) if there else None
-        if found is not None and there is not None:
+        if found is not None and found.body is not None and there is not None:
             return Saved(
                 incoming.type, there, found.version, found.updated, found.body, created=False
             )

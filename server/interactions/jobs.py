@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_profiles import codec
-from server.errors import NotFound
+from server.errors import NotFound, log_fault
 from server.interactions.engine import Engine
 from server.search.values import micros
 from server.store import jobs
@@ -69,8 +69,8 @@ class Worker:
             while leads and not self._stop.wait(POLL_S):
                 try:
                     self._turn()
-                except Exception:  # noqa: BLE001 the loop outlives a full disk, and tries again
-                    _log.exception("jobs turn failed")
+                except Exception as error:  # noqa: BLE001 the loop outlives a full disk, and tries again
+                    log_fault(_log, "jobs turn failed", error)
 
     def _turn(self) -> None:
         with self._engine.database.read() as connection:
@@ -81,8 +81,8 @@ class Worker:
             result = self._kinds[job.kind](
                 self._engine, codec.decode(job.wish), lambda text: self._note(job.uid, text)
             )
-        except Exception:  # noqa: BLE001 whatever it met, the client hears of it
-            _log.exception("job %s failed", job.kind)
+        except Exception as error:  # noqa: BLE001 whatever it met, the client hears of it
+            log_fault(_log, f"job {job.kind} failed", error)
             self._settle(job.uid, "failed", {})
         else:
             self._settle(job.uid, "done", result)

@@ -10,7 +10,7 @@ from server.search.conditions import SearchRequest
 from server.search.parameters import Parameters
 from server.search.query import Query
 
-LIMIT = 1024
+LIMIT, LENGTH_LIMIT = 1024, 200
 # What makes the same text mean something else later: the present moment, and stored value sets.
 _CHANGING = (":in", ":not-in", ":above", ":below")
 
@@ -50,6 +50,6 @@ class Prepared:
 def is_lasting(pairs: tuple[tuple[str, str], ...]) -> bool:
     """Tell whether a query means the same tomorrow."""
     return not any(
-        key.endswith(_CHANGING) or any(part.startswith("ap") for part in value.split(","))
+        key.endswith(_CHANGING) or "ap" in value or len(value) > LENGTH_LIMIT
         for key, value in pairs
     )

@@ -113,7 +113,7 @@ def of_compartment(
             raise BadRequest(f"{type_name} is in no {name} compartment.")
     types = tuple(sorted(members)) if type_name == "*" else (type_name,)
     address = f"{name}/{fhir_id}/{type_name}"
-    scope = Scope(types, Compartment(name, one=fhir_id, itself=type_name == "*"), address)
+    scope = Scope(types, Compartment(name, one=fhir_id, itself=type_name in ("*", name)), address)
     return of(engine, scope, pairs, strict=strict)
 
 
@@ -134,13 +134,14 @@ def _prepared(
     """Return a search and its query, as they were kept or made now."""
     scope, pairs, strict = asked
     names, known = engine.database.names, engine.registry.parameters(connection)
-    found = engine.prepared.find(asked, known, names.generation)
+    generation = names.generation  # before any number is looked up
+    found = engine.prepared.find(asked, known, generation)
     if found is None:
         wanted = read(engine, connection, scope, pairs, strict=strict)
         numbers = Numbers(connection, names)
         found = wanted, Query(wanted, numbers, resources.TENANT)
         if is_lasting(pairs) and numbers.is_complete:
-            engine.prepared.keep(asked, known, names.generation, found)
+            engine.prepared.keep(asked, known, generation, found)
     return found
 
 

@@ -24,7 +24,7 @@ class StoredTerminology:
 
     def members(self, value_set: str) -> list[Pair] | None:
         """Return the codes of a value set, None if it, or a part of it, is not known."""
-        return self._members(value_set, 0)
+        return self._members(value_set, frozenset())
 
     def relatives(self, system: str, code: str, *, above: bool) -> list[Pair] | None:
         """Return a code and all above or below it in a stored code system, None if unknown."""
@@ -38,7 +38,9 @@ class StoredTerminology:
                 return _limited([(system, one) for one in codes])
         return []
 
-    def _members(self, url: str, depth: int) -> list[Pair] | None:
+    def _members(self, url: str, inside: frozenset[str]) -> list[Pair] | None:
+        if url in inside or len(inside) > DEPTH_LIMIT:
+            return None
         found = self._stored("ValueSet", url)
         if found is None:
             codes = definitions.code_set(url.partition("|")[0])
@@ -49,24 +51,25 @@ class StoredTerminology:
         compose = found.get("compose", {})
         members: list[Pair] = []
         for include in compose.get("include", []):
-            part = self._included(include, depth)
+            part = self._included(include, inside | {url})
             if part is None:
                 return None
-            members += part
+            members = _limited([*members, *part])
         for exclude in compose.get("exclude", []):
-            gone = self._included(exclude, depth)
+            gone = self._included(exclude, inside | {url})
             if gone is None:
                 return None
-            members = [pair for pair in members if pair not in set(gone)]
+            without = set(gone)
+            members = [pair for pair in members if pair not in without]
         return _limited(members)
 
-    def _included(self, include: dict[str, Any], depth: int) -> list[Pair] | None:
+    def _included(self, include: dict[str, Any], inside: frozenset[str]) -> list[Pair] | None:
         system = include.get("system", "")
-        if "filter" in include or depth > DEPTH_LIMIT:
+        if "filter" in include:
             return None
         if "concept" in include:
             return [(system, concept["code"]) for concept in include["concept"]]
-        parts = [self._members(url, depth + 1) for url in include.get("valueSet", [])]
+        parts = [self._members(url, inside) for url in include.get("valueSet", [])]
         if system:
             stored = self._stored("CodeSystem", system)
             whole = None if stored is None else list(_codes(stored.get("concept", [])))

@@ -10,12 +10,16 @@ from typing import Any
 from fhir_profiles import codec
 from server.errors import BadRequest, Issue, NotFound, outcome
 from server.interactions import create, jobs, read, search, update
+from server.interactions._write import instant
 from server.interactions.engine import Engine
 from server.operations.operation import INSTANCE, TYPE, Answer, Call, Operation
 
 KIND = "eligibility-submit"
 # CAQH CORE 156 asks for a real-time 271 within 20 s; two of them are left for the way back.
 WAIT_S, POLL_S = 18.0, 0.025
+# The bots answer through this same server: waiting must leave it threads.
+WAITING_LIMIT = 4
+_waiting = threading.BoundedSemaphore(WAITING_LIMIT)
 RETRY_AFTER_S = "5"
 _TYPE = "CoverageEligibilityRequest"
 
@@ -26,19 +30,12 @@ def submit(call: Call) -> Answer:
     The body is the request, or a Parameters that holds it as `resource`. `Prefer: respond-async`
     asks for the 202 at once; `Prefer: wait=S` shortens the wait.
     """
-    request_id = _stored(call)
+    request_id, since = _stored(call)
     wait_s = _wait_s(call.preferences)
-    pause = threading.Event()
-    for _ in range(int(wait_s / POLL_S) + 1):
-        found = answer_to(call.engine, request_id)
-        if found is not None or wait_s == 0:
-            break
-        pause.wait(POLL_S)
-    else:
-        found = None
+    found = _awaited(call.engine, request_id, since, wait_s)
     if found is not None:
         return Answer(found)
-    uid = jobs.accept(call.engine, KIND, {"request": request_id})
+    uid = jobs.accept(call.engine, KIND, {"request": request_id, "since": since})
     location = {
         "Content-Location": f"{call.engine.base}/$job/{uid}",
         "Retry-After": RETRY_AFTER_S,
@@ -47,21 +44,39 @@ def submit(call: Call) -> Answer:
     return Answer(outcome([Issue("informational", text)], "information"), 202, location)
 
 
-def _stored(call: Call) -> str:
+def _awaited(engine: Engine, request_id: str, since: str, wait_s: float) -> bytes | None:
+    """Wait for the response, unless too many wait already."""
+    if wait_s == 0 or not _waiting.acquire(blocking=False):
+        return answer_to(engine, request_id, since)
+    try:
+        pause = threading.Event()
+        for _ in range(int(wait_s / POLL_S) + 1):
+            found = answer_to(engine, request_id, since)
+            if found is not None:
+                return found
+            pause.wait(POLL_S)
+        return None
+    finally:
+        _waiting.release()
+
+
+def _stored(call: Call) -> tuple[str, str]:
+    """Return the request's id, and the instant from which a response answers it as it stands."""
     resource: Any = call.body
     if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
         resource = next(iter(call.parts("resource")), None)
     if resource is None and call.id:
-        read.read(call.engine, _TYPE, call.id)
-        return call.id
+        return call.id, instant(read.read(call.engine, _TYPE, call.id).updated)
     if not isinstance(resource, dict):
         raise BadRequest(f"Expected a {_TYPE}.", expression="resource")
     if resource.get("id"):
         there = resource["id"]
-        return update.update(
+        saved = update.update(
             call.engine, _TYPE, there, resource, if_match=None, origin=call.origin
-        ).id
-    return create.create(call.engine, _TYPE, resource, if_none_exist="", origin=call.origin).id
+        )
+    else:
+        saved = create.create(call.engine, _TYPE, resource, if_none_exist="", origin=call.origin)
+    return saved.id, instant(saved.updated)
 
 
 def _wait_s(preferences: frozenset[str]) -> float:
@@ -74,10 +89,11 @@ def _wait_s(preferences: frozenset[str]) -> float:
     return WAIT_S
 
 
-def answer_to(engine: Engine, request_id: str) -> bytes | None:
-    """Return the newest CoverageEligibilityResponse to a request, None if there is none yet."""
+def answer_to(engine: Engine, request_id: str, since: str) -> bytes | None:
+    """Return the newest response to a request stored at `since` or later, None if there is none."""
     asked = [
         ("request", f"{_TYPE}/{request_id}"),
+        ("_lastUpdated", f"ge{since}"),
         ("_sort", "-created"),
         ("_count", "1"),
         ("_total", "none"),
@@ -88,8 +104,9 @@ def answer_to(engine: Engine, request_id: str) -> bytes | None:
 
 def job_answer(engine: Engine, wish: bytes) -> bytes | None:
     """Return what a waiting client asks for, None if it has to wait on."""
-    request_id = codec.decode(wish)["request"]
-    found = answer_to(engine, request_id)
+    asked = codec.decode(wish)
+    request_id = asked["request"]
+    found = answer_to(engine, request_id, asked["since"])
     if found is None:
         try:
             read.read(engine, _TYPE, request_id)

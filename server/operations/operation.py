@@ -28,11 +28,12 @@ class Call:
     url: str
 
     def first(self, name: str) -> str:
-        """Return a parameter by name: of the query, or a value[x] of a Parameters body, or ""."""
-        for key, value in self.pairs:
-            if key == name:
-                return value
-        return next((str(value) for value in self.parts(name)), "")
+        """Return a parameter by name: of the query, or a value[x] of a Parameters body, or "".
+
+        One that is given several times is a list with commas.
+        """
+        given = [value for key, value in self.pairs if key == name]
+        return ",".join(given or [str(value) for value in self.parts(name)])
 
     def parts(self, name: str) -> list[Any]:
         """Return the values (or resources) of that name in a Parameters body."""

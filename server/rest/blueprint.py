@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import re
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import urlencode
@@ -20,6 +19,7 @@ from server.errors import (
     NotFound,
     TooLarge,
     UnsupportedMediaType,
+    log_fault,
     outcome,
 )
 from server.interactions import bundle, create, delete, history, patch, read, search, update
@@ -322,7 +322,6 @@ def refuse_depth(_error: RecursionError) -> Response:
 def refuse_surprise(error: Exception) -> Response:
     """Answer a fault of ours: logged with its trace, told without details."""
     trace = g.get("trace", "")
-    lines = "".join(traceback.format_tb(error.__traceback__))  # never the message: it may hold data
-    _log.error("unexpected %s, trace %s\n%s", type(error).__name__, trace, lines)
+    log_fault(_log, f"unexpected, trace {trace}", error)
     text = f"The server failed; the fault is logged under trace {trace}."
     return json(outcome([Issue("exception", text)], "fatal"), 500)

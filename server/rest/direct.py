@@ -6,15 +6,16 @@ formats or page origins. Everything else, and whatever is refused here, goes on 
 which answers the same and knows the refusals. A test holds both ways side by side.
 """
 
+import gzip
 import re
 from collections.abc import Iterable
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from server.errors import FhirError
 from server.interactions import read, search
 from server.interactions.engine import Engine
 from server.rest import bundles, headers
+from server.rest.exchange import COMPRESS_ABOVE
 
 _PATH = re.compile(r"/fhir/(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?")
 # What a client may say that this way does not listen to.
@@ -22,7 +23,6 @@ _SPECIAL = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP
 _ACCEPTED = frozenset({"", "*/*", "application/fhir+json", "application/json"})
 _TYPE = ("Content-Type", f"{headers.JSON}; charset=utf-8")
 _PRIVATE = ("Cache-Control", "no-store")
-COMPRESS_ABOVE = 2048
 
 
 def answer_first(engine: Engine, application: WSGIApplication) -> WSGIApplication:
@@ -52,19 +52,25 @@ def _answer(engine: Engine, environ: WSGIEnvironment) -> tuple[bytes, list[tuple
     """Return the body and headers of a 200, None where the application has to answer."""
     found = _PATH.fullmatch(environ["PATH_INFO"])
     query = environ.get("QUERY_STRING", "")
-    if found is None or (found["id"] and query) or "_format" in query or not query.isascii():
+    if found is None or (found["id"] and query) or not _is_simple(query):
         return None
     try:
         if found["id"]:
             body, told = _read(engine, found["type"], found["id"])
         else:
             body, told = _search(engine, found["type"], query), {}
-    except FhirError:
+    except Exception:  # noqa: BLE001 the application meets it too, answers and logs
         return None
     if len(body) > COMPRESS_ABOVE and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
-        return None
+        body = gzip.compress(body, 1)
+        told = {**told, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     trace = headers.usable_trace(environ.get("HTTP_X_REQUEST_ID", "")) or engine.new_id()
     return body, [("X-Request-Id", trace), *told.items()]
+
+
+def _is_simple(query: str) -> bool:
+    """Tell whether a query asks for no format, in plain letters or hidden ones."""
+    return query.isascii() and "_format" not in unquote(query)
 
 
 def _read(engine: Engine, type_name: str, fhir_id: str) -> tuple[bytes, dict[str, str]]:

@@ -9,7 +9,7 @@ from server.search import operands
 from server.search.conditions import Chain, Clause, Compartment, Condition, Has, Reader
 from server.search.parameters import NATIVE, Parameter
 
-VALUES_LIMIT, DEPTH_LIMIT = 500, 8
+VALUES_LIMIT, DEPTH_LIMIT, CONDITIONS_LIMIT = 500, 8, 200
 ID = Parameter("_id", "token", "http://hl7.org/fhir/SearchParameter/Resource-id", (), ())
 
 
@@ -26,8 +26,11 @@ def condition(
     reader: Reader, resource_type: str, key: str, value: str, depth: int
 ) -> Condition | None:
     """Return the condition of `key=value`, None if the type has no such parameter."""
-    if depth > DEPTH_LIMIT:
-        raise BadRequest(f"At most {DEPTH_LIMIT} links in one chain.", expression=key[:40])
+    if depth:
+        reader.asked.append(None)
+    if depth > DEPTH_LIMIT or len(reader.asked) > CONDITIONS_LIMIT:
+        text = "The query asks for too much: name types in its chains, or use fewer parameters."
+        raise BadRequest(issues=[Issue("too-costly", text, key[:40])])
     if key.startswith("_has:"):
         return _has(reader, key, value, depth)
     if key == "_list":
@@ -87,11 +90,19 @@ def _has(reader: Reader, key: str, value: str, depth: int) -> Condition:
     return Has(kind, indexed(parameter).code, inner)
 
 
+def _values(code: str, value: str) -> list[str]:
+    """Return the alternatives of a value; an empty one between commas says nothing."""
+    found = [one for one in operands.cut(value, ",") if one]
+    if not found:
+        raise BadRequest("Expected a value.", expression=code)
+    if len(found) > VALUES_LIMIT:
+        raise BadRequest(f"At most {VALUES_LIMIT} values in one parameter.", expression=code)
+    return found
+
+
 def _clause(reader: Reader, parameter: Parameter, modifier: str, value: str) -> Clause:
     code = parameter.code
-    values = operands.cut(value, ",")
-    if len(values) > VALUES_LIMIT:
-        raise BadRequest(f"At most {VALUES_LIMIT} values in one parameter.", expression=code)
+    values = _values(code, value)
     if modifier == "missing" and code not in NATIVE:
         if value not in ("true", "false"):
             raise BadRequest(":missing takes true or false.", expression=code)

@@ -48,8 +48,6 @@ def _reference(numbers: Numbers, _modifier: str, operand: tuple[Any, ...]) -> Sq
         return "tid = ? AND url_id = ?", [fhir_id, own]
     number = definitions.type_numbers().get(kind, 0)
     text, args = "tid = ? AND ttype = ? AND url_id = ?", [fhir_id, number, numbers.system(base)]
-    if not base:
-        return text, args
     return f"({text}) OR (tid = ? AND ttype = 0 AND url_id = ?)", [*args, given, own]
 
 

@@ -3,7 +3,7 @@
 Values only; request.py makes them, query.py and match.py answer them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from server.search.parameters import Parameters
@@ -145,7 +145,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What reading a query needs.
+    """What reading a query needs; one for each query, since it counts how much was asked.
 
     The parameters in force, our base URL, the present moment in microseconds (for `ap`), and what
     is known of codes.
@@ -155,3 +155,6 @@ class Reader:
     base: str
     now: int
     terminology: Terminology
+    asked: list[None] = field(
+        default_factory=list
+    )  # one entry for each condition behind a chain or _has

@@ -21,6 +21,7 @@ from server.search.values import Reference, parse_reference, time_range
 STRING_LIMIT = 200
 CURRENCY = "urn:iso:std:iso:4217"
 Row = tuple[Any, ...]
+Extractor = Callable[[str, str, Any, str], Iterator[tuple[Any, ...]]]
 
 # Ends of open periods and of numbers with a comparator: beyond all that FHIR can write.
 EARLIEST, LATEST = -(2**62), 2**62
@@ -39,8 +40,16 @@ def extract(resource: dict[str, Any], parameters: Parameters, base: str) -> froz
         make = _EXTRACTORS[parameter.type]
         for path in parameter.paths:
             for type_name, value in path.values(resource):
-                rows.update(make(parameter.code, type_name, value, base))
+                rows.update(_made(make, parameter.code, type_name, value, base))
     return frozenset(rows)
+
+
+def _made(make: Extractor, *given: Any) -> list[Row]:
+    """Return the rows of one value; none where a stored parameter's type does not fit it."""
+    try:
+        return list(make(*given))
+    except (ValueError, OverflowError, AttributeError, TypeError):
+        return []
 
 
 def fold(text: str) -> str:

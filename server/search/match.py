@@ -27,7 +27,10 @@ def _is_local(condition: Condition) -> bool:
         return all(map(_is_local, condition.conditions))
     if not isinstance(condition, Clause) or condition.kind in ("near", "special"):
         return False
-    return condition.kind != "date" or all(operand[0] != "ap" for operand in condition.operands)
+    parts = condition.operands
+    if condition.kind == "composite":
+        parts = tuple(part for operand in parts for part in operand)
+    return condition.kind not in ("date", "composite") or all(part[0] != "ap" for part in parts)
 
 
 def matches(request: SearchRequest, fhir_id: str, updated: int, rows: Iterable[Row]) -> bool:
@@ -75,7 +78,7 @@ def _reference(_modifier: str, operand: Row, value: Row) -> bool:
     base, kind, fhir_id, given = operand
     if kind is None:
         return bool(fhir_id == value[2] and value[0] == "")
-    return (base, kind, fhir_id) == value or (bool(base) and value == ("", "", given))
+    return value in ((base, kind, fhir_id), ("", "", given))
 
 
 def _string(modifier: str, operand: Row, value: Row) -> bool:

@@ -13,6 +13,7 @@ from server import definitions
 from server.search.paths import Path, Unsupported, compile_paths
 
 # Kept in columns of the resource table, not in index rows.
+EXPRESSION_LIMIT = 2000
 NATIVE = frozenset({"_id", "_lastUpdated"})
 TYPES = frozenset({"token", "reference", "string", "date", "number", "quantity", "uri"})
 _ABSTRACT = frozenset({"Resource", "DomainResource"})
@@ -89,6 +90,9 @@ def problems(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "type", f"Expected one of {', '.join(sorted(TYPES))}."
     if "expression" not in item:
         yield "expression", "expression is required: without it nothing can be indexed."
+        return
+    if len(item["expression"]) > EXPRESSION_LIMIT:
+        yield "expression", f"At most {EXPRESSION_LIMIT} characters."
         return
     if not item["code"].replace("-", "").replace("_", "").isalnum():
         yield "code", "Expected letters, digits, '-' and '_'."

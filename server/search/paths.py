@@ -149,7 +149,9 @@ def _only(wanted: str) -> Step:
 
 
 def _where(key: str, value: str) -> Step:
-    return lambda nodes: (pair for pair in nodes if pair[1].get(key) == value)
+    return lambda nodes: (
+        pair for pair in nodes if isinstance(pair[1], dict) and pair[1].get(key) == value
+    )
 
 
 def _resolves_to(target: str) -> Step:

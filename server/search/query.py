@@ -103,7 +103,8 @@ class Query:
     def _compartment(self, compartment: Compartment) -> Sql:
         number = definitions.type_numbers()[compartment.name]
         links = [self._numbers.parameter(*link) for link in compartment.links]
-        marks = ", ".join("?" * len(links))
+        own = self._numbers.system("")
+        marks = ", ".join("?" * len(links)) or "0"  # no parameter has this number
         who = ""
         who_args: list[Any] = []
         if compartment.one:
@@ -113,15 +114,16 @@ class Query:
             member = self._numbers.parameter("Group", "member")
             who = (
                 " IN (SELECT m.tid FROM ix_reference m JOIN resource g ON g.rid = m.rid"
-                " WHERE g.tid = ? AND g.type = ? AND g.fhir_id = ? AND m.p = ? AND m.ttype = ?)"
+                " WHERE g.tid = ? AND g.type = ? AND g.fhir_id = ? AND m.p = ? AND m.ttype = ?"
+                " AND m.url_id = ?)"
             )
             group_type = definitions.type_numbers()["Group"]
-            who_args = [self._tenant, group_type, compartment.group, member, number]
+            who_args = [self._tenant, group_type, compartment.group, member, number, own]
         text = (
             f"SELECT rid FROM ix_reference WHERE p IN ({marks}) AND ttype = ? AND url_id = ?"  # noqa: S608 fixed parts
             + (f" AND tid{who}" if who else "")
         )
-        args = [*links, number, self._numbers.system(""), *who_args]
+        args = [*links, number, own, *who_args]
         if compartment.itself:
             text += " UNION SELECT rid FROM resource WHERE tid = ? AND type = ?"
             text += f" AND fhir_id{who}" if who else ""

@@ -21,7 +21,7 @@ from server.search.conditions import (
 )
 from server.search.parameters import NATIVE, Parameter
 
-COUNT_LIMIT = 1000
+COUNT_LIMIT, SORT_LIMIT, PARAMETERS_LIMIT = 1000, 8, 100
 _DIGITS = 9
 _SORTABLE = frozenset({"token", "reference", "string", "date", "number", "quantity", "uri"})
 _SUMMARIES = ("true", "text", "data", "count", "false")
@@ -48,6 +48,8 @@ def parse(
     unsupported modifier or prefix.
     """
     given = list(pairs)
+    if len(given) > PARAMETERS_LIMIT:
+        raise BadRequest(f"At most {PARAMETERS_LIMIT} parameters in one search.")
     types = _types(types, given)
     draft = _Draft(reader, tuple(types), [[] for _ in types])
     understood, unknown = [], []
@@ -60,6 +62,8 @@ def parse(
             understood.append((key, value))
         else:
             unknown.append(key)
+    if draft.control.get("summary") == "count":
+        draft.control["count"] = 0
     return SearchRequest(
         address or (types[0] if len(types) == 1 else ""),
         tuple(zip(types, map(tuple, draft.conditions), strict=True)),
@@ -103,7 +107,10 @@ def _count(draft: _Draft, _modifier: str, value: str) -> None:
 
 def _sort(draft: _Draft, _modifier: str, value: str) -> None:
     keys = []
-    for part in value.split(","):
+    parts = value.split(",")
+    if len(parts) > SORT_LIMIT:
+        raise BadRequest(f"At most {SORT_LIMIT} keys in _sort.", expression="_sort")
+    for part in parts:
         code = part.removeprefix("-")
         parameter = _common(draft, code)
         if code not in NATIVE and (parameter is None or parameter.type not in _SORTABLE):
@@ -132,8 +139,6 @@ def read_elements(value: str) -> frozenset[str]:
 
 def _summary(draft: _Draft, _modifier: str, value: str) -> None:
     draft.control["summary"] = read_summary(value)
-    if value == "count":
-        draft.control["count"] = 0
 
 
 def _elements(draft: _Draft, _modifier: str, value: str) -> None:
@@ -152,7 +157,10 @@ def _contained(_draft: _Draft, _modifier: str, value: str) -> None:
 
 
 def _words(draft: _Draft, where: str, value: str) -> None:
-    alternatives = tuple(tuple(operands.folded_words(one)) for one in operands.cut(value, ","))
+    found = (tuple(operands.folded_words(one)) for one in operands.cut(value, ","))
+    alternatives = tuple(words for words in found if words)
+    if not alternatives:
+        raise BadRequest("Expected words.", expression=where)
     draft.words.append(Words(where, alternatives))
 
 

@@ -38,7 +38,12 @@ class Connection(Protocol):
 
 
 class Engine(Protocol):
-    """One database engine: how to open transactions, number rows, and lead."""
+    """One database engine: how to open transactions, number rows, and lead.
+
+    `keeps_names` tells that what is written apart stays when a transaction is undone.
+    """
+
+    keeps_names: bool
 
     def write(self) -> AbstractContextManager[Connection]:
         """Open a write transaction: committed at the end, undone on any error."""

@@ -43,9 +43,9 @@ class Names:
         return found
 
     def forget(self) -> None:
-        """Forget all, after a rollback may have taken rows away."""
-        self._known.clear()
+        """Forget all, before a rollback takes rows away."""
         self.generation += 1
+        self._known = {}
 
     def _new(self, connection: Connection, type_number: int, text: str) -> int:
         if not self.find(connection, type_number, text):
@@ -78,12 +78,14 @@ class Database:
 
         Raises Contention where another transaction stood in the way.
         """
-        try:
-            with self._engine.write() as connection:
+        with self._engine.write() as connection:
+            try:
                 yield connection
-        except BaseException:
-            self.names.forget()
-            raise
+            except BaseException:
+                # Inside, so that no other writer sees numbers that are about to be undone.
+                if not self._engine.keeps_names:
+                    self.names.forget()
+                raise
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot to read in."""

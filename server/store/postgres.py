@@ -60,6 +60,8 @@ class _Connection:
 class Postgres:
     """One database. Raises DatabaseRefused if it cannot be reached."""
 
+    keeps_names = True
+
     def __init__(self, url: str) -> None:
         """Connect."""
         self._url = url
@@ -118,16 +120,27 @@ class Postgres:
     @contextmanager
     def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:
         """Hold an advisory lock on a connection of its own; it ends with the connection."""
-        with psycopg.connect(self._url, autocommit=True) as raw:
-            while True:
-                lock = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
-                row = raw.execute(lock, (_LEADER, what)).fetchone()
-                if row and row[0]:
-                    yield True
+        while True:
+            try:
+                with psycopg.connect(self._url, autocommit=True) as raw:
+                    leads = self._leads(raw, what, stop)
+                    yield leads
                     return
+            except psycopg.OperationalError:  # the database is away for a while
                 if stop(LEAD_POLL_S):
                     yield False
                     return
+
+    def _leads(
+        self, raw: "psycopg.Connection[Any]", what: str, stop: Callable[[float], bool]
+    ) -> bool:
+        lock = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+        while True:
+            row = raw.execute(lock, (_LEADER, what)).fetchone()
+            if row and row[0]:
+                return True
+            if stop(LEAD_POLL_S):
+                return False
 
     def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
         """Bring the schema up to date; of several processes one does it, the others wait."""

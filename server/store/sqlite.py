@@ -26,6 +26,8 @@ class _Connection(sqlite3.Connection):
 class Sqlite:
     """One database file, created when opened. Raises DatabaseRefused if it cannot be."""
 
+    keeps_names = False  # they are written by the one writer, in its transaction
+
     def __init__(self, path: Path) -> None:
         """Open the file."""
         self._path = path

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
+from server.errors import log_fault
 from server.search.values import micros
 from server.store import deliveries
 from server.store.database import Database
@@ -75,8 +76,8 @@ class Dispatcher:
             for due, hook in self._ready():
                 self._flying[due.did] = hook.endpoint
                 pool.submit(self._attempt, due, hook)
-        except Exception:  # noqa: BLE001 the loop outlives a full disk or a locked file, and tries again
-            _log.exception("dispatcher turn failed")
+        except Exception as error:  # noqa: BLE001 the loop outlives a full disk or a locked file, and tries again
+            log_fault(_log, "dispatcher turn failed", error)
             self._stop.wait(1.0)
         self._wake.wait(POLL_S)
 
@@ -132,7 +133,7 @@ class Dispatcher:
         answer = delivery.Answer(None)
         try:
             answer = self._sender.send(hook, due, int(self._now().timestamp()))
-        except Exception:  # noqa: BLE001 a row must never stay in flight: it is tried again
-            _log.exception("delivery attempt failed, row %d", due.did)
+        except Exception as error:  # noqa: BLE001 a row must never stay in flight: it is tried again
+            log_fault(_log, f"delivery attempt failed, row {due.did}", error)
         self._settled.put(delivery.outcome(due, answer, micros(self._now())))
         self._wake.set()

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 STRING_LIMIT = 1024 * 1024
+_GREATEST_DECIMAL = Decimal("1E+300")  # what a search index can hold
 _LEAST_INT, _GREATEST_INT = -(2**31), 2**31 - 1
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # below blank: tab and line ends only
@@ -60,6 +61,11 @@ def _is_int(least: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and least <= value <= _GREATEST_INT
 
 
+def _is_decimal(value: Any) -> bool:
+    is_number = isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+    return is_number and abs(value) < _GREATEST_DECIMAL
+
+
 def _is_base64(value: Any) -> bool:
     if not isinstance(value, str) or not value:
         return False
@@ -78,7 +84,7 @@ PRIMITIVES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "code": (_pattern(_CODE), "a code without leading, trailing or double blanks"),
     "date": (_is_date, "a date YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": (lambda v: _is_date(v) or _is_instant(v), "a date, or a time with its zone"),
-    "decimal": (lambda v: type(v) is int or isinstance(v, Decimal), "a JSON number"),
+    "decimal": (_is_decimal, "a JSON number below 1E+300"),
     "id": (_pattern(_ID), "1 to 64 letters, digits, '-' or '.'"),
     "instant": (_is_instant, "a time to the second with its zone"),
     "integer": (_is_int(_LEAST_INT), "a whole number"),

@@ -11,7 +11,7 @@ CREATE INDEX ix_uri_row ON ix_uri (rid, p);
 -- One row for each value of each part of each element that a composite parameter stands for.
 CREATE TABLE ix_composite (
     p INTEGER NOT NULL, part INTEGER NOT NULL, v TEXT NOT NULL, sys INTEGER NOT NULL,
-    raw TEXT NOT NULL, lo NUMERIC NOT NULL, hi NUMERIC NOT NULL, ttype INTEGER NOT NULL,
+    raw TEXT NOT NULL, lo REAL NOT NULL, hi REAL NOT NULL, ttype INTEGER NOT NULL,
     rid INTEGER NOT NULL, el INTEGER NOT NULL,
     PRIMARY KEY (p, part, v, lo, hi, rid, el, sys, ttype, raw)
 ) WITHOUT ROWID;
