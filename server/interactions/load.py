@@ -1,10 +1,12 @@
 """Loads files of resources: NDJSON and Bundles, gzipped or not, going on where it was broken off.
 
-Each batch commits together with how far the file is, so that a file is loaded once, whatever ends
-the process. A resource with an id keeps it; one without gets a new one.
+Each batch of resources commits together with how far the file is, so that each is loaded once,
+whatever ends the process. A transaction or batch Bundle commits by itself, just before that. A
+resource with an id keeps it; one without gets a new one.
 """
 
 import gzip
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,11 @@ def load(
         place += 1
         if place <= done:
             continue
+        if _is_interaction(item):
+            _store(engine, batch, (source, place - 1), loaded, refused)
+            batch = []
+            _run(engine, (where, item), (source, place), loaded, refused)
+            continue
         batch.append((where, item))
         if len(batch) == BATCH:
             _store(engine, batch, (source, place), loaded, refused)
@@ -100,20 +107,25 @@ def _items(path: Path, heard: Callable[[int], object]) -> Iterator[tuple[str, An
 
 
 def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
-    """Yield the lines of NDJSON, or the whole of a file that holds one JSON value."""
-    first = file.readline(LINE_LIMIT)
-    try:
-        codec.decode(first)
-    except ValueError:
-        rest = file.read()
-        yield first + rest
+    """Yield the lines of NDJSON, or the whole of a file that holds one JSON value over many."""
+    first, second = file.readline(LINE_LIMIT), file.readline(LINE_LIMIT)
+    if not _is_json(first) and not _is_json(second):
+        yield first + second + file.read()
         return
-    while first:
-        if len(first) == LINE_LIMIT:
+    lines = itertools.chain((first, second), iter(lambda: file.readline(LINE_LIMIT), b""))
+    for line in lines:
+        if len(line) == LINE_LIMIT:
             raise NotLoadable(f"{path}: a line is longer than {LINE_LIMIT} bytes")
-        if first.strip():
-            yield first
-        first = file.readline(LINE_LIMIT)
+        if line.strip():
+            yield line
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        codec.decode(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(line: bytes, place: str) -> Iterator[tuple[str, Any]]:
@@ -142,12 +154,7 @@ def _store(
     ready: list[Incoming] = []
     for place, item in batch:
         try:
-            if _is_interaction(item):
-                _, results = bundle.run(engine, item, trace=TRACE)
-                loaded.stored += sum(isinstance(one, Saved) for one in results)
-                _refused_entries(results, place, loaded, refused)
-            else:
-                ready.append(_checked(engine, item))
+            ready.append(_checked(engine, item))
         except FhirError as error:
             loaded.refused += 1
             refused(Refused(place, _reasons(error)))
@@ -160,6 +167,26 @@ def _store(
 
     _write.transact(engine, Origin(TRACE), work)
     loaded.stored += len(ready)
+
+
+def _run(
+    engine: Engine,
+    item: tuple[str, Any],
+    mark: tuple[str, int],
+    loaded: Loaded,
+    refused: Callable[[Refused], None],
+) -> None:
+    """Run a transaction or batch, and note that it was."""
+    place, body = item
+    try:
+        _, results = bundle.run(engine, body, trace=TRACE)
+        loaded.stored += sum(isinstance(one, Saved) for one in results)
+        _refused_entries(results, place, loaded, refused)
+    except FhirError as error:
+        loaded.refused += 1
+        refused(Refused(place, _reasons(error)))
+    with engine.database.write() as connection:
+        progress.keep(connection, *mark)
 
 
 def _is_interaction(item: Any) -> bool:

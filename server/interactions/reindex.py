@@ -50,6 +50,7 @@ def reindex(engine: Engine, progress: Progress) -> Reindexed:
             last = found[-1][0]
             progress(looked_at, max(whole, looked_at))
         with engine.database.write() as connection:
+            connection.hold("SELECT epoch FROM subscription_epoch", ())  # no change meanwhile
             if deliveries.epochs(connection)[1] == epoch:
                 search_parameters.all_ready(connection)
                 return Reindexed(looked_at, changed)

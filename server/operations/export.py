@@ -1,7 +1,8 @@
 """$export: all resources, those about patients, or those about a group's patients, as NDJSON.
 
 Source: HL7 Bulk Data Access 2.0, export. The files are written while they are fetched, from what
-was stored when the export was asked for; what changed since belongs to the next one (_since).
+was stored when the export was asked for; what changed since is written as it was then, and what was
+deleted since is left out.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from server.errors import BadRequest, Issue, NotAcceptable
 from server.interactions import jobs, read, search
 from server.interactions._write import instant
 from server.interactions.engine import Engine
+from server.interactions.matches import Match
 from server.interactions.search import Scope
 from server.operations.operation import INSTANCE, SYSTEM, TYPE, Answer, Call, Operation
 from server.search.conditions import Compartment
 from server.search.query import Position
 from server.search.values import micros, time_range
+from server.store import resources
+from server.store.connection import Connection
+from server.store.resources import Span
 
 KIND = "export"
 CHUNK = 500
@@ -100,8 +105,8 @@ def manifest(base: str, uid: str, wish: dict[str, Any], result: dict[str, Any]) 
 
 
 def lines(engine: Engine, wish: dict[str, Any], type_name: str) -> Iterator[bytes]:
-    """Yield the resources of one type, each as one line of JSON."""
-    pairs = [("_lastUpdated", f"le{wish['until']}"), ("_total", "none"), ("_count", str(CHUNK))]
+    """Yield the resources of one type, each as one line of JSON, as they were at `until`."""
+    pairs = [("_total", "none"), ("_count", str(CHUNK))]
     if wish["since"]:
         pairs.append(("_lastUpdated", f"gt{wish['since']}"))
     if wish["elements"]:
@@ -112,10 +117,32 @@ def lines(engine: Engine, wish: dict[str, Any], type_name: str) -> Iterator[byte
             scope = Scope((type_name,), _compartment(wish))
             wanted = search.read(engine, connection, scope, pairs, strict=True)
             page = search.run(engine, connection, wanted, position)
-        yield from (match.body + b"\n" for match in page.matches)
+            bodies = [_as_of(connection, match, wish) for match in page.matches]
+        yield from (body + b"\n" for body in bodies if body is not None)
         if len(page.matches) < CHUNK:
             return
         position = Position((), page.matches[-1].rid)
+
+
+def _as_of(connection: Connection, match: Match, wish: dict[str, Any]) -> bytes | None:
+    """Return a resource as it was at `until`, None if it was not there or did not change since."""
+    if _updated(match.body) <= wish["until"]:
+        return match.body
+    moment = time_range(wish["until"])[0]
+    span = Span(at=(moment, moment))
+    address = (match.type, match.id)
+    for version in resources.history(connection, address, span, before=None, limit=1):
+        since = wish["since"].replace(" ", "+")
+        if not since or version.updated > time_range(since)[1]:
+            return version.body
+    return None
+
+
+def _updated(body: bytes) -> str:
+    """Return meta.lastUpdated of a stored body, an instant as we write them."""
+    sign = b'"lastUpdated":"'
+    start = body.index(sign) + len(sign)
+    return body[start : body.index(b'"', start)].decode()
 
 
 def _types(wish: dict[str, Any]) -> list[str]:

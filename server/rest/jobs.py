@@ -15,7 +15,6 @@ from server.rest.exchange import engine, json
 from server.store.jobs import Job
 
 RETRY_AFTER_S = "1"
-KEPT_S = 24 * 3600
 _PROGRESS_LIMIT = 99  # X-Progress is shorter than 100 characters
 
 
@@ -41,7 +40,7 @@ def _status(uid: str) -> Response:
         return json(result)
     content = export.manifest(engine().base, uid, codec.decode(job.wish), result)
     answer = Response(codec.encode(content), content_type="application/json")
-    expires = _write.moment(job.started + KEPT_S * 1_000_000)
+    expires = _write.moment(job.started + jobs.KEPT_S * 1_000_000)
     answer.headers["Expires"] = format_datetime(expires, usegmt=True)
     return answer
 

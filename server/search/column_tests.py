@@ -48,7 +48,11 @@ def _reference(numbers: Numbers, _modifier: str, operand: tuple[Any, ...]) -> Sq
         return "tid = ? AND url_id = ?", [fhir_id, own]
     number = definitions.type_numbers().get(kind, 0)
     text, args = "tid = ? AND ttype = ? AND url_id = ?", [fhir_id, number, numbers.system(base)]
-    return f"({text}) OR (tid = ? AND ttype = 0 AND url_id = ?)", [*args, given, own]
+    if "://" not in given:
+        return text, args
+    # It may be a canonical as well. The list lets the index find both.
+    both = f"tid IN (?, ?) AND (({text}) OR (tid = ? AND ttype = 0 AND url_id = ?))"
+    return both, [fhir_id, given, *args, given, own]
 
 
 def _string(_numbers: Numbers, modifier: str, operand: tuple[Any, ...]) -> Sql:

@@ -5,7 +5,7 @@ database starts from (IN); each other is a probe into its index for one resource
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server import definitions
@@ -23,6 +23,7 @@ from server.search.conditions import (
 from server.search.ranges import DATE, Asked
 
 NEVER = "1 = 0"
+UNION_LIMIT = 50
 _NATIVE = {"_id": "fhir_id", "_lastUpdated": "upd"}
 # Likely size of what a condition leaves, by kind; codes such as a status leave most.
 _RANKS = {"uri": 2, "near": 3, "composite": 3, "string": 4, "quantity": 6, "date": 7}
@@ -169,9 +170,24 @@ class Query:
         if clause.modifier == "not":
             return f"NOT {probe} AND ({text}))", [number, *args]
         if first:
-            inside = f"SELECT rid FROM {table} WHERE p = ? AND ({text})"  # noqa: S608 fixed parts
-            return f"{alias}.rid IN ({inside})", [number, *args]
+            inside, args = self._rows(table, number, clause)
+            return f"{alias}.rid IN ({inside})", args
         return f"{probe} AND ({text}))", [number, *args]
+
+    def _rows(self, table: str, number: int, clause: Clause) -> Sql:
+        """Return a SELECT of the rows that meet a clause.
+
+        One for each operand: SQLite finds no index for an OR of several columns.
+        """
+        whole = [clause.operands]
+        if len(clause.operands) <= UNION_LIMIT:
+            whole = [(operand,) for operand in clause.operands]
+        texts, args = [], []
+        for part in whole:
+            text, more = self._any(replace(clause, operands=part))
+            texts.append(f"SELECT rid FROM {table} WHERE p = ? AND ({text})")  # noqa: S608 fixed parts
+            args += [number, *more]
+        return " UNION ALL ".join(texts) or f"SELECT rid FROM {table} WHERE {NEVER}", args  # noqa: S608
 
     def _any(self, clause: Clause) -> Sql:
         if clause.kind == "composite":

@@ -22,6 +22,7 @@ class Names:
         self._engine = engine
         self._known: dict[tuple[int, str], int] = {}
         self.generation = 0  # moves whenever a number that was given out may mean another
+        self._fresh: list[tuple[int, str]] = []  # made in the open write transaction
 
     def parameter(self, connection: Connection, type_number: int, code: str) -> int:
         """Return the number of a search parameter, giving it one if it is new."""
@@ -42,16 +43,24 @@ class Names:
                 self._known[type_number, text] = found
         return found
 
+    def begin(self) -> None:
+        """Begin a write transaction: what the one before made is committed."""
+        self._fresh.clear()
+
     def forget(self) -> None:
-        """Forget all, before a rollback takes rows away."""
-        self.generation += 1
-        self._known = {}
+        """Forget what the open transaction made, before it is undone."""
+        if self._fresh and not self._engine.keeps_names:
+            self.generation += 1
+            for key in self._fresh:
+                self._known.pop(key, None)
+        self._fresh.clear()
 
     def _new(self, connection: Connection, type_number: int, text: str) -> int:
         if not self.find(connection, type_number, text):
             name, args = _named(type_number, text)
             with self._engine.apart(connection) as other:
                 other.execute(sql(f"insert_{name}"), args)
+            self._fresh.append((type_number, text))
         return self.find(connection, type_number, text)
 
 
@@ -78,14 +87,18 @@ class Database:
 
         Raises Contention where another transaction stood in the way.
         """
-        with self._engine.write() as connection:
-            try:
-                yield connection
-            except BaseException:
-                # Inside, so that no other writer sees numbers that are about to be undone.
-                if not self._engine.keeps_names:
+        try:
+            with self._engine.write() as connection:
+                self.names.begin()
+                try:
+                    yield connection
+                except BaseException:
+                    # Before the next writer can see numbers that are about to be undone.
                     self.names.forget()
-                raise
+                    raise
+        except BaseException:
+            self.names.forget()  # a commit that failed undoes them too
+            raise
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot to read in."""

@@ -43,6 +43,11 @@ def note(
     connection.execute(sql("set_job"), (state, progress, result, uid))
 
 
+def remove_older(connection: Connection, started: int) -> None:
+    """Forget the jobs that began before a moment."""
+    connection.execute(sql("delete_old_jobs"), (started,))
+
+
 def remove(connection: Connection, uid: str) -> None:
     """Forget a job."""
     connection.execute(sql("delete_job"), (uid,))

@@ -116,6 +116,9 @@ WHERE state = 'accepted' AND kind IN ('export', 'reindex') ORDER BY jid LIMIT 1;
 -- name: set_job
 UPDATE job SET state = ?, progress = ?, result = ? WHERE uid = ?;
 
+-- name: delete_old_jobs
+DELETE FROM job WHERE started < ?;
+
 -- name: delete_job
 DELETE FROM job WHERE uid = ?;
 

@@ -41,7 +41,8 @@ def test_a_wrong_search_parameter_breaks_no_write(
     """What does not fit its type is not indexed; the resource is stored all the same."""
     body = {
         "resourceType": "SearchParameter", "id": "wrong", "status": "active", "url": "http://w",
-        "name": "Wrong", "code": "wrong", "description": "x", "base": ["Patient"], "type": search_type,
+        "name": "Wrong", "code": "wrong", "description": "x", "base": ["Patient"],
+        "type": search_type,
         "expression": expression,
     }  # fmt: skip
     there.put(body)

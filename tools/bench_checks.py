@@ -1,0 +1,129 @@
+"""One check end to end: from a posted Coverage to its stored response."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import requests
+
+from tests import samples
+from tests.programs import Programs, wait_for
+from tests.x12_texts import file_271
+
+CHECKS, POSTERS, RATE = 200, 8, 35
+
+
+def checks(folder: Path) -> Iterator[str]:
+    """Yield the lines that tell of one check, alone and among others; `folder` is empty."""
+    programs = Programs(folder)
+    try:
+        programs.start("sandbox", "server", "bots")
+        programs.register()
+        for resource in (samples.clinic(), samples.payer(), samples.patient()):
+            programs.put(resource)
+        programs.answer("INF100001", file_271("active-ppo"))
+        _post(programs, "warm", 20)
+        alone = sorted(_one_by_one(programs, 50))
+        paced, spread = _many(programs, "paced", RATE)
+        flat_out, _ = _many(programs, "many", 0)
+    finally:
+        programs.stop()
+    yield "| one check: Coverage posted -> CoverageEligibilityResponse stored | figure |"
+    yield "|---|---|"
+    yield f"| alone, p50 | {median(alone) * 1000:.0f} ms |"
+    yield f"| alone, p95 | {_percentile(alone, 95) * 1000:.0f} ms |"
+    yield f"| {CHECKS} checks posted at {RATE}/s, p50 | {median(spread) * 1000:.0f} ms |"
+    yield f"| {CHECKS} checks posted at {RATE}/s, p95 | {_percentile(spread, 95) * 1000:.0f} ms |"
+    yield f"| {CHECKS} checks posted at {RATE}/s, stored | {paced:.0f} checks/s |"
+    yield f"| {CHECKS} checks posted by {POSTERS} at once, stored | {flat_out:.0f} checks/s |"
+    yield ""
+
+
+def _post(programs: Programs, prefix: str, count: int) -> None:
+    for number in range(count):
+        programs.put(samples.coverage(f"{prefix}-{number}"))
+    wait_for(lambda: _answered(programs, f"{prefix}-{count - 1}"), "the checks", 60)
+    programs.settled()
+
+
+def _answered(programs: Programs, coverage_id: str) -> bool:
+    query = f"CoverageEligibilityResponse?coverage=Coverage/{coverage_id}&_summary=count"
+    found = requests.get(f"{programs.fhir}/{query}", timeout=20).json()
+    return bool(found["total"])
+
+
+def _one_by_one(programs: Programs, count: int) -> Iterator[float]:
+    pause = threading.Event()
+    session = requests.Session()
+    for number in range(count):
+        coverage_id = f"alone-{number}"
+        query = f"CoverageEligibilityResponse?coverage=Coverage/{coverage_id}&_summary=count"
+        started = time.perf_counter()
+        session.put(f"{programs.fhir}/Coverage/{coverage_id}",
+                    json=samples.coverage(coverage_id), timeout=20)  # fmt: skip
+        while not session.get(f"{programs.fhir}/{query}", timeout=20).json()["total"]:
+            pause.wait(0.001)
+        yield time.perf_counter() - started
+        programs.settled()
+
+
+def _many(programs: Programs, prefix: str, rate: float) -> tuple[float, list[float]]:
+    """Post CHECKS coverages, `rate` a second (0: as fast as it goes).
+
+    Return how many checks a second were stored from the first post to the last response, and the
+    sorted times from stored Coverage to stored response, by the server's own clock.
+    """
+    _post_all(programs, prefix, rate)
+    programs.settled()
+    spans = list(_spans(programs, prefix))
+    if len(spans) != CHECKS:
+        sys.exit(f"expected {CHECKS} responses, found {len(spans)}")
+    whole = max(end for _, end in spans) - min(start for start, _ in spans)
+    times = sorted((end - start).total_seconds() for start, end in spans)
+    return CHECKS / whole.total_seconds(), times
+
+
+def _post_all(programs: Programs, prefix: str, rate: float) -> None:
+    numbers, lock, pause = iter(range(CHECKS)), threading.Lock(), threading.Event()
+    started = time.perf_counter()
+
+    def post() -> None:
+        session = requests.Session()
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            if rate:
+                pause.wait(max(0.0, started + number / rate - time.perf_counter()))
+            body = samples.coverage(f"{prefix}-{number}")
+            session.put(f"{programs.fhir}/Coverage/{prefix}-{number}", json=body, timeout=60)
+
+    threads = [threading.Thread(target=post) for _ in range(POSTERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _spans(programs: Programs, prefix: str) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when each coverage and its response were stored."""
+    for response in programs.search("CoverageEligibilityResponse?_count=1000"):
+        address = response["insurance"][0]["coverage"]["reference"]
+        if f"/{prefix}-" in address:
+            first = requests.get(f"{programs.fhir}/{address}/_history/1", timeout=20).json()
+            yield _moment(first), _moment(response)
+
+
+def _moment(resource: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(resource["meta"]["lastUpdated"])
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    """Return the nearest-rank percentile of sorted values."""
+    return values[max(0, -(-len(values) * percent // 100) - 1)]
