@@ -50,7 +50,10 @@ READS = (
     ("read by id", "/fhir/Coverage/n7"),
     ("search by reference and status", "/fhir/Coverage?beneficiary=Patient/p7&status=active"),
     ("search by identifier", "/fhir/Coverage?identifier=urn:bench|700"),
-    ("search with _include", "/fhir/Coverage?identifier=urn:bench|700&_include=Coverage:beneficiary"),
+    (
+        "search with _include",
+        "/fhir/Coverage?identifier=urn:bench|700&_include=Coverage:beneficiary",
+    ),
     ("one page of 20", "/fhir/Coverage?_count=20&_total=none"),
     ("search sorted by date", "/fhir/Coverage?beneficiary=Patient/p7&_sort=-_lastUpdated"),
     ("history of an instance", "/fhir/Coverage/n7/_history"),
