@@ -69,8 +69,8 @@ def _stored(call: Call) -> tuple[str, str]:
         return call.id, instant(read.read(call.engine, _TYPE, call.id).updated)
     if not isinstance(resource, dict):
         raise BadRequest(f"Expected a {_TYPE}.", expression="resource")
-    if resource.get("id"):
-        there = resource["id"]
+    there = resource.get("id")
+    if isinstance(there, str):
         saved = update.update(
             call.engine, _TYPE, there, resource, if_match=None, origin=call.origin
         )

@@ -1,5 +1,6 @@
 """A server in this process on each database engine, and a short way to talk to it."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,6 +55,14 @@ class Api:
         assert 200 == answer.status_code, answer.get_data(as_text=True)
         found: list[dict[str, Any]] = (answer.get_json() or {}).get("entry", [])
         return found
+
+
+def seed_of(config: pytest.Config) -> int:
+    """Return the seed of random tests: that of the run, and in CI always the same.
+
+    What is red there has to be red again; new ground is found by every other run.
+    """
+    return 1 if os.environ.get("CI") else int(config.getoption("randomly_seed", 1)) % 2**32
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import samples
-from tests.conformance.conftest import Api
+from tests.conformance.conftest import Api, seed_of
 
 QUERIES = 1000
 Resource = dict[str, Any]
@@ -304,7 +304,7 @@ CONDITIONS: dict[str, list[Make]] = {
 @pytest.mark.req("SRC-28")
 def test_random_queries(api: Api, pytestconfig: pytest.Config) -> None:
     """Each finds what reading every resource finds, and counts it."""
-    seed = int(pytestconfig.getoption("randomly_seed", 1)) % 2**32
+    seed = seed_of(pytestconfig)
     rng = random.Random(seed)  # noqa: S311 the seed makes the run repeatable
     resources = population(rng)
     for body in resources:

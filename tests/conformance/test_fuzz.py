@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from server.interactions.engine import Engine
 from server.rest.exchange import ENGINE
 from tests import samples
-from tests.conformance.conftest import Api
+from tests.conformance.conftest import Api, seed_of
 
 MUTATED, ARBITRARY = 11_000, 1_000  # on each engine; more than 20,000 in one run
 LIMIT_S = 20.0
@@ -199,7 +199,7 @@ def versions(api: Api) -> int:
 @pytest.mark.req("HTTP-04")
 def test_mutated_requests(api: Api, pytestconfig: pytest.Config) -> None:
     """Valid requests, spoilt: each refusal is a 4xx OperationOutcome that changed nothing."""
-    seed = int(pytestconfig.getoption("randomly_seed", 1)) % 2**32
+    seed = seed_of(pytestconfig)
     rng = random.Random(seed)  # noqa: S311 the seed makes the run repeatable
     api.put(samples.patient())
     valid = seeds()
