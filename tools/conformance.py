@@ -56,9 +56,7 @@ WANTED = frozenset(row["id"] for row in rows())
 def main() -> int:
     """Run and print; return the exit code."""
     collector = Collector()
-    pytest.main(
-        ["-q", "--no-header", "-p", "no:terminal", str(ROOT / "tests")], plugins=[collector]
-    )
+    pytest.main(["-q", "--no-header", "--tb=line", str(ROOT / "tests")], plugins=[collector])
     failed = 0
     print("| row | P | requirement | SQLite | PostgreSQL |")
     print("|---|---|---|---|---|")
