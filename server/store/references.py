@@ -27,7 +27,7 @@ def referenced(  # noqa: PLR0913 what a join is made of
     text = (
         # The plus and the CROSS keep SQLite from reading all references of a parameter.
         "SELECT DISTINCT t.rid, t.vrid, t.type, t.fhir_id FROM ix_reference f CROSS JOIN resource t"  # noqa: S608 only marks
-        f" ON t.tid = ? AND t.type = f.ttype AND t.fhir_id = f.tid WHERE f.rid IN ({marks(rows)})"
+        f" WHERE t.tid = ? AND t.type = f.ttype AND t.fhir_id = f.tid AND f.rid IN ({marks(rows)})"
         f" AND +f.p IN ({marks(parameters)}) AND f.url_id = ? AND t.deleted = 0"
     )
     args = [TENANT, *rows, *parameters, own]
@@ -51,7 +51,7 @@ def referring(  # noqa: PLR0913 what a join is made of
         return []
     text = (
         "SELECT DISTINCT s.rid, s.vrid, s.type, s.fhir_id FROM ix_reference f CROSS JOIN resource s"  # noqa: S608 only marks
-        f" ON s.rid = f.rid WHERE f.p IN ({marks(parameters)}) AND f.tid IN ({marks(ids)})"
+        f" WHERE s.rid = f.rid AND f.p IN ({marks(parameters)}) AND f.tid IN ({marks(ids)})"
         " AND f.ttype = ? AND f.url_id = ? AND s.tid = ? AND s.deleted = 0 ORDER BY s.rid LIMIT ?"
     )
     return _all(connection, text, [*parameters, *ids, target, own, TENANT, limit])
