@@ -35,9 +35,6 @@ SELECT count(*) FROM resource WHERE plan_ver < ?;
 -- name: set_plan
 UPDATE resource SET plan_ver = ? WHERE rid = ?;
 
--- name: body
-SELECT body FROM version WHERE vrid = ?;
-
 -- name: insert_param
 INSERT INTO param (type, code) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
