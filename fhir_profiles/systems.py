@@ -45,6 +45,7 @@ EXT_HOOK_INTERACTION = f"{BASE}/StructureDefinition/subscription-supported-inter
 NPI = "http://hl7.org/fhir/sid/us-npi"
 STEDI_PAYER = "https://www.stedi.com/healthcare/network"
 OPKIT_PAYER = "https://docs.opkit.co/reference/getpayers"
+EXT_DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 V2_IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 RELATIONSHIP = "http://terminology.hl7.org/CodeSystem/subscriber-relationship"
 BENEFIT_CATEGORY = "http://terminology.hl7.org/CodeSystem/ex-benefitcategory"

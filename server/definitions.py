@@ -52,6 +52,11 @@ def resource_types() -> tuple[str, ...]:
     return tuple(sorted(n for n, (kind, _) in _table()["types"].items() if kind == "resource"))
 
 
+def types() -> list[str]:
+    """Return every complex type, resources and their backbone elements included."""
+    return list(_table()["types"])
+
+
 @cache
 def type_numbers() -> dict[str, int]:
     """Return resource type -> the number it is stored under, from 1."""
@@ -102,6 +107,12 @@ def compartments() -> dict[str, dict[str, list[str]]]:
     """
     found: dict[str, dict[str, list[str]]] = _table()["compartments"]
     return found
+
+
+def constraints(type_name: str) -> list[tuple[str, str, str]]:
+    """Return (key, FHIRPath, sentence) of R4's invariants of a type."""
+    found = _table()["constraints"].get(type_name, ())
+    return [(key, expression, human) for key, expression, human in found]
 
 
 def type_name(number: int) -> str:

@@ -14,7 +14,7 @@ class Registry:
     def __init__(self) -> None:
         """Know only the built-in ones."""
         self._lock = threading.Lock()
-        self._epoch = 0
+        self._epoch = 0  # as in a database without any stored SearchParameter
         self._parameters = Parameters()
 
     def parameters(self, connection: Connection) -> Parameters:
@@ -32,7 +32,7 @@ class Registry:
                 self._epoch = epoch
             return self._parameters
 
-    def forget(self) -> None:
-        """Read anew next time: the transaction that they were read in was undone."""
-        with self._lock:
-            self._epoch = -1
+    @property
+    def latest(self) -> Parameters:
+        """The search parameters that were in force when last read, most likely still."""
+        return self._parameters

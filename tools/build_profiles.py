@@ -3,17 +3,26 @@
 Run by hand: `python tools/build_profiles.py FOLDER NAME`. FOLDER holds the guide's published
 StructureDefinitions with snapshots and its ValueSets, as JSON; the result is
 fhir_profiles/structure_definitions/NAME.json. Only what narrows R4 is kept: cardinality, fixed
-values and patterns, required codes that can be listed, types, and slices that can be told apart.
+values and patterns, required codes that can be listed, types, invariants, and slices that can be
+told apart.
 """
 
 import argparse
 import json
+import re
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from server import definitions
 
 Json = dict[str, Any]
 TARGET = Path(__file__).parent.parent / "fhir_profiles" / "structure_definitions"
 FHIR = "http://hl7.org/fhir/StructureDefinition/"
+_SEGMENT = re.compile(r"extension\('(?P<url>[^']+)'\)|ofType\(\w+\)|(?P<name>\$?\w+)")
 
 
 def main() -> None:
@@ -41,8 +50,9 @@ def _is_profile(item: Json) -> bool:
 
 
 def _tree(item: Json, sets: dict[str, Json]) -> Json:
-    root: Json = {}
-    for element in item["snapshot"]["element"][1:]:
+    first, *others = item["snapshot"]["element"]
+    root: Json = _rules(first)
+    for element in others:
         node = root
         for segment in element["id"].split(".")[1:]:
             node = _step(node, segment)
@@ -90,10 +100,42 @@ def _constraints(element: Json, sets: dict[str, Json]) -> Json:
         "profiles": profiles,
     }
     found |= {key: value for key, value in listed.items() if value}
+    found |= _rules(element)
     if "slicing" in element:
-        found["by"] = [[d["type"], d["path"]] for d in element["slicing"].get("discriminator", [])]
+        given = element["slicing"].get("discriminator", [])
+        found["by"] = [[d["type"], _segments(d["path"])] for d in given]
         found["closed"] = element["slicing"].get("rules") == "closed"
     return found
+
+
+def _rules(element: Json) -> Json:
+    """Return the invariants of an element that are the guide's and can be asked."""
+    place = element["path"].replace("[x]", "")
+    rules = [
+        [c["key"], c["expression"], c["human"], place]
+        for c in element.get("constraint", [])
+        if c["severity"] == "error" and c["key"] not in _own() and "memberOf" not in c["expression"]
+    ]
+    return {"rules": rules} if rules else {}
+
+
+@cache
+def _own() -> set[str]:
+    """Return the keys of R4's own invariants, which are asked of every resource."""
+    return {key for name in definitions.types() for key, _, _ in definitions.constraints(name)}
+
+
+def _segments(path: str) -> list[str]:
+    """Return the steps of a discriminator; "value" is the value[x] of an extension before it."""
+    steps: list[str] = []
+    for found in _SEGMENT.finditer(path):
+        if found["url"]:
+            steps.append(f"extension={found['url']}")
+        elif found["name"] == "value" and steps and steps[-1].startswith("extension="):
+            steps.append("value[x]")
+        elif found["name"] and found["name"] != "$this":
+            steps.append(found["name"])
+    return steps
 
 
 def _codes(binding: Json, sets: dict[str, Json]) -> list[list[str]] | None:
@@ -111,6 +153,7 @@ def _codes(binding: Json, sets: dict[str, Json]) -> list[list[str]] | None:
 
 def _settle(node: Json) -> None:
     """Turn discriminators into what each slice's values look like, and drop what says nothing."""
+    _unfold(node)
     by = node.pop("by", None)
     slices = node.pop("slices", [])
     kept = [one for one in slices if by and _find(one, by)]
@@ -131,7 +174,18 @@ def _settle(node: Json) -> None:
         del node["children"]
 
 
-def _find(one: Json, by: list[list[str]]) -> bool:
+def _unfold(node: Json) -> None:
+    """Let slices of a choice that go by its type be children under the key of that type."""
+    children = node.get("children", {})
+    for name, child in list(children.items()):
+        if name.endswith("[x]") and child.get("by") == [["type", []]]:
+            for one in child.pop("slices", []):
+                (code,) = one.pop("types")
+                one.pop("name")
+                children[name.removesuffix("[x]") + code[0].upper() + code[1:]] = one
+
+
+def _find(one: Json, by: list[list[Any]]) -> bool:
     """Write down how the values of a slice are known; tell whether they can be."""
     where = []
     for kind, path in by:
@@ -143,15 +197,13 @@ def _find(one: Json, by: list[list[str]]) -> bool:
     return True
 
 
-def _expected(one: Json, kind: str, path: str) -> list[Any] | None:
-    if path == "url" and one.get("profiles"):
+def _expected(one: Json, kind: str, path: list[str]) -> list[Any] | None:
+    if path == ["url"] and one.get("profiles"):
         return ["fixed", one["profiles"][0]]
     node = _at(one, path)
     if node is None:
         return None
     if kind == "type":
-        if path == "$this":
-            return None  # a choice, whose types are asked for already
         return ["types", node["types"]] if node.get("types") else None
     if kind == "exists":
         return ["exists", node.get("max") != "0"]
@@ -161,12 +213,14 @@ def _expected(one: Json, kind: str, path: str) -> list[Any] | None:
     return None
 
 
-def _at(node: Json, path: str) -> Json | None:
-    if path == "$this":
-        return node
+def _at(node: Json, path: list[str]) -> Json | None:
     found: Json | None = node
-    for name in path.split("."):
+    for step in path:
+        name, _, url = step.partition("=")
         found = (found or {}).get("children", {}).get(name)
+        if url:
+            slices = (found or {}).get("slices", [])
+            found = next((one for one in slices if url in one.get("profiles", ())), None)
     return found
 
 

@@ -117,6 +117,31 @@ def _binding(element: Json) -> str | None:
     return str(binding["valueSet"].split("|")[0])
 
 
+def constraints(found: list[Json], types: Json) -> Json:
+    """Return type -> [[key, FHIRPath, sentence]] of the invariants that are errors.
+
+    Those of an element that is no type of its own are asked of the type that it stands in.
+    """
+    kept: Json = {}
+    for item in found:
+        if item["resourceType"] != "StructureDefinition" or item["type"] not in types:
+            continue
+        if item.get("derivation") not in (None, "specialization"):
+            continue
+        for element in item["snapshot"]["element"]:
+            owner, _, name = element["path"].rpartition(".")
+            for one in element.get("constraint", []):
+                if one["severity"] != "error" or one.get("source", item["url"]) != item["url"]:
+                    continue
+                text = one["expression"]
+                place = element["path"]
+                if place not in types:
+                    place, text = owner, f"{name.removesuffix('[x]')}.all({text})"
+                entry = [one["key"], text, one["human"]]
+                kept.setdefault(place, []).append(entry)
+    return kept
+
+
 def code_sets(found: list[Json], wanted: set[str]) -> Json:
     """Return value set URL -> sorted codes, for the required bindings that can be listed."""
     sets = {v["url"]: v for v in found if v["resourceType"] == "ValueSet"}
@@ -204,6 +229,7 @@ def compile_table(found: list[Json]) -> Json:
         "systems": code_systems(found, bound),
         "compartments": compartments(found),
         "search": search_parameters(found),
+        "constraints": constraints(found, types),
     }
 
 

@@ -28,6 +28,7 @@ _PROCEDURE_SYSTEMS = {
     "AD": "http://www.ada.org/cdt",
     "N4": "http://hl7.org/fhir/sid/ndc",
 }
+_UNKNOWN = {"url": systems.EXT_DATA_ABSENT, "valueCode": "unknown"}  # the payer named none
 _CPT_LENGTH = 5
 _CONTACTS = {"TE": "phone", "FX": "fax", "EM": "mail", "UR": "web", "EX": "extension"}  # PER03
 
@@ -159,11 +160,7 @@ def _frame(row: Benefit, rows: Iterable[Benefit]) -> Resource:
 
 def _about(row: Benefit) -> Resource:
     """Return the elements of an item that the row itself fills."""
-    found: Resource = {}
-    if row.service_type:
-        found["category"] = coding.category(row.service_type)
-    if row.procedure:
-        found.update(_procedure(row.procedure))
+    found = _subject(row)
     if row.plan_name:
         found["name"] = row.plan_name
     text = _description(row)
@@ -178,6 +175,18 @@ def _about(row: Benefit) -> Resource:
             found[name] = concept(code)
     if row.auth_required is not None:
         found["authorizationRequired"] = row.auth_required
+    return found
+
+
+def _subject(row: Benefit) -> Resource:
+    """Return what the row is about: R4 wants a category or a procedure, never both (ces-1)."""
+    category = coding.category(row.service_type) if row.service_type else None
+    if row.procedure is None:
+        return {"category": category or {"extension": [_UNKNOWN]}}
+    found = _procedure(row.procedure)
+    if category is not None:
+        concept = found["productOrService"]
+        concept["coding"] = [*concept.get("coding", []), *category["coding"]]
     return found
 
 

@@ -38,11 +38,18 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A checked body on its way into the store; `secret` is a Subscription's, kept apart."""
+    """A checked body on its way into the store; `secret` is a Subscription's, kept apart.
+
+    All that takes time is made ahead, while nobody waits for the writer: `members` is the JSON of
+    all but type, id and meta; `rows` are the index rows by the search parameters `known`.
+    """
 
     type: str
     body: dict[str, Any]
-    secret: str = ""
+    secret: str
+    members: bytes
+    known: Parameters
+    rows: frozenset[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,8 @@ def admit(
         if known is None:
             with engine.database.read() as connection:
                 known = engine.registry.parameters(connection)
-        return Incoming(
-            type_name, *criteria.accept(body, engine.base, known, allow_private=private)
-        )
+        kept, secret = criteria.accept(body, engine.base, known, allow_private=private)
+        return _made_ready(engine, type_name, kept, secret, known)
     if type_name == "SearchParameter" and body["status"] == "active":
         found = [
             Issue("not-supported", text, f"SearchParameter.{element}")
@@ -97,7 +103,16 @@ def admit(
         ]
         if found:
             raise Unprocessable(issues=found)
-    return Incoming(type_name, body)
+    return _made_ready(engine, type_name, body, "", known or engine.registry.latest)
+
+
+def _made_ready(
+    engine: Engine, type_name: str, body: dict[str, Any], secret: str, known: Parameters
+) -> Incoming:
+    members = {k: v for k, v in body.items() if k not in ("resourceType", "id", "meta")}
+    # The body may lack its resourceType, which the URL has told.
+    rows = extract({"resourceType": type_name, **body}, known, engine.base)
+    return Incoming(type_name, body, secret, codec.encode(members), known, rows)
 
 
 class Writing:
@@ -109,12 +124,18 @@ class Writing:
         self._engine = engine
         self._trace = trace
         self._index = IndexRows(connection, engine.database.names)
+        self._epochs: tuple[int, int] | None = None  # read once, and again after a change of ours
         self.eventful = False
 
     @property
     def parameters(self) -> Parameters:
         """The search parameters in force."""
-        return self._engine.registry.parameters(self.connection)
+        return self._engine.registry.at(self.connection, self._read_epochs()[1])
+
+    def _read_epochs(self) -> tuple[int, int]:
+        if self._epochs is None:
+            self._epochs = deliveries.epochs(self.connection)
+        return self._epochs
 
     def current(self, type_name: str, fhir_id: str) -> Current | None:
         """Return the newest version of Type/id; nobody else changes it before we are done."""
@@ -152,7 +173,7 @@ class Writing:
             return None
         updated = self._moment(before)
         saved = Saved(type_name, fhir_id, before.version + 1, updated, None, created=False)
-        self._put(saved, before, "DELETE", "")
+        self._put(saved, before, "DELETE", None)
         return saved
 
     def _store(
@@ -163,16 +184,11 @@ class Writing:
         body = _stamped(incoming, fhir_id, version, updated)
         created = before is None or before.deleted
         saved = Saved(incoming.type, fhir_id, version, updated, body, created=created)
-        self._put(saved, before, method, incoming.secret, incoming.body)
+        self._put(saved, before, method, incoming)
         return saved
 
     def _put(
-        self,
-        saved: Saved,
-        before: Current | None,
-        method: str,
-        secret: str,
-        parsed: dict[str, Any] | None = None,
+        self, saved: Saved, before: Current | None, method: str, incoming: Incoming | None
     ) -> None:
         rid, vrid = resources.append(
             self.connection,
@@ -184,16 +200,15 @@ class Writing:
             method=method,
             body=saved.body,
         )
-        known = self.parameters
-        base = self._engine.base
         old: frozenset[Row] = frozenset()
         new: frozenset[Row] = frozenset()
         if before is not None and before.body is not None:
-            old = extract(codec.decode(before.body), known, base)
-        if parsed is not None:
-            new = extract(parsed, known, base)
+            old = self._rows(codec.decode(before.body))
+        if incoming is not None:
+            is_ready = incoming.known is self.parameters
+            new = incoming.rows if is_ready else self._rows(incoming.body)
         self._index.change(saved.type, rid, removed=old - new, added=new - old)
-        self._note_change(saved.type, rid, secret)
+        self._note_change(saved.type, rid, incoming.secret if incoming else "")
         revived = before is None or before.deleted
         event = events.Event(
             type=saved.type,
@@ -205,16 +220,22 @@ class Writing:
             rows=old if saved.body is None else new,
             trace=self._trace,
         )
-        found = events.record(self.connection, self._engine.hooks, event, self._engine.new_id)
+        hooks = self._engine.hooks.at(self.connection, self._read_epochs()).values()
+        found = events.record(self.connection, hooks, event, self._engine.new_id)
         self.eventful = self.eventful or found
+
+    def _rows(self, body: dict[str, Any]) -> frozenset[Row]:
+        return extract(body, self.parameters, self._engine.base)
 
     def _note_change(self, type_name: str, rid: int, secret: str) -> None:
         if type_name == "Subscription":
             if secret == criteria.REDACTED:
                 secret = deliveries.secret_of(self.connection, rid)
             deliveries.changed(self.connection, rid, secret)
+            self._epochs = None
         elif type_name == "SearchParameter":
             search_parameters.changed(self.connection, rid)
+            self._epochs = None
 
     def _moment(self, before: Current | None) -> int:
         return max(micros(self._engine.now()), before.updated + 1 if before else 0)
@@ -231,33 +252,29 @@ def transact(engine: Engine, origin: Origin, work: Callable[[Writing], T]) -> T:
     The Provenance of `origin`, if any, is stored with what was saved. `work` may run again, from
     the start, where another transaction stood in the way. Raises Conflict when that does not end.
     """
+
+    def write(connection: Connection) -> tuple[T, bool]:
+        writing = Writing(engine, connection, origin.trace)
+        done = work(writing)
+        if origin.provenance is not None and isinstance(done, Saved):
+            writing.create(_of_target(engine, origin.provenance, done), engine.new_id())
+        return done, writing.eventful
+
     for _ in range(TRIES):
         try:
-            with engine.database.write() as connection:
-                writing = Writing(engine, connection, origin.trace)
-                done = work(writing)
-                if origin.provenance is not None and isinstance(done, Saved):
-                    writing.create(_of_target(origin.provenance, done), engine.new_id())
+            done, eventful = engine.database.transact(write)
         except Contention:
-            _forget(engine)
             continue
-        except BaseException:
-            _forget(engine)
-            raise
-        if writing.eventful:
+        if eventful:
             engine.wake()
         return done
     raise Conflict("Others are writing the same resources; send the request again.")
 
 
-def _of_target(provenance: Incoming, saved: Saved) -> Incoming:
+def _of_target(engine: Engine, provenance: Incoming, saved: Saved) -> Incoming:
     address = f"{saved.type}/{saved.id}/_history/{saved.version}"
-    return Incoming(provenance.type, {**provenance.body, "target": [{"reference": address}]})
-
-
-def _forget(engine: Engine) -> None:
-    engine.hooks.forget()
-    engine.registry.forget()
+    body = {**provenance.body, "target": [{"reference": address}]}
+    return _made_ready(engine, provenance.type, body, "", provenance.known)
 
 
 def match(before: Current | None, if_match: int | None) -> None:
@@ -275,8 +292,8 @@ def _stamped(incoming: Incoming, fhir_id: str, version: int, updated: int) -> by
         "versionId": str(version),
         "lastUpdated": instant(updated),
     }
-    rest = {k: v for k, v in incoming.body.items() if k not in ("resourceType", "id", "meta")}
-    return codec.encode({"resourceType": incoming.type, "id": fhir_id, "meta": meta, **rest})
+    head = codec.encode({"resourceType": incoming.type, "id": fhir_id, "meta": meta})
+    return head[:-1] + b"," + incoming.members[1:] if len(incoming.members) > len(b"{}") else head
 
 
 def instant(updated: int) -> str:

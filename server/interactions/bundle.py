@@ -247,8 +247,7 @@ class _Batch:
         if operation.method == "PATCH":
             fhir_id = patch.target(self._engine, writing, kind, query)
         elif operation.method == "PUT":
-            incoming = Incoming(kind, operation.body or {})
-            fhir_id = update.target(self._engine, writing, incoming, query)
+            fhir_id = update.target(self._engine, writing, operation.body or {}, query, kind)
         else:
             writing.alone(kind)
             fhir_id = search.sole_match(self._engine, writing.connection, kind, query) or ""

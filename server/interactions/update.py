@@ -56,21 +56,23 @@ def conditional(  # noqa: PLR0913 the parts of the HTTP request
     incoming = _write.check(engine, type_name, body)
 
     def work(writing: Writing) -> Saved:
-        fhir_id = target(engine, writing, incoming, criteria)
+        fhir_id = target(engine, writing, incoming.body, criteria, type_name)
         return writing.save(incoming, fhir_id, method="PUT", if_match=if_match)
 
     return _write.transact(engine, origin, work)
 
 
-def target(engine: Engine, writing: Writing, incoming: Incoming, criteria: str) -> str:
+def target(
+    engine: Engine, writing: Writing, body: dict[str, Any], criteria: str, type_name: str
+) -> str:
     """Return the id that a conditional update writes to: the match's, the body's, or a new one."""
-    writing.alone(incoming.type)
-    there = sole_match(engine, writing.connection, incoming.type, criteria)
-    given = incoming.body.get("id")
+    writing.alone(type_name)
+    there = sole_match(engine, writing.connection, type_name, criteria)
+    given = body.get("id")
     if there is not None and given not in (None, there):
         raise BadRequest(
             "The resource that meets the condition has another id.",
-            expression=f"{incoming.type}.id",
+            expression=f"{type_name}.id",
         )
     return there or given or engine.new_id()
 

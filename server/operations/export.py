@@ -74,9 +74,16 @@ def _wish(call: Call) -> dict[str, Any]:
         "types": types,
         "since": since,
         "elements": call.first("_elements"),
-        "until": instant(micros(call.engine.now())),
+        "until": instant(_until(call.engine)),
         "request": call.url,
     }
+
+
+def _until(engine: Engine) -> int:
+    """Return a moment (microseconds) that no write under way is older than: it has ended."""
+    with engine.database.write() as connection:
+        connection.wait_for_writers()
+        return micros(engine.now())
 
 
 def run(engine: Engine, wish: dict[str, Any], note: jobs.Note) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from server.errors import BadRequest, FhirError, Issue, outcome
 from server.interactions import _write, read
 from server.operations.operation import INSTANCE, TYPE, Call, Operation
 from server.validation import check as validation
+from server.validation import constraints
 
 _MODES = ("create", "update", "delete", "profile")
 
@@ -38,11 +39,13 @@ def _issues(call: Call, mode: str, profile: str) -> list[Issue]:
             read.read(call.engine, call.type, call.id)
         return []
     resource = _resource(call)
-    issues = [] if not profile else validation.against(resource, profile)
+    issues = validation.against(resource, profile) if profile else []
     try:
         _write.check(call.engine, call.type, resource)
     except FhirError as error:
         issues = [*error.issues, *(one for one in issues if one not in error.issues)]
+    if not issues:
+        issues = constraints.check(resource)
     if isinstance(resource, dict):
         issues += _identity(call, mode, resource)
     return issues

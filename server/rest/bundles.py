@@ -57,8 +57,7 @@ def history(past: Past, base: str) -> bytes:
 
 def _version(version: Version, base: str) -> bytes:
     address = f"{version.type}/{version.id}"
-    created = version.method == "POST" or (version.method == "PUT" and version.version == 1)
-    status = "204" if version.method == "DELETE" else "201" if created else "200"
+    status = "204" if version.body is None else "201" if version.created else "200"
     entry = {
         "fullUrl": f"{base}/{address}",
         "request": {

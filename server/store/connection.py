@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class DatabaseRefused(Exception):
@@ -36,28 +38,47 @@ class Connection(Protocol):
         """Let nobody else pass this guard before the end of the transaction."""
         ...
 
+    def wait_for_writers(self) -> None:
+        """Wait until no other transaction writes, and let none begin before the end of this one.
+
+        What those wrote is seen by the statements after this one; those that follow see all of
+        this one from their beginning.
+        """
+        ...
+
+    def apart(self) -> "AbstractContextManager[Connection]":
+        """Give a connection whose writes stay, whatever becomes of this transaction.
+
+        Where an engine has one writer, that is the connection itself, and nothing stays.
+        """
+        ...
+
+
+class Memory(Protocol):
+    """What is remembered of a database and may have to be forgotten again."""
+
+    def begin(self) -> None:
+        """A write transaction begins: what came before it is committed."""
+        ...
+
+    def forget(self) -> None:
+        """What was written since it began is undone."""
+        ...
+
 
 class Engine(Protocol):
-    """One database engine: how to open transactions, number rows, and lead.
-
-    `keeps_names` tells that what is written apart stays when a transaction is undone.
-    """
-
-    keeps_names: bool
+    """One database engine: how to open transactions, number rows, and lead."""
 
     def write(self) -> AbstractContextManager[Connection]:
         """Open a write transaction: committed at the end, undone on any error."""
         ...
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """Open a read transaction: one snapshot."""
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` as write() would, in whichever thread; return when it is committed."""
         ...
 
-    def apart(self, connection: Connection) -> AbstractContextManager[Connection]:
-        """Give a connection whose writes stay, whatever becomes of `connection`'s transaction.
-
-        Where an engine has one writer, that is `connection` itself.
-        """
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a read transaction: one snapshot."""
         ...
 
     def next_numbers(self, connection: Connection) -> tuple[int, int]:

@@ -1,25 +1,29 @@
 """The database of a URL: its engine, its schema brought up to date, and the numbers of names."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from server.store.connection import Connection, DatabaseRefused, Engine
 from server.store.sqlite import Sqlite
 from server.store.statements import sql
 
 __all__ = ["Database", "DatabaseRefused"]
+T = TypeVar("T")
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
 
 class Names:
-    """Numbers of parameters and code systems, remembered while their rows are sure to stay."""
+    """Numbers of parameters and code systems, remembered while their rows are sure to stay.
 
-    def __init__(self, engine: Engine) -> None:
+    Begin and forget are for an engine whose names are undone with the transaction that made them.
+    """
+
+    def __init__(self) -> None:
         """Start knowing none."""
-        self._engine = engine
         self._known: dict[tuple[int, str], int] = {}
         self.generation = 0  # moves whenever a number that was given out may mean another
         self._fresh: list[tuple[int, str]] = []  # made in the open write transaction
@@ -49,7 +53,7 @@ class Names:
 
     def forget(self) -> None:
         """Forget what the open transaction made, before it is undone."""
-        if self._fresh and not self._engine.keeps_names:
+        if self._fresh:
             self.generation += 1
             for key in self._fresh:
                 self._known.pop(key, None)
@@ -58,7 +62,7 @@ class Names:
     def _new(self, connection: Connection, type_number: int, text: str) -> int:
         if not self.find(connection, type_number, text):
             name, args = _named(type_number, text)
-            with self._engine.apart(connection) as other:
+            with connection.apart() as other:
                 other.execute(sql(f"insert_{name}"), args)
             self._fresh.append((type_number, text))
         return self.find(connection, type_number, text)
@@ -73,32 +77,28 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Open the database and bring its schema up to date. Raises DatabaseRefused if not."""
-        self._engine = _engine(url)
-        self.names = Names(self._engine)
+        self.names = Names()
+        self._engine = _engine(url, self.names)
         self._engine.migrate(_steps())
 
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.close()
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> AbstractContextManager[Connection]:
         """Open one write transaction: committed at the end, undone on any error.
 
         Raises Contention where another transaction stood in the way.
         """
-        try:
-            with self._engine.write() as connection:
-                self.names.begin()
-                try:
-                    yield connection
-                except BaseException:
-                    # Before the next writer can see numbers that are about to be undone.
-                    self.names.forget()
-                    raise
-        except BaseException:
-            self.names.forget()  # a commit that failed undoes them too
-            raise
+        return self._engine.write()
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in a write transaction and return its result when that is committed.
+
+        Where an engine has one writer, others' work may share the commit, and run in this thread.
+        Raises what `work` raises, with nothing of it stored, and Contention.
+        """
+        return self._engine.transact(work)
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot to read in."""
@@ -116,13 +116,13 @@ class Database:
         return self._engine.lead(what, stop)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, names: Names) -> Engine:
     if url.startswith(_POSTGRES):
         from server.store.postgres import Postgres  # noqa: PLC0415 40 ms that SQLite does not need
 
         return Postgres(url)
     if url.startswith(_SQLITE) and url != _SQLITE:
-        return Sqlite(Path(url.removeprefix(_SQLITE)))
+        return Sqlite(Path(url.removeprefix(_SQLITE)), names)
     scheme = url.split(":", maxsplit=1)[0]
     raise DatabaseRefused(
         f"expected a URL like sqlite:///inforce.db or postgresql://…, got {scheme}:…"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from server import definitions
 from server.store.connection import Connection
 from server.store.resources import unpacked
+from server.store.secrets import random_number
 from server.store.statements import sql
 
 
@@ -42,7 +43,10 @@ def subscriptions(connection: Connection) -> list[tuple[int, bytes, str]]:
 
 
 def epochs(connection: Connection) -> tuple[int, int]:
-    """Return two numbers that move when any Subscription, and any SearchParameter, changes."""
+    """Return two numbers, others whenever any Subscription, and any SearchParameter, changes.
+
+    They never come again: what was read at a number that was undone is not taken for another's.
+    """
     row = connection.execute(sql("epochs")).fetchone()
     return row[0], row[1]
 
@@ -55,8 +59,9 @@ def secret_of(connection: Connection, rid: int) -> str:
 
 def changed(connection: Connection, rid: int, secret: str) -> None:
     """Note that the Subscription in row `rid` changed, and keep its secret."""
+    connection.wait_for_writers()
     connection.execute(sql("keep_secret"), (rid, secret))
-    connection.execute(sql("next_epoch"))
+    connection.execute(sql("next_epoch"), (random_number(),))
 
 
 def add(  # noqa: PLR0913 the columns of a delivery

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -17,7 +17,7 @@ POOL_LIMIT = 20
 OPEN_TIMEOUT_S = 10.0
 LEAD_POLL_S = 0.25
 BLOCK = 50  # numbers taken from the sequence at a time, so that most writes ask for none
-_LEADER, _MIGRATION, _GUARD = 7_301, 7_302, 7_303  # our advisory locks
+_LEADER, _MIGRATION, _GUARD, _WRITERS = 7_301, 7_302, 7_303, 7_304  # our advisory locks
 _CONTENTION = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
 # The migrations are written once, for SQLite; these are all the words that differ.
 _DDL = (
@@ -28,6 +28,7 @@ _DDL = (
     (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
     (re.compile(r"\) WITHOUT ROWID"), ")"),
 )
+T = TypeVar("T")
 _NUMBERED = ("param.p", "code_system.sys", "delivery.did", "job.jid")
 
 
@@ -39,10 +40,11 @@ def _translated(sql: str) -> str:
 class _Connection:
     """A psycopg connection that takes `?` statements."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_raw", "_url")
 
-    def __init__(self, raw: "psycopg.Connection[Any]") -> None:
+    def __init__(self, raw: "psycopg.Connection[Any]", url: str) -> None:
         self._raw = raw
+        self._url = url
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         return self._raw.execute(_translated(sql), parameters, prepare=True)
@@ -56,11 +58,19 @@ class _Connection:
     def guard(self, number: int) -> None:
         self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
 
+    def wait_for_writers(self) -> None:
+        # Every write holds this lock shared; two that want it alone are told apart as a deadlock.
+        self._raw.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """Give a new connection, committed at the end; the pool's may all be in such waits."""
+        with psycopg.connect(self._url) as raw:
+            yield _Connection(raw, self._url)
+
 
 class Postgres:
     """One database. Raises DatabaseRefused if it cannot be reached."""
-
-    keeps_names = True
 
     def __init__(self, url: str) -> None:
         """Connect."""
@@ -85,22 +95,22 @@ class Postgres:
         """
         try:
             with self._pool.connection() as raw, raw.pipeline():
-                yield _Connection(raw)
+                raw.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITERS,))
+                yield _Connection(raw, self._url)
         except _CONTENTION as error:
             raise Contention(type(error).__name__) from error
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in a transaction of its own: PostgreSQL commits several at once by itself."""
+        with self.write() as connection:
+            return work(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a pooled connection inside one snapshot."""
         with self._pool.connection() as raw:
             raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield _Connection(raw)
-
-    @contextmanager
-    def apart(self, _connection: Connection) -> Iterator[Connection]:
-        """Give a new connection, committed at the end; the pool's may all be in such waits."""
-        with psycopg.connect(self._url) as raw:
-            yield _Connection(raw)
+            yield _Connection(raw, self._url)
 
     def next_numbers(self, connection: Connection) -> tuple[int, int]:
         """Return unused numbers, from blocks that this process has taken."""

@@ -55,7 +55,7 @@ JOIN subscription s ON s.rid = r.rid WHERE r.type = ? AND r.deleted = 0 ORDER BY
 SELECT epoch, parameters FROM subscription_epoch;
 
 -- name: next_epoch
-UPDATE subscription_epoch SET epoch = epoch + 1;
+UPDATE subscription_epoch SET epoch = ?;
 
 -- name: secret
 SELECT secret FROM subscription WHERE rid = ?;
@@ -98,7 +98,7 @@ ON CONFLICT (rid) DO UPDATE SET ready = excluded.ready;
 UPDATE search_parameter SET ready = 1;
 
 -- name: next_parameter_epoch
-UPDATE subscription_epoch SET parameters = parameters + 1;
+UPDATE subscription_epoch SET parameters = ?;
 
 -- name: insert_job
 INSERT INTO job (uid, kind, state, started, progress, wish) VALUES (?, ?, 'accepted', ?, '', ?);

@@ -27,13 +27,17 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version in a history; `updated` is microseconds since 1970, `method` the HTTP verb."""
+    """One version in a history; `updated` is microseconds since 1970, `method` the HTTP verb.
+
+    `created` tells that the resource was not there before.
+    """
 
     type: str
     id: str
     version: int
     updated: int
     method: str
+    created: bool
     body: bytes | None
     row: int
 
@@ -121,13 +125,17 @@ def history(
         where += " AND (v.upd < ? OR (v.upd = ? AND v.vrid < ?))"
         args += [before[0], *before]
     text = (
-        "SELECT r.type, r.fhir_id, v.ver, v.upd, v.method, v.body, v.vrid FROM version v "  # noqa: S608 fixed parts
+        "SELECT r.type, r.fhir_id, v.ver, v.upd, v.method, v.ver = 1 OR EXISTS"  # noqa: S608 fixed parts
+        " (SELECT 1 FROM version o WHERE o.rid = v.rid AND o.ver = v.ver - 1 AND o.body IS NULL),"
+        " v.body, v.vrid FROM version v "
         f"JOIN resource r ON r.rid = v.rid WHERE {where} ORDER BY v.upd DESC, v.vrid DESC LIMIT ?"
     )
     rows = connection.execute(text, (*args, limit)).fetchall()
     return [
-        Version(definitions.type_name(kind), fhir_id, ver, upd, method, _unpack(body), vrid)
-        for kind, fhir_id, ver, upd, method, body, vrid in rows
+        Version(
+            definitions.type_name(kind), fhir_id, ver, upd, method, created, _unpack(body), vrid
+        )
+        for kind, fhir_id, ver, upd, method, created, body, vrid in rows
     ]
 
 

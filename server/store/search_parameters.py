@@ -2,6 +2,7 @@
 
 from server.store.connection import Connection
 from server.store.resources import unpacked
+from server.store.secrets import random_number
 from server.store.statements import sql
 
 
@@ -13,11 +14,12 @@ def stored(connection: Connection) -> list[tuple[bytes, bool]]:
 
 def changed(connection: Connection, rid: int) -> None:
     """Note that the SearchParameter in row `rid` changed: it waits to be indexed."""
+    connection.wait_for_writers()
     connection.execute(sql("keep_parameter"), (rid, 0))
-    connection.execute(sql("next_parameter_epoch"))
+    connection.execute(sql("next_parameter_epoch"), (random_number(),))
 
 
 def all_ready(connection: Connection) -> None:
     """Note that every resource is indexed for every SearchParameter."""
     connection.execute(sql("parameters_ready"))
-    connection.execute(sql("next_parameter_epoch"))
+    connection.execute(sql("next_parameter_epoch"), (random_number(),))

@@ -1,6 +1,7 @@
 """Keys that a database keeps for itself, made at random when they are first asked for."""
 
 import os
+import secrets
 
 from server.store.connection import Connection
 from server.store.statements import sql
@@ -20,3 +21,8 @@ def named(connection: Connection, name: str) -> bytes:
 def random(length: int) -> bytes:
     """Return that many random bytes from the operating system."""
     return os.urandom(length)
+
+
+def random_number() -> int:
+    """Return a number from 1 that no other call will return, for all that chance can tell."""
+    return secrets.randbelow(2**62) + 1

@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from server.store.connection import Connection, DatabaseRefused, statements
+from server.store.connection import Connection, DatabaseRefused, Memory, statements
+from server.store.group import Group
 
 BUSY_TIMEOUT_S = 10.0
 CACHED_STATEMENTS = 512
 LEAD_POLL_S = 0.25
+T = TypeVar("T")
 
 
 class _Connection(sqlite3.Connection):
@@ -22,15 +25,23 @@ class _Connection(sqlite3.Connection):
     def guard(self, _number: int) -> None:
         """Do nothing: the one writer is alone."""
 
+    def wait_for_writers(self) -> None:
+        """Do nothing: there are no others."""
+
+    @contextmanager
+    def apart(self) -> "Iterator[_Connection]":
+        """Give the one writer itself."""
+        yield self
+
 
 class Sqlite:
     """One database file, created when opened. Raises DatabaseRefused if it cannot be."""
 
-    keeps_names = False  # they are written by the one writer, in its transaction
-
-    def __init__(self, path: Path) -> None:
-        """Open the file."""
+    def __init__(self, path: Path, memory: Memory) -> None:
+        """Open the file; `memory` hears when a transaction begins, and when it is undone."""
         self._path = path
+        self._memory = memory
+        self._group = Group(self.write, memory.forget)
         self._lock = threading.Lock()
         self._readers: deque[_Connection] = deque()
         try:
@@ -51,10 +62,12 @@ class Sqlite:
             fcntl.flock(self._queue, fcntl.LOCK_EX)
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
+                self._memory.begin()
                 try:
                     yield self._writer
                     self._writer.execute("COMMIT")
                 except BaseException:
+                    self._memory.forget()  # before the next writer can believe it
                     if self._writer.in_transaction:  # a full disk has rolled back already
                         self._writer.execute("ROLLBACK")
                     raise
@@ -72,10 +85,9 @@ class Sqlite:
             connection.execute("COMMIT")
             self._readers.append(connection)
 
-    @contextmanager
-    def apart(self, connection: Connection) -> Iterator[Connection]:
-        """Give the writer itself."""
-        yield connection
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in one transaction with what other threads want done."""
+        return self._group.transact(work)
 
     def next_numbers(self, connection: Connection) -> tuple[int, int]:
         """Return the numbers after the last ones; the writer's lock keeps them ours."""

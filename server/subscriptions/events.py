@@ -1,7 +1,7 @@
 """Which Subscriptions a write concerns: matched inside its transaction, against compiled hooks."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,33 +38,33 @@ class Hooks:
         self._base = base
         self._registry = registry
         self._lock = threading.Lock()
-        self._epoch = (-1, -1)
+        self._epochs = (-1, -1)
         self._hooks: dict[int, Hook] = {}
 
     def by_row(self, connection: Connection) -> dict[int, Hook]:
         """Return every Subscription that is not deleted, by its resource row."""
-        epoch = deliveries.epochs(connection)
+        return self.at(connection, deliveries.epochs(connection))
+
+    def at(self, connection: Connection, epochs: tuple[int, int]) -> dict[int, Hook]:
+        """Return the same at epochs that were read already."""
         with self._lock:
-            if epoch != self._epoch:
+            if epochs != self._epochs:
                 found = deliveries.subscriptions(connection)
-                parameters = self._registry.at(connection, epoch[1])
+                parameters = self._registry.at(connection, epochs[1])
                 self._hooks = {
                     rid: criteria.hook(rid, codec.decode(body), secret, self._base, parameters)
                     for rid, body, secret in found
                 }
-                self._epoch = epoch
+                self._epochs = epochs
             return self._hooks
 
-    def forget(self) -> None:
-        """Read all anew next time: the transaction that they were read in was undone."""
-        with self._lock:
-            self._epoch = (-1, -1)
 
-
-def record(connection: Connection, hooks: Hooks, event: Event, new_id: Callable[[], str]) -> bool:
+def record(
+    connection: Connection, hooks: Iterable[Hook], event: Event, new_id: Callable[[], str]
+) -> bool:
     """Add a delivery for every hook that `event` concerns; tell whether there was any."""
     found = False
-    for hook in hooks.by_row(connection).values():
+    for hook in hooks:
         if _concerns(hook, event):
             deliveries.add(
                 connection,

@@ -123,6 +123,11 @@ def _organization(node: Node) -> Iterator[str]:
         yield "org-3: an organization has no home telecom."
 
 
+def _response_item(node: Node) -> Iterator[str]:
+    if _has(node, "category") == _has(node, "productOrService"):
+        yield "ces-1: an item has either a category or a productOrService."
+
+
 def _patient_contact(node: Node) -> Iterator[str]:
     if not any(_has(node, key) for key in ("name", "telecom", "address", "organization")):
         yield "pat-1: a contact has a name, telecom, address or organization."
@@ -205,6 +210,7 @@ INVARIANTS: dict[str, Rule] = {
     "Bundle": _bundle,
     "ContactPoint": _contact_point,
     "Count": _count,
+    "CoverageEligibilityResponse.insurance.item": _response_item,
     "Distance": _measure,
     "Duration": _measure,
     "Extension": _extension,

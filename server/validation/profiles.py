@@ -1,8 +1,9 @@
 """Profiles: what they ask of a resource beyond R4, from the tables in fhir_profiles.
 
 A table is a tree of elements, each with min, max, fixed, pattern, codes (the pairs of a required
-binding), types (of a choice), profiles (any of them, by URL) and slices; a slice says in `where`
-which values are its own. Source: FHIR R4 profiling.html, elementdefinition.html.
+binding), types (of a choice), profiles (any of them, by URL), rules (key, FHIRPath, sentence and
+path of an invariant) and slices; a slice says in `where` which values are its own.
+Source: FHIR R4 profiling.html, elementdefinition.html.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from fhir_profiles import loader
 from server.errors import Issue
+from server.validation import fhirpath
 
 Node = dict[str, Any]
 _CODE, _SYSTEM = "code", "system"
@@ -24,11 +26,7 @@ def check(resource: dict[str, Any], url: str) -> list[Issue]:
     kind = resource.get("resourceType", profile["type"])
     if kind != profile["type"]:
         return [Issue("structure", f"The profile is of {profile['type']}.", str(kind))]
-    issues = list(_node(profile["root"], resource, str(kind)))
-    rule = _RULES.get(profile.get("rule", ""))
-    if rule is not None:
-        issues += [Issue("invariant", text, str(kind)) for text in rule(resource)]
-    return issues
+    return list(_node(profile["root"], resource, str(kind)))
 
 
 def is_known(url: str) -> bool:
@@ -59,6 +57,9 @@ def _node(node: Node, value: Any, path: str) -> Iterator[Issue]:
         yield Issue("value", "The value does not fit the profile's pattern.", path)
     if "codes" in node and not _has_code(node["codes"], value):
         yield Issue("code-invalid", "Expected a code of the profile's value set.", path)
+    for key, expression, human, place in node.get("rules", ()):
+        if not fhirpath.holds(place, expression)(value, {}):
+            yield Issue("invariant", f"{key}: {human}", path)
     yield from _any_profile(node.get("profiles", ()), value, path)
     if isinstance(value, dict):
         for name, child in node.get("children", {}).items():
@@ -131,11 +132,17 @@ def _is_of(one: Node, value: Any) -> bool:
     return all(_TESTS[kind](expected, _at(path, value)) for path, kind, expected in one["where"])
 
 
-def _at(path: str, value: Any) -> Any:
-    if path == "$this":
-        return value
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+def _at(path: list[str], value: Any) -> Any:
+    for step in path:
+        name, _, url = step.partition("=")
+        if not isinstance(value, dict):
+            return None
+        if name.endswith("[x]"):
+            value = next((value[key] for key in _keys(name, value)), None)
+        else:
+            value = value.get(name)
+        if url:
+            value = next((one for one in value or () if one.get("url") == url), None)
     return value
 
 
@@ -169,15 +176,3 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "types": _is_type,
     "exists": lambda expected, value: expected == (value is not None),
 }
-_MEMBER_NUMBER = [["http://terminology.hl7.org/CodeSystem/v2-0203", "MB"]]
-
-
-def _member_id(coverage: Node) -> Iterator[str]:
-    identifiers = coverage.get("identifier", [])
-    if "subscriberId" in coverage:
-        return
-    if not any(_has_code(_MEMBER_NUMBER, one.get("type")) for one in identifiers):
-        yield "us-core-15: a coverage has a member identifier or subscriberId."
-
-
-_RULES: dict[str, Callable[[Node], Iterator[str]]] = {"us-core-15": _member_id}

@@ -220,10 +220,15 @@ def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
 def _of(items: Iterable[Resource], kind: str, services: tuple[str, ...]) -> Iterator[Resource]:
     for item in items:
         types = [elements.code(b.get("type"), systems.X12_BENEFIT) for b in item.get("benefit", [])]
-        service = elements.code(item.get("category"), systems.X12_SERVICE_TYPE)
+        service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
         network = elements.code(item.get("network"), systems.X12_NETWORK)
         if types == [kind] and service in services and network in _IN_NETWORK:
             yield item
+
+
+def _subject(item: Resource) -> Resource | None:
+    """Return the concept that says what an item is about."""
+    return item.get("category") or item.get("productOrService")
 
 
 def _tier(item: Resource) -> str:
@@ -243,7 +248,7 @@ def _line(item: Resource) -> Line:
     used = amount(item, "used")
     left = elements.extension_value(item, systems.EXT_REMAINING)
     return Line(
-        service=_text(item.get("category")) or "Service not stated",
+        service=_text(_subject(item)) or "Service not stated",
         what=_text(benefit.get("type")) or covered,
         level=_text(item.get("unit")) or NOT_STATED,
         network=_text(item.get("network")) or NOT_STATED,

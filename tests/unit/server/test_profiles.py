@@ -144,3 +144,53 @@ def test_backport_subscription() -> None:
     assert set() == said(right, url)
     assert {("required", "Subscription.channel.payload")} == said(plain, url)
     assert {("code-invalid", "Subscription.channel.payload.extension[0].value")} == said(wrong, url)
+
+
+def carer(*scopes: bool) -> dict[str, Any]:
+    url = f"{PAS}/extension-careTeamClaimScope"
+    member = {"sequence": 1, "provider": {"reference": "Practitioner/1"}}
+    return member | {"extension": [{"url": url, "valueBoolean": scope} for scope in scopes]}
+
+
+def payer(number: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Organization",
+        "active": True,
+        "name": "Payer",
+        "identifier": [{"system": systems.NPI, "value": number}],
+    }
+
+
+@pytest.mark.req("VAL-06")
+@pytest.mark.parametrize(
+    ("body", "profile", "key", "place"),
+    [
+        (claim(accident={"date": "2026-11"}), "profile-claim", "FullDateRule",
+         "Claim.accident.date"),
+        (claim(accident={"date": "2026-11-01"}), "profile-claim", "", ""),
+        (pas_bundle(entry=[
+            {"fullUrl": "http://x.example/Patient/1", "resource": samples.patient()},
+            *pas_bundle()["entry"]]), "profile-pas-request-bundle", "ClaimFirst", "Bundle"),
+        (payer("1234567893"), "profile-insurer", "", ""),
+        (payer("123456789"), "profile-insurer", "us-core-16", "Organization.identifier[0]"),
+        (payer("1234567890"), "profile-insurer", "us-core-17", "Organization.identifier[0]"),
+    ],
+)  # fmt: skip
+def test_invariants_of_a_guide(body: Any, profile: str, key: str, place: str) -> None:
+    """What a guide writes as FHIRPath holds too, at the place where it is broken."""
+    found = check.against(body, f"{PAS}/{profile}")
+    rules = [(i.text.partition(":")[0], i.expression) for i in found if i.code == "invariant"]
+    assert ([(key, place)] if key else []) == [one for one in rules if one[0] == key or not key]
+
+
+@pytest.mark.req("VAL-06")
+def test_slices_by_the_value_of_an_extension() -> None:
+    """PAS tells members of a care team for the whole claim from those for items so."""
+    url = f"{PAS}/profile-claim"
+
+    for right in (carer(True), carer(False)):
+        assert set() == said(claim(careTeam=[right]), url)
+    assert {
+        ("structure", "Claim.careTeam[0].extension"),
+        ("value", "Claim.careTeam[0].extension[1].value"),
+    } <= said(claim(careTeam=[carer(True, False)]), url)

@@ -1,0 +1,129 @@
+"""Group commit: each keeps its own outcome, whoever does the work (DUR-01)."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.store.connection import Connection
+from server.store.database import Database
+from server.store.sqlite import Sqlite
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'group.db'}")
+    with made.write() as connection:
+        connection.execute("CREATE TABLE kept (x TEXT)")
+    yield made
+    made.close()
+
+
+def kept(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row[0] for row in connection.execute("SELECT x FROM kept ORDER BY x").fetchall()]
+
+
+def keep(text: str, number: int = 0) -> Any:
+    def work(connection: Connection) -> str:
+        connection.execute("INSERT INTO kept VALUES (?)", (text,))
+        if number:
+            raise LookupError(number)
+        return text
+
+    return work
+
+
+def together(database: Database, works: list[Any]) -> list[Any]:
+    """Do all works in one group, which forms while the first one holds the writer."""
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        begun.set()
+        assert go.wait(WAIT_S)
+
+    group = database._engine._group  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+        first = pool.submit(database.transact, hold)
+        assert begun.wait(WAIT_S)
+        found = [pool.submit(database.transact, work) for work in works]
+        while len(group._waiting) < len(works) + 1:
+            threading.Event().wait(0.01)
+        go.set()
+        first.result(WAIT_S)
+        return [one.exception(WAIT_S) or one.result() for one in found]
+
+
+def commits(database: Database) -> list[str]:
+    """Record the commits of the writer from now on."""
+    assert isinstance(database._engine, Sqlite)
+    seen: list[str] = []
+    database._engine._writer.set_trace_callback(
+        lambda text: seen.append(text) if text == "COMMIT" else None
+    )
+    return seen
+
+
+def test_those_who_wait_share_a_commit(database: Database) -> None:
+    """Eight writes, two commits."""
+    seen = commits(database)
+    assert together(database, [keep(str(n)) for n in range(7)]) == [str(n) for n in range(7)]
+    assert kept(database) == [str(n) for n in range(7)]
+    assert len(seen) == 2  # of the one who held the writer, and of the seven
+
+
+def test_one_that_fails_takes_nobody_along(database: Database) -> None:
+    """An error is its own: the others are stored, nothing of it is."""
+    found = together(database, [keep("a"), keep("b", 5), keep("c")])
+    assert [found[0], found[2]] == ["a", "c"]
+    assert isinstance(found[1], LookupError)
+    assert kept(database) == ["a", "c"]
+
+
+def test_a_name_of_one_that_failed_is_made_again(database: Database) -> None:
+    """What a failed work learnt of the database is not believed by the next of its group."""
+
+    def name(url: str, *, fails: bool) -> Any:
+        def work(connection: Connection) -> int:
+            number = database.names.system(connection, url)
+            if fails:
+                raise LookupError
+            return number
+
+        return work
+
+    found = together(database, [name("http://a", fails=True), name("http://a", fails=False)])
+    with database.read() as connection:
+        row = connection.execute("SELECT sys FROM code_system WHERE url = 'http://a'").fetchone()
+    assert row is not None
+    assert found[1] == row[0]
+
+
+def test_a_commit_that_fails_fails_for_all(database: Database) -> None:
+    """Nobody is told that it is stored; the next write goes on."""
+
+    def fill(connection: Connection) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        connection.execute("INSERT INTO kept VALUES (zeroblob(100000))")
+
+    found = together(database, [keep("a"), fill, keep("b")])
+    assert kept(database) == [one for one in found if isinstance(one, str)]
+    assert isinstance(found[1], sqlite3.OperationalError)
+    with database.write() as connection:
+        connection.execute("PRAGMA max_page_count = 1000000")
+    assert database.transact(keep("z")) == "z"
+
+
+def test_nobody_begins_when_the_database_refuses(database: Database) -> None:
+    """A transaction that cannot be opened is an error for him who asked, not a wait for ever."""
+    assert isinstance(database._engine, Sqlite)
+    database._engine._writer.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        database.transact(keep("a"))
