@@ -16,7 +16,8 @@ from server.interactions.terminology import StoredTerminology
 from server.interactions.words import holds
 from server.search import clauses, request
 from server.search.conditions import Compartment, Reader, SearchRequest
-from server.search.query import Position, Query
+from server.search.order import Position
+from server.search.query import Query
 from server.search.values import micros
 from server.store import resources
 from server.store.connection import Connection

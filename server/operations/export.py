@@ -17,7 +17,7 @@ from server.interactions.matches import Match
 from server.interactions.search import Scope
 from server.operations.operation import INSTANCE, SYSTEM, TYPE, Answer, Call, Operation
 from server.search.conditions import Compartment
-from server.search.query import Position
+from server.search.order import Position
 from server.search.values import micros, time_range
 from server.store import resources
 from server.store.connection import Connection

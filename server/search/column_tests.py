@@ -7,6 +7,7 @@ from server import definitions
 from server.search.ranges import COMPARISONS, Asked
 
 Sql = tuple[str, list[Any]]
+NEVER = "1 = 0"
 
 
 class Numbers(Protocol):

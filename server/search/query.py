@@ -5,11 +5,11 @@ database starts from (IN); each other is a probe into its index for one resource
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from server import definitions
-from server.search.column_tests import TESTS, Numbers, Sql, composite_columns
+from server.search.column_tests import NEVER, TESTS, Numbers, Sql, composite_columns
 from server.search.conditions import (
     AnyOf,
     Chain,
@@ -18,25 +18,16 @@ from server.search.conditions import (
     Condition,
     Has,
     SearchRequest,
-    SortKey,
 )
+from server.search.order import NATIVE, Position, beyond, keys_of
 from server.search.ranges import DATE, Asked
 
-NEVER = "1 = 0"
 UNION_LIMIT = 50
-_NATIVE = {"_id": "fhir_id", "_lastUpdated": "upd"}
 # Likely size of what a condition leaves, by kind; codes such as a status leave most.
 _RANKS = {"uri": 2, "near": 3, "composite": 3, "string": 4, "quantity": 6, "date": 7}
 _BROAD = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a page begins: after (or, with `back`, before) the row with these sort values."""
-
-    keys: tuple[Any, ...]
-    rid: int
-    back: bool = False
+# Kinds whose index holds the rows of one value in the order of pages.
+_ORDERED = ("token", "reference", "uri")
 
 
 class Query:
@@ -59,23 +50,66 @@ class Query:
         return self._first[limit]
 
     def _page(self, position: Position | None, limit: int) -> Sql:
+        if not self._request.sort:
+            return self._in_order(position, limit)
         back = position is not None and position.back
         where, args = self._where
-        keys, order, key_args = self._keys(back=back)
-        after: Sql = ("", [])
-        if position is not None:
-            after = self._after(position)
+        keys, order, key_args = keys_of(self._request, self._numbers, back=back)
+        after: Sql = beyond(self._request, position) if position else ("", [])
         names = [f"k{place}" for place in range(len(keys))]
         columns = "".join(f", {sql} AS {name}" for sql, name in zip(keys, names, strict=True))
         inner = (
             "SELECT r.rid AS rid, r.vrid AS vrid, r.type AS type, r.fhir_id AS fhir_id"  # noqa: S608 fixed parts
             f"{columns} FROM resource r WHERE {where}"
         )
-        if not keys:
-            text = f"{inner}{after[0]} ORDER BY r.rid {'DESC' if back else 'ASC'} LIMIT ?"
-        else:
-            text = f"SELECT * FROM ({inner}) q WHERE 1 = 1{after[0]} ORDER BY {order} LIMIT ?"  # noqa: S608
+        text = f"SELECT * FROM ({inner}) q WHERE 1 = 1{after[0]} ORDER BY {order} LIMIT ?"  # noqa: S608
         return text, [*key_args, *args, *after[1], limit]
+
+    def _in_order(self, position: Position | None, limit: int) -> Sql:
+        """Return SQL of a page in the order of storing.
+
+        Where one value of one parameter is asked for, its index is read in that order, as far as
+        the page goes; so a page costs the same however many resources have that value.
+        """
+        source, row, (where, args) = "resource r", "r.rid", self._where
+        source_args: list[Any] = []
+        unique = ""
+        driver = self._driver()
+        if driver is not None:
+            (text, source_args), (where, args) = driver
+            source = f"({text}) d CROSS JOIN resource r"
+            row, unique = "d.row", "DISTINCT "  # a code may stand under two systems
+        more: list[Any] = []
+        back = position is not None and position.back
+        if position is not None:
+            where += f" AND {row} {'<' if back else '>'} ?"
+            more = [position.rid]
+        return (
+            f"SELECT {unique}{row} AS rid, r.vrid AS vrid, r.type AS type, r.fhir_id AS fhir_id"  # noqa: S608 fixed parts
+            f" FROM {source} WHERE {where} ORDER BY {row} {'DESC' if back else 'ASC'} LIMIT ?"
+        ), [*source_args, *args, *more, limit]
+
+    def _driver(self) -> tuple[Sql, Sql] | None:
+        """Return the SELECT of the rows to start from in order, and what else each has to meet."""
+        if len(self._request.branches) != 1 or self._request.compartment is not None:
+            return None
+        ((type_name, conditions),) = self._request.branches
+        ranked = sorted(conditions, key=_rank)
+        first = ranked[0] if ranked else None
+        if not isinstance(first, Clause) or not _is_list(first) or first.modifier:
+            return None
+        if first.kind not in _ORDERED or len(first.operands) != 1:
+            return None
+        number = self._numbers.parameter(type_name, first.code)
+        test, args = self._any(first)
+        rows = f"SELECT rid AS row FROM ix_{first.kind} WHERE p = ? AND ({test})"  # noqa: S608 closed set
+        parts = ["r.rid = d.row AND r.tid = ? AND r.deleted = 0 AND r.type = ?"]
+        rest: list[Any] = [self._tenant, definitions.type_numbers()[type_name]]
+        for condition in ranked[1:]:
+            text, more = self._condition("r", type_name, condition, first=False)
+            parts.append(text)
+            rest += more
+        return (rows, [number, *args]), (" AND ".join(parts), rest)
 
     def count(self) -> Sql:
         """Return SQL for the number of matches, whatever the page."""
@@ -154,7 +188,7 @@ class Query:
                 return self._chain(alias, type_name, condition)
             case Has():
                 return self._has(alias, type_name, condition)
-        if condition.code in _NATIVE:
+        if condition.code in NATIVE:
             return _native(alias, condition)
         return self._indexed(alias, type_name, condition, first=first)
 
@@ -257,45 +291,6 @@ class Query:
         here = definitions.type_numbers()[type_name]
         return found, [self._tenant, *args, number, here, own]
 
-    def _keys(self, *, back: bool) -> tuple[list[str], str, list[Any]]:
-        texts, args, order = [], [], []
-        for place, key in enumerate(self._request.sort):
-            text, more = self._sort_value(key)
-            texts.append(text)
-            args += more
-            nulls, way = ("DESC", "ASC") if back else ("ASC", "DESC")
-            up, down = ("DESC", "ASC") if back else ("ASC", "DESC")
-            way = down if key.descending else up
-            order.append(f"CASE WHEN k{place} IS NULL THEN 1 ELSE 0 END {nulls}, k{place} {way}")
-        order.append(f"rid {'DESC' if back else 'ASC'}")
-        return texts, ", ".join(order), args
-
-    def _sort_value(self, key: SortKey) -> Sql:
-        if key.code in _NATIVE:
-            return f"r.{_NATIVE[key.code]}", []
-        column = _SORT_COLUMNS[key.kind][key.descending]
-        number = self._numbers.parameter(self._request.type, key.code)
-        text = f"(SELECT {column} FROM ix_{key.kind} s WHERE s.rid = r.rid AND s.p = ?)"  # noqa: S608
-        return text, [number]
-
-    def _after(self, position: Position) -> Sql:
-        """Return the condition of standing behind a row in the order, or before it."""
-        if not self._request.sort:
-            return f" AND r.rid {'<' if position.back else '>'} ?", [position.rid]
-        texts, args = [], []
-        same: list[str] = []
-        same_args: list[Any] = []
-        for place, key in enumerate(self._request.sort):
-            value = position.keys[place]
-            text, more = _beyond(f"k{place}", value, key, back=position.back)
-            texts.append(" AND ".join([*same, text]))
-            args += [*same_args, *more]
-            same.append(f"k{place} IS NULL" if value is None else f"k{place} = ?")
-            same_args += [] if value is None else [value]
-        texts.append(" AND ".join([*same, f"rid {'<' if position.back else '>'} ?"]))
-        args += [*same_args, position.rid]
-        return f" AND ({' OR '.join(f'({one})' for one in texts)})", args
-
 
 def _any_of(texts: list[str]) -> str:
     """Return SQL that holds if one of them does, as a balanced tree: its depth is limited."""
@@ -303,15 +298,6 @@ def _any_of(texts: list[str]) -> str:
         return texts[0] if texts else NEVER
     half = len(texts) // 2
     return f"(({_any_of(texts[:half])}) OR ({_any_of(texts[half:])}))"
-
-
-def _beyond(name: str, value: Any, key: SortKey, *, back: bool) -> Sql:
-    """Return the condition of a sort value after `value`, or before it; none stands last."""
-    if value is None:
-        return (f"{name} IS NOT NULL", []) if back else (NEVER, [])
-    sign = ">" if key.descending == back else "<"
-    text = f"{name} {sign} ?"
-    return (text, [value]) if back else (f"({text} OR {name} IS NULL)", [value])
 
 
 def _plus(conditions: Sequence[Condition]) -> str:
@@ -325,7 +311,7 @@ def _plus(conditions: Sequence[Condition]) -> str:
 def _is_list(condition: Condition) -> bool:
     """Tell whether a condition gives a list of rows to start from."""
     if isinstance(condition, Clause):
-        return condition.code not in _NATIVE and condition.modifier not in ("missing", "not")
+        return condition.code not in NATIVE and condition.modifier not in ("missing", "not")
     return isinstance(condition, Chain)
 
 
@@ -355,13 +341,3 @@ def _native(alias: str, clause: Clause) -> Sql:
         tests.append(f"({compared.sql.replace('lo ', column).replace('hi ', column)})")
         args += compared.bound(Asked(*asked))
     return f"({_any_of(tests)})", args
-
-
-_SORT_COLUMNS = {
-    "token": ("min(v)", "max(v)"),
-    "string": ("min(v)", "max(v)"),
-    "uri": ("min(v)", "max(v)"),
-    "reference": ("min(tid)", "max(tid)"),
-    "date": ("min(lo)", "max(hi)"),
-    "quantity": ("min(lo)", "max(hi)"),
-}

@@ -1,10 +1,12 @@
 """What the store's modules ask of a database, and the two engines' ways to give it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+# A table, its columns (each int, float or str), and rows of it.
+Rows = tuple[str, Mapping[str, type], Iterable[tuple[Any, ...]]]
 
 
 class DatabaseRefused(Exception):
@@ -24,6 +26,10 @@ class Connection(Protocol):
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         """Run one statement for every row of parameters."""
+        ...
+
+    def insert_rows(self, parts: Sequence[Rows]) -> None:
+        """Insert the rows that are not there yet, of several tables."""
         ...
 
     def hold(self, sql: str, parameters: Any, /) -> None:

@@ -1,6 +1,6 @@
 """Index rows in their tables: add and remove exactly the difference between two versions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server import definitions
@@ -9,20 +9,18 @@ from server.store.database import Names
 
 Row = tuple[Any, ...]
 
-_COLUMNS = {
-    "token": ("p", "v", "rid", "sys"),
-    "reference": ("p", "tid", "rid", "ttype", "url_id"),
-    "string": ("p", "v", "rid", "raw"),
-    "date": ("p", "lo", "hi", "rid"),
-    "quantity": ("p", "lo", "hi", "rid", "sys", "code"),
-    "uri": ("p", "v", "rid"),
-    "composite": ("p", "part", "v", "sys", "raw", "lo", "hi", "ttype", "rid", "el"),
-}
-_INSERT = {
-    kind: f"INSERT INTO ix_{kind} ({', '.join(columns)}) "  # noqa: S608 closed set
-    f"VALUES ({', '.join('?' for _ in columns)}) ON CONFLICT DO NOTHING"
-    for kind, columns in _COLUMNS.items()
-}
+_COLUMNS: dict[str, dict[str, type]] = {
+    "token": {"p": int, "v": str, "rid": int, "sys": int},
+    "reference": {"p": int, "tid": str, "rid": int, "ttype": int, "url_id": int},
+    "string": {"p": int, "v": str, "rid": int, "raw": str},
+    "date": {"p": int, "lo": int, "hi": int, "rid": int},
+    "quantity": {"p": int, "lo": float, "hi": float, "rid": int, "sys": int, "code": str},
+    "uri": {"p": int, "v": str, "rid": int},
+    "composite": {
+        "p": int, "part": int, "v": str, "sys": int, "raw": str, "lo": float, "hi": float,
+        "ttype": int, "rid": int, "el": int,
+    },
+}  # fmt: skip
 _DELETE = {
     kind: f"DELETE FROM ix_{kind} WHERE {' AND '.join(f'{c} = ?' for c in columns)}"  # noqa: S608
     for kind, columns in _COLUMNS.items()
@@ -46,12 +44,20 @@ class IndexRows:
     ) -> None:
         """Remove and add index rows of resource row `rid`. Rows are as search.index makes them."""
         number = definitions.type_numbers()[type_name]
-        for statements, rows in ((_DELETE, removed), (_INSERT, added)):
+        for rows, put in ((removed, self._delete), (added, self._insert)):
             by_kind: dict[str, list[Row]] = {}
             for row in rows:
                 by_kind.setdefault(row[0], []).append(self._values(number, rid, row))
-            for kind, values in by_kind.items():
-                self._connection.executemany(statements[kind], values)
+            put(by_kind)
+
+    def _insert(self, by_kind: Mapping[str, Iterable[Row]]) -> None:
+        self._connection.insert_rows(
+            [(f"ix_{kind}", _COLUMNS[kind], rows) for kind, rows in by_kind.items() if rows]
+        )
+
+    def _delete(self, by_kind: Mapping[str, Iterable[Row]]) -> None:
+        for kind, rows in by_kind.items():
+            self._connection.executemany(_DELETE[kind], rows)
 
     def replace(self, type_name: str, rid: int, rows: Iterable[Row]) -> bool:
         """Let resource row `rid` have exactly these rows; tell whether it had others."""
@@ -59,14 +65,15 @@ class IndexRows:
         wanted: dict[str, set[Row]] = {kind: set() for kind in _COLUMNS}
         for row in rows:
             wanted[row[0]].add(self._values(number, rid, row))
-        changed = False
-        for kind, values in wanted.items():
-            there = set(map(tuple, self._connection.execute(_SELECT[kind], (rid,)).fetchall()))
-            for statement, part in ((_DELETE, there - values), (_INSERT, values - there)):
-                if part:
-                    self._connection.executemany(statement[kind], part)
-                    changed = True
-        return changed
+        there = {
+            kind: set(map(tuple, self._connection.execute(_SELECT[kind], (rid,)).fetchall()))
+            for kind in _COLUMNS
+        }
+        if there == wanted:
+            return False
+        self._delete({kind: there[kind] - wanted[kind] for kind in _COLUMNS})
+        self._insert({kind: wanted[kind] - there[kind] for kind in _COLUMNS})
+        return True
 
     def _values(self, type_number: int, rid: int, row: Row) -> Row:
         kind, code, *rest = row

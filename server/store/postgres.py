@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -11,7 +11,8 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from server.store.connection import Connection, Contention, DatabaseRefused, statements
+from fhir_profiles import codec
+from server.store.connection import Connection, Contention, DatabaseRefused, Rows, statements
 
 POOL_LIMIT = 20
 OPEN_TIMEOUT_S = 10.0
@@ -29,12 +30,29 @@ _DDL = (
     (re.compile(r"\) WITHOUT ROWID"), ")"),
 )
 T = TypeVar("T")
+_TYPES: dict[type, str] = {int: "bigint", float: "double precision", str: "text"}
 _NUMBERED = ("param.p", "code_system.sys", "delivery.did", "job.jid")
 
 
 @lru_cache(maxsize=4096)
 def _translated(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
+
+
+@lru_cache(maxsize=256)
+def _insert(tables: tuple[tuple[str, tuple[tuple[str, type], ...]], ...]) -> str:
+    """Return one statement that inserts into several tables."""
+    parts = []
+    for table, columns in tables:
+        names = ", ".join(name for name, _ in columns)
+        values = ", ".join(
+            f"(r ->> {place})::{_TYPES[kind]}" for place, (_, kind) in enumerate(columns)
+        )
+        parts.append(
+            f"{table}_rows AS (INSERT INTO {table} ({names})"  # noqa: S608 our own names
+            f" SELECT {values} FROM json_array_elements(%s::json) r ON CONFLICT DO NOTHING)"
+        )
+    return f"WITH {', '.join(parts)} SELECT 1"
 
 
 class _Connection:
@@ -51,6 +69,13 @@ class _Connection:
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         return self._raw.cursor().executemany(_translated(sql), list(parameters))
+
+    def insert_rows(self, parts: Sequence[Rows]) -> None:
+        # One statement, the rows as JSON: psycopg's work is by the statement and the value.
+        if parts:
+            tables = tuple((table, tuple(columns.items())) for table, columns, _ in parts)
+            values = [codec.encode(list(rows)).decode() for _, _, rows in parts]
+            self._raw.execute(_insert(tables), values, prepare=True)
 
     def hold(self, sql: str, parameters: Any, /) -> None:
         self.execute(f"{sql} FOR UPDATE", parameters)
@@ -97,6 +122,7 @@ class Postgres:
             with self._pool.connection() as raw, raw.pipeline():
                 raw.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITERS,))
                 yield _Connection(raw, self._url)
+                raw.commit()  # goes out with what waits in the pipeline, whose end tells of both
         except _CONTENTION as error:
             raise Contention(type(error).__name__) from error
 

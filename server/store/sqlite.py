@@ -4,12 +4,13 @@ import fcntl
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from server.store.connection import Connection, DatabaseRefused, Memory, statements
+from server.store.connection import Connection, DatabaseRefused, Memory, Rows, statements
 from server.store.group import Group
 
 BUSY_TIMEOUT_S = 10.0
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 
 class _Connection(sqlite3.Connection):
+    def insert_rows(self, parts: Sequence[Rows]) -> None:
+        for table, columns, rows in parts:
+            self.executemany(_insert(table, tuple(columns)), rows)
+
     def hold(self, _sql: str, _parameters: object, /) -> None:
         """Do nothing: the one writer holds everything."""
 
@@ -32,6 +37,12 @@ class _Connection(sqlite3.Connection):
     def apart(self) -> "Iterator[_Connection]":
         """Give the one writer itself."""
         yield self
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 our own names
 
 
 class Sqlite:

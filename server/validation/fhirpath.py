@@ -29,7 +29,7 @@ def holds(place: str, expression: str) -> Rule:
 
     def rule(value: Any, variables: dict[str, Any]) -> bool:
         is_resource = isinstance(value, dict) and "resourceType" in value
-        there = value if is_resource else ResourceNode.create_node(value, place)
+        there = value if is_resource else ResourceNode.create_node(value, place)  # type: ignore[no-untyped-call]
         try:
             return list(run(there, variables)) == [True]
         except Exception:  # noqa: BLE001 the engine raises as it likes on values that do not fit
