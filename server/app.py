@@ -53,7 +53,9 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(pages.pages(engine, settings.zone))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
-    app.wsgi_app = direct.answer_first(engine, app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = direct.answer_first(  # type: ignore[assignment, method-assign]
+        engine, app.wsgi_app, settings.body_limit_bytes
+    )
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)

@@ -287,6 +287,9 @@ def _trace() -> None:
 
 
 def _negotiate() -> None:
+    refused = request.environ.get(exchange.REFUSED)
+    if refused is not None:
+        raise refused
     fhir_id = (request.view_args or {}).get("fhir_id", "-")
     if not _ID.fullmatch(fhir_id) or "\0" in request.path:
         refused = BadRequest if request.method == "PUT" else NotFound

@@ -16,6 +16,7 @@ from server.interactions.read import Found
 from server.rest import bundles, headers
 
 ENGINE = "inforce.engine"
+REFUSED = "inforce.refused"  # in the WSGI environment: why the direct way could not answer
 COMPRESS_ABOVE = 2048
 _REFUSED_JSON = {
     codec.KEY_TWICE: "An object names a key twice.",

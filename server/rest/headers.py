@@ -23,10 +23,16 @@ def if_match(headers: Headers) -> int | None:
     text = headers.get("If-Match")
     if text is None:
         return None
-    found = _ETAG.fullmatch(text.strip())
+    found = version_of(text)
     if found is None:
         raise BadRequest('If-Match must look like W/"1".', expression="If-Match")
-    return int(found[1])
+    return found
+
+
+def version_of(etag: str) -> int | None:
+    """Return the version that an ETag names, None where it is none of ours."""
+    found = _ETAG.fullmatch(etag.strip())
+    return int(found[1]) if found else None
 
 
 def if_modified_since(headers: Headers) -> datetime | None:

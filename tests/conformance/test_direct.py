@@ -55,3 +55,57 @@ def test_a_large_answer_is_compressed(app: Flask) -> None:
 
     assert "gzip" == packed.headers["Content-Encoding"]
     assert json.loads(api.get("Patient").data)["total"] >= 10
+
+
+SENT: list[tuple[str, str, bytes, dict[str, str]]] = [
+    ("PUT", "Patient/pat", json.dumps(samples.patient()).encode(), {}),
+    ("PUT", "Patient/pat", json.dumps(samples.patient()).encode(), {"If_Match": 'W/"1"'}),
+    ("PUT", "Patient/pat", json.dumps(samples.patient()).encode(), {"If_Match": 'W/"77"'}),
+    ("PUT", "Patient/pat", json.dumps(samples.patient()).encode(), {"If_Match": "1"}),
+    ("PUT", "Patient/other", json.dumps(samples.patient()).encode(), {}),
+    ("PUT", "Patient/a_b", json.dumps(samples.patient()).encode(), {}),
+    ("POST", "Patient", b"{", {}),
+    ("POST", "Patient", b'{"resourceType": "Patient", "gender": "x"}', {}),
+    ("POST", "Patient", b'{"resourceType": "Patient", "active": true, "active": true}', {}),
+    ("POST", "Patient", b'{"resourceType": "Coverage"}', {}),
+    ("POST", "Patient", b"{}", {"Content_Type": "text/plain"}),
+    ("POST", "Patient", b"[" * 3000, {}),
+    ("POST", "Patient", b"", {}),
+    ("POST", "Foo", b"{}", {}),
+    ("POST", "Patient/pat", b"{}", {}),
+    ("POST", "Patient", b"{}" + b" " * 11_000_000, {}),
+]
+
+
+@pytest.mark.parametrize("sent", SENT, ids=range(len(SENT)))
+def test_both_ways_write_and_refuse_the_same(
+    app: Flask, sent: tuple[str, str, bytes, dict[str, str]]
+) -> None:
+    """Also what is refused; and nothing of a refused body is stored."""
+    direct = Api(app.test_client())
+    direct.put(samples.patient())
+    method, path, body, named = sent
+    quick = direct.call(method, path, body, X_Request_Id="mine", **named)
+    whole = direct.call(method, path, body, X_Request_Id="mine", Prefer="x=y", **named)
+
+    assert (quick.status_code, quick.data) == (whole.status_code, whole.data)
+    assert dict(quick.headers) == dict(whole.headers)
+
+
+def test_both_ways_create_the_same(app: Flask) -> None:
+    """One resource each, told alike but for its id and time."""
+    api = Api(app.test_client())
+    body = {"resourceType": "Basic", "code": {"text": "new"}}
+    answers = [api.post("Basic", body), api.post("Basic", body, Prefer="x=y")]
+    told = []
+    for answer in answers:
+        resource = answer.get_json()
+        fhir_id = resource.pop("id")
+        assert answer.headers["Location"].endswith(f"/fhir/Basic/{fhir_id}/_history/1")
+        assert "1" == resource.pop("meta")["versionId"]
+        told.append((answer.status_code, resource, sorted(answer.headers.keys()),
+                     answer.headers["ETag"]))  # fmt: skip
+
+    assert told[0] == told[1]
+    assert 201 == answers[0].status_code
+    assert 2 == api.get("Basic").get_json()["total"]
