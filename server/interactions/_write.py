@@ -190,8 +190,7 @@ class Writing:
     def _put(
         self, saved: Saved, before: Current | None, method: str, incoming: Incoming | None
     ) -> None:
-        rid, vrid = resources.append(
-            self.connection,
+        rid, vrid, statements = resources.next_version(
             numbers=self._engine.database.next_numbers(self.connection),
             type_name=saved.type,
             fhir_id=saved.id,
@@ -207,7 +206,9 @@ class Writing:
         if incoming is not None:
             is_ready = incoming.known is self.parameters
             new = incoming.rows if is_ready else self._rows(incoming.body)
-        self._index.change(saved.type, rid, removed=old - new, added=new - old)
+        self._index.change(
+            saved.type, rid, removed=old - new, added=new - old, statements=statements
+        )
         self._note_change(saved.type, rid, incoming.secret if incoming else "")
         revived = before is None or before.deleted
         event = events.Event(

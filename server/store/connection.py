@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 # A table, its columns (each int, float or str), and rows of it.
 Rows = tuple[str, Mapping[str, type], Iterable[tuple[Any, ...]]]
+Statement = tuple[str, tuple[Any, ...]]  # and its parameters
 
 
 class DatabaseRefused(Exception):
@@ -28,8 +29,11 @@ class Connection(Protocol):
         """Run one statement for every row of parameters."""
         ...
 
-    def insert_rows(self, parts: Sequence[Rows]) -> None:
-        """Insert the rows that are not there yet, of several tables."""
+    def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
+        """Run statements without results, and insert the rows that are not there yet.
+
+        Each is about another table than all others.
+        """
         ...
 
     def hold(self, sql: str, parameters: Any, /) -> None:

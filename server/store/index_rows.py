@@ -1,10 +1,10 @@
 """Index rows in their tables: add and remove exactly the difference between two versions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from server import definitions
-from server.store.connection import Connection
+from server.store.connection import Connection, Statement
 from server.store.database import Names
 
 Row = tuple[Any, ...]
@@ -40,19 +40,34 @@ class IndexRows:
         self._names = names
 
     def change(
-        self, type_name: str, rid: int, *, removed: Iterable[Row], added: Iterable[Row]
+        self,
+        type_name: str,
+        rid: int,
+        *,
+        removed: Iterable[Row],
+        added: Iterable[Row],
+        statements: Sequence[Statement],
     ) -> None:
-        """Remove and add index rows of resource row `rid`. Rows are as search.index makes them."""
-        number = definitions.type_numbers()[type_name]
-        for rows, put in ((removed, self._delete), (added, self._insert)):
-            by_kind: dict[str, list[Row]] = {}
-            for row in rows:
-                by_kind.setdefault(row[0], []).append(self._values(number, rid, row))
-            put(by_kind)
+        """Store a version by `statements`, and remove and add index rows of resource row `rid`.
 
-    def _insert(self, by_kind: Mapping[str, Iterable[Row]]) -> None:
-        self._connection.insert_rows(
-            [(f"ix_{kind}", _COLUMNS[kind], rows) for kind, rows in by_kind.items() if rows]
+        Rows are as search.index makes them.
+        """
+        self._delete(self._by_kind(type_name, rid, removed))
+        self._insert(self._by_kind(type_name, rid, added), statements)
+
+    def _by_kind(self, type_name: str, rid: int, rows: Iterable[Row]) -> dict[str, list[Row]]:
+        number = definitions.type_numbers()[type_name]
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(self._values(number, rid, row))
+        return found
+
+    def _insert(
+        self, by_kind: Mapping[str, Iterable[Row]], statements: Sequence[Statement] = ()
+    ) -> None:
+        self._connection.put(
+            statements,
+            [(f"ix_{kind}", _COLUMNS[kind], rows) for kind, rows in by_kind.items() if rows],
         )
 
     def _delete(self, by_kind: Mapping[str, Iterable[Row]]) -> None:

@@ -12,7 +12,14 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from fhir_profiles import codec
-from server.store.connection import Connection, Contention, DatabaseRefused, Rows, statements
+from server.store.connection import (
+    Connection,
+    Contention,
+    DatabaseRefused,
+    Rows,
+    Statement,
+    statements,
+)
 
 POOL_LIMIT = 20
 OPEN_TIMEOUT_S = 10.0
@@ -39,10 +46,10 @@ def _translated(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
-@lru_cache(maxsize=256)
-def _insert(tables: tuple[tuple[str, tuple[tuple[str, type], ...]], ...]) -> str:
-    """Return one statement that inserts into several tables."""
-    parts = []
+@lru_cache(maxsize=1024)
+def _together(texts: tuple[str, ...], tables: tuple[tuple[str, tuple[Any, ...]], ...]) -> str:
+    """Return one statement that does what `texts` do, and inserts into tables from JSON."""
+    parts = [f"s{place} AS ({_translated(text)})" for place, text in enumerate(texts)]
     for table, columns in tables:
         names = ", ".join(name for name, _ in columns)
         values = ", ".join(
@@ -70,12 +77,14 @@ class _Connection:
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         return self._raw.cursor().executemany(_translated(sql), list(parameters))
 
-    def insert_rows(self, parts: Sequence[Rows]) -> None:
+    def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
         # One statement, the rows as JSON: psycopg's work is by the statement and the value.
-        if parts:
-            tables = tuple((table, tuple(columns.items())) for table, columns, _ in parts)
-            values = [codec.encode(list(rows)).decode() for _, _, rows in parts]
-            self._raw.execute(_insert(tables), values, prepare=True)
+        tables = tuple((table, tuple(columns.items())) for table, columns, _ in rows)
+        text = _together(tuple(text for text, _ in statements), tables)
+        given = [value for _, parameters in statements for value in parameters]
+        given += [codec.encode(list(values)).decode() for _, _, values in rows]
+        if given:
+            self._raw.execute(text, given, prepare=True)
 
     def hold(self, sql: str, parameters: Any, /) -> None:
         self.execute(f"{sql} FOR UPDATE", parameters)

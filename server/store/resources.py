@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server import definitions
-from server.store.connection import Connection
+from server.store.connection import Connection, Statement
 from server.store.statements import sql
 
 TENANT = 1  # the default tenant
@@ -67,8 +67,7 @@ def current(
     return Current(rid, version, bool(deleted), updated, _unpack(body))
 
 
-def append(  # noqa: PLR0913 the columns of a version
-    connection: Connection,
+def next_version(  # noqa: PLR0913 the columns of a version
     *,
     numbers: tuple[int, int],
     type_name: str,
@@ -77,25 +76,23 @@ def append(  # noqa: PLR0913 the columns of a version
     updated: int,
     method: str,
     body: bytes | None,
-) -> tuple[int, int]:
-    """Add a version, make it the current one, and return its (resource row, version row).
+) -> tuple[int, int, list[Statement]]:
+    """Return the (resource row, version row) of a version to be, and what makes it the current one.
 
     `numbers` are unused row numbers; `body` is None for a deletion.
     """
     rid, vrid = numbers
     gone = int(body is None)
     number = before.version + 1 if before else 1
+    current: Statement
     if before is None:
-        row: tuple[Any, ...] = (
-            rid, *_key(type_name, fhir_id), number, updated, gone, PLAN, vrid,
-        )  # fmt: skip
-        connection.execute(sql("insert_resource"), row)
+        row = (rid, *_key(type_name, fhir_id), number, updated, gone, PLAN, vrid)
+        current = sql("insert_resource"), row
     else:
         rid = before.rid
-        connection.execute(sql("set_current"), (number, updated, gone, PLAN, vrid, rid))
-    row = (vrid, rid, number, updated, method, 0, "", _pack(body))
-    connection.execute(sql("insert_version"), row)
-    return rid, vrid
+        current = sql("set_current"), (number, updated, gone, PLAN, vrid, rid)
+    version = (vrid, rid, number, updated, method, 0, "", _pack(body))
+    return rid, vrid, [current, (sql("insert_version"), version)]
 
 
 def one_version(

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from server.store.connection import Connection, DatabaseRefused, Memory, Rows, statements
+from server.store.connection import Connection, DatabaseRefused, Memory, Rows, Statement, statements
 from server.store.group import Group
 
 BUSY_TIMEOUT_S = 10.0
@@ -20,9 +20,11 @@ T = TypeVar("T")
 
 
 class _Connection(sqlite3.Connection):
-    def insert_rows(self, parts: Sequence[Rows]) -> None:
-        for table, columns, rows in parts:
-            self.executemany(_insert(table, tuple(columns)), rows)
+    def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
+        for text, parameters in statements:
+            self.execute(text, parameters)
+        for table, columns, values in rows:
+            self.executemany(_insert(table, tuple(columns)), values)
 
     def hold(self, _sql: str, _parameters: object, /) -> None:
         """Do nothing: the one writer holds everything."""
