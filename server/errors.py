@@ -12,11 +12,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One problem: a code of the FHIR issue-type list, a text without patient data, a FHIRPath."""
+    """One problem: a code of the FHIR issue-type list, a text without patient data, a FHIRPath.
+
+    `severity` is set where it is another than that of the whole outcome.
+    """
 
     code: str
     text: str
     expression: str = ""
+    severity: str = ""
 
 
 class FhirError(Exception):
@@ -113,7 +117,7 @@ def outcome(issues: Iterable[Issue], severity: str = "error") -> dict[str, Any]:
     """Return an OperationOutcome that carries `issues` (FHIR R4 operationoutcome.html)."""
     listed = []
     for issue in issues:
-        entry: dict[str, Any] = {"severity": severity, "code": issue.code}
+        entry: dict[str, Any] = {"severity": issue.severity or severity, "code": issue.code}
         if issue.text:
             entry["diagnostics"] = issue.text
         if issue.expression:

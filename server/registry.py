@@ -1,7 +1,5 @@
 """The search parameters in force, read anew when a stored SearchParameter changes anywhere."""
 
-import threading
-
 from fhir_profiles import codec
 from server.search.parameters import Parameters
 from server.store import deliveries, search_parameters
@@ -13,9 +11,8 @@ class Registry:
 
     def __init__(self) -> None:
         """Know only the built-in ones."""
-        self._lock = threading.Lock()
-        self._epoch = 0  # as in a database without any stored SearchParameter
-        self._parameters = Parameters()
+        # Both in one, so that threads need no lock: who waits for the database may hold none.
+        self._kept = (0, Parameters())  # as in a database without any stored SearchParameter
 
     def parameters(self, connection: Connection) -> Parameters:
         """Return the search parameters as this transaction sees them."""
@@ -24,15 +21,14 @@ class Registry:
 
     def at(self, connection: Connection, epoch: int) -> Parameters:
         """Return the search parameters of an epoch that was read already."""
-        with self._lock:
-            if epoch != self._epoch:
-                found = search_parameters.stored(connection)
-                stored = [(codec.decode(body), ready) for body, ready in found]
-                self._parameters = Parameters(stored)
-                self._epoch = epoch
-            return self._parameters
+        known, parameters = self._kept
+        if epoch != known:
+            found = search_parameters.stored(connection)
+            parameters = Parameters([(codec.decode(body), ready) for body, ready in found])
+            self._kept = epoch, parameters
+        return parameters
 
     @property
     def latest(self) -> Parameters:
         """The search parameters that were in force when last read, most likely still."""
-        return self._parameters
+        return self._kept[1]

@@ -186,7 +186,8 @@ def _subject(row: Benefit) -> Resource:
     found = _procedure(row.procedure)
     if category is not None:
         concept = found["productOrService"]
-        concept["coding"] = [*concept.get("coding", []), *category["coding"]]
+        concept["coding"] = [*concept.get("coding", []), *category.get("coding", [])]
+        concept["text"] = f"{concept['text']} ({category['text']})"
     return found
 
 

@@ -20,8 +20,11 @@ from server.store.resources import Current
 from server.subscriptions import criteria, events
 from server.validation import check as validation
 
-TRIES = 4
 T = TypeVar("T")
+
+
+class _Defines(Exception):
+    """The work changes what all writes go by, and has to run again with no other beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +127,14 @@ class Writing:
         self._engine = engine
         self._trace = trace
         self._index = IndexRows(connection, engine.database.names)
-        self._epochs: tuple[int, int] | None = None  # read once, and again after a change of ours
+        # Read at once, which on PostgreSQL waits for the turn: the moment of a write is after it.
+        self._epochs = deliveries.epochs(connection)
         self.eventful = False
 
     @property
     def parameters(self) -> Parameters:
         """The search parameters in force."""
-        return self._engine.registry.at(self.connection, self._read_epochs()[1])
-
-    def _read_epochs(self) -> tuple[int, int]:
-        if self._epochs is None:
-            self._epochs = deliveries.epochs(self.connection)
-        return self._epochs
+        return self._engine.registry.at(self.connection, self._epochs[1])
 
     def current(self, type_name: str, fhir_id: str) -> Current | None:
         """Return the newest version of Type/id; nobody else changes it before we are done."""
@@ -221,7 +220,7 @@ class Writing:
             rows=old if saved.body is None else new,
             trace=self._trace,
         )
-        hooks = self._engine.hooks.at(self.connection, self._read_epochs()).values()
+        hooks = self._engine.hooks.at(self.connection, self._epochs).values()
         found = events.record(self.connection, hooks, event, self._engine.new_id)
         self.eventful = self.eventful or found
 
@@ -229,14 +228,17 @@ class Writing:
         return extract(body, self.parameters, self._engine.base)
 
     def _note_change(self, type_name: str, rid: int, secret: str) -> None:
+        if type_name not in ("Subscription", "SearchParameter"):
+            return
+        if not self.connection.is_alone:
+            raise _Defines
         if type_name == "Subscription":
             if secret == criteria.REDACTED:
                 secret = deliveries.secret_of(self.connection, rid)
             deliveries.changed(self.connection, rid, secret)
-            self._epochs = None
-        elif type_name == "SearchParameter":
+        else:
             search_parameters.changed(self.connection, rid)
-            self._epochs = None
+        self._epochs = deliveries.epochs(self.connection)
 
     def _moment(self, before: Current | None) -> int:
         return max(micros(self._engine.now()), before.updated + 1 if before else 0)
@@ -261,15 +263,17 @@ def transact(engine: Engine, origin: Origin, work: Callable[[Writing], T]) -> T:
             writing.create(_of_target(engine, origin.provenance, done), engine.new_id())
         return done, writing.eventful
 
-    for _ in range(TRIES):
+    try:
         try:
             done, eventful = engine.database.transact(write)
-        except Contention:
-            continue
-        if eventful:
-            engine.wake()
-        return done
-    raise Conflict("Others are writing the same resources; send the request again.")
+        except _Defines:
+            done, eventful = engine.database.transact(write, alone=True)
+    except Contention as error:
+        text = "Others are writing the same resources; send the request again."
+        raise Conflict(text) from error
+    if eventful:
+        engine.wake()
+    return done
 
 
 def _of_target(engine: Engine, provenance: Incoming, saved: Saved) -> Incoming:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from fhir_profiles import codec
 from server import definitions
@@ -41,19 +42,29 @@ def reindex(engine: Engine, progress: Progress) -> Reindexed:
             whole = resources.count_all(connection)
         looked_at, changed, last = 0, 0, 0
         while True:
-            with engine.database.write() as connection:
-                found = resources.next_after(connection, last, BATCH)
-                changed += sum(_anew(engine, connection, *row) for row in found)
-            if not found:
+            count, more, last = engine.database.transact(partial(_batch, engine, last))
+            if not count:
                 break
-            looked_at += len(found)
-            last = found[-1][0]
+            looked_at += count
+            changed += more
             progress(looked_at, max(whole, looked_at))
-        with engine.database.write() as connection:
-            connection.hold("SELECT epoch FROM subscription_epoch", ())  # no change meanwhile
-            if deliveries.epochs(connection)[1] == epoch:
-                search_parameters.all_ready(connection)
-                return Reindexed(looked_at, changed)
+        if engine.database.transact(partial(_end, epoch), alone=True):
+            return Reindexed(looked_at, changed)
+
+
+def _batch(engine: Engine, last: int, connection: Connection) -> tuple[int, int, int]:
+    """Index the resources behind a row; return how many, how many were not right, the last row."""
+    found = resources.next_after(connection, last, BATCH)
+    changed = sum(_anew(engine, connection, *row) for row in found)
+    return len(found), changed, found[-1][0] if found else last
+
+
+def _end(epoch: int, connection: Connection) -> bool:
+    """Let all SearchParameters be searched by, unless one changed meanwhile; tell which."""
+    if deliveries.epochs(connection)[1] != epoch:
+        return False
+    search_parameters.all_ready(connection)
+    return True
 
 
 def _anew(

@@ -25,6 +25,7 @@ from server.store.database import Names
 
 SCAN_CHUNK, SCAN_LIMIT = 500, 100_000
 _MATCHES_ENOUGH = 2
+_LINK = "search in order 2"  # another number where the order of equal rows becomes another
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -267,7 +268,7 @@ def _total(
 
 def _link(engine: Engine, wanted: SearchRequest, edge: Match, *, back: bool) -> str:
     state = [
-        "search",
+        _LINK,
         wanted.address,
         list(wanted.understood),
         [list(edge.keys), edge.rid, back],
@@ -278,8 +279,9 @@ def _link(engine: Engine, wanted: SearchRequest, edge: Match, *, back: bool) -> 
 def _opened(engine: Engine, text: str, scope: Scope) -> tuple[Scope, Pairs, Position]:
     state = engine.seal.open(text)
     address = scope.address or (scope.types[0] if len(scope.types) == 1 else "")
-    if state[0] != "search" or state[1] != address:
-        raise BadRequest("The page link is of another address.", expression=cursor.PARAMETER)
+    if state[0] != _LINK or state[1] != address:
+        text = "The page link is of another address or release; start the search anew."
+        raise BadRequest(text, expression=cursor.PARAMETER)
     keys, rid, back = state[3]
     return scope, tuple((k, v) for k, v in state[2]), Position(tuple(keys), rid, back)
 

@@ -81,9 +81,7 @@ def _wish(call: Call) -> dict[str, Any]:
 
 def _until(engine: Engine) -> int:
     """Return a moment (microseconds) that no write under way is older than: it has ended."""
-    with engine.database.write() as connection:
-        connection.wait_for_writers()
-        return micros(engine.now())
+    return engine.database.transact(lambda _connection: micros(engine.now()), alone=True)
 
 
 def run(engine: Engine, wish: dict[str, Any], note: jobs.Note) -> dict[str, Any]:

@@ -38,7 +38,10 @@ class Query:
         self._request = request
         self._numbers = numbers
         self._tenant = tenant
+        # All numbers are looked up here: the query may outlive the connection they come from.
         self._where = self._condition_of_all()
+        self._driven = self._driver()
+        self._order = {back: keys_of(request, numbers, back=back) for back in (False, True)}
         self._first: dict[int, Sql] = {}
 
     def page(self, position: Position | None, limit: int) -> Sql:
@@ -54,7 +57,7 @@ class Query:
             return self._in_order(position, limit)
         back = position is not None and position.back
         where, args = self._where
-        keys, order, key_args = keys_of(self._request, self._numbers, back=back)
+        keys, order, key_args = self._order[back]
         after: Sql = beyond(self._request, position) if position else ("", [])
         names = [f"k{place}" for place in range(len(keys))]
         columns = "".join(f", {sql} AS {name}" for sql, name in zip(keys, names, strict=True))
@@ -74,9 +77,8 @@ class Query:
         source, row, (where, args) = "resource r", "r.rid", self._where
         source_args: list[Any] = []
         unique = ""
-        driver = self._driver()
-        if driver is not None:
-            (text, source_args), (where, args) = driver
+        if self._driven is not None:
+            (text, source_args), (where, args) = self._driven
             source = f"({text}) d CROSS JOIN resource r"
             row, unique = "d.row", "DISTINCT "  # a code may stand under two systems
         more: list[Any] = []
@@ -303,8 +305,11 @@ def _any_of(texts: list[str]) -> str:
 def _plus(conditions: Sequence[Condition]) -> str:
     """Return the sign that keeps SQLite from walking through a whole type or tenant.
 
-    It is put before a column where a list of rows is at hand, which is always shorter.
+    It is put before a column where a list of rows is at hand, which is always shorter; not where
+    an id is, which the index of ids finds at once.
     """
+    if any(isinstance(one, Clause) and one.code == "_id" for one in conditions):
+        return ""
     return "+" if any(map(_is_list, conditions)) else ""
 
 

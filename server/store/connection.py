@@ -19,7 +19,13 @@ class Contention(Exception):
 
 
 class Connection(Protocol):
-    """An open transaction. Statements are written with `?`, in the SQL that both engines know."""
+    """An open transaction. Statements are written with `?`, in the SQL that both engines know.
+
+    `is_alone` tells that no other transaction writes before the end of this one: what others wrote
+    is seen, and those that follow see all of this one from their beginning.
+    """
+
+    is_alone: bool
 
     def execute(self, sql: str, parameters: Any = ..., /) -> Any:
         """Run one statement and return its cursor."""
@@ -46,14 +52,6 @@ class Connection(Protocol):
 
     def guard(self, number: int) -> None:
         """Let nobody else pass this guard before the end of the transaction."""
-        ...
-
-    def wait_for_writers(self) -> None:
-        """Wait until no other transaction writes, and let none begin before the end of this one.
-
-        What those wrote is seen by the statements after this one; those that follow see all of
-        this one from their beginning.
-        """
         ...
 
     def apart(self) -> "AbstractContextManager[Connection]":
@@ -83,7 +81,7 @@ class Engine(Protocol):
         """Open a write transaction: committed at the end, undone on any error."""
         ...
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:
         """Do `work` as write() would, in whichever thread; return when it is committed."""
         ...
 

@@ -6,12 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from server.store.connection import Connection, DatabaseRefused, Engine
+from server.store.connection import Connection, Contention, DatabaseRefused, Engine
 from server.store.sqlite import Sqlite
 from server.store.statements import sql
 
 __all__ = ["Database", "DatabaseRefused"]
 T = TypeVar("T")
+TRIES = 4
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -26,7 +27,7 @@ class Names:
         """Start knowing none."""
         self._known: dict[tuple[int, str], int] = {}
         self.generation = 0  # moves whenever a number that was given out may mean another
-        self._fresh: list[tuple[int, str]] = []  # made in the open write transaction
+        self._is_new = False  # whether the open write transaction made one
 
     def parameter(self, connection: Connection, type_number: int, code: str) -> int:
         """Return the number of a search parameter, giving it one if it is new."""
@@ -49,22 +50,23 @@ class Names:
 
     def begin(self) -> None:
         """Begin a write transaction: what the one before made is committed."""
-        self._fresh.clear()
+        self._is_new = False
 
     def forget(self) -> None:
-        """Forget what the open transaction made, before it is undone."""
-        if self._fresh:
-            self.generation += 1
-            for key in self._fresh:
-                self._known.pop(key, None)
-        self._fresh.clear()
+        """Forget all, where the open transaction made any, before it or a part of it is undone.
+
+        All, because the rest of it may have learnt them too, and be undone in its turn.
+        """
+        if self._is_new:
+            self._known.clear()
+            self.generation += 1  # last: who read a number before must not keep it
 
     def _new(self, connection: Connection, type_number: int, text: str) -> int:
         if not self.find(connection, type_number, text):
             name, args = _named(type_number, text)
             with connection.apart() as other:
                 other.execute(sql(f"insert_{name}"), args)
-            self._fresh.append((type_number, text))
+            self._is_new = True
         return self.find(connection, type_number, text)
 
 
@@ -92,13 +94,20 @@ class Database:
         """
         return self._engine.write()
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
         """Do `work` in a write transaction and return its result when that is committed.
 
         Where an engine has one writer, others' work may share the commit, and run in this thread.
-        Raises what `work` raises, with nothing of it stored, and Contention.
+        With `alone` no other transaction writes at the same time. `work` runs again, from the
+        start, where another stood in the way. Raises what it raises, with nothing of it stored,
+        and Contention when that does not end.
         """
-        return self._engine.transact(work)
+        for _ in range(TRIES - 1):
+            try:
+                return self._engine.transact(work, alone=alone)
+            except Contention:
+                continue
+        return self._engine.transact(work, alone=alone)
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot to read in."""

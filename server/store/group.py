@@ -47,10 +47,11 @@ class Group:
         with self._gate:
             self._waiting.append(mine)
             leads = len(self._waiting) == 1
-        if not leads:
-            mine.turn.acquire()
+        broken = None if leads else _wait(mine)
         if not mine.is_done:
             self._lead()
+        if broken is not None:
+            raise broken
         if mine.error is not None:
             raise mine.error
         result: T = mine.result
@@ -78,9 +79,12 @@ class Group:
         try:
             work.result = work.do(connection)
         except BaseException as error:  # noqa: BLE001 it is raised where it waits
-            connection.execute("ROLLBACK TO work")
-            self._undone()
             work.error = error
+            self._undone()
+            try:
+                connection.execute("ROLLBACK TO work")
+            except Exception:  # noqa: BLE001 the database has undone all of it, for this reason
+                raise error from None
         connection.execute("RELEASE work")
 
     def _end(self, group: list[_Work]) -> None:
@@ -94,3 +98,15 @@ class Group:
             following.turn.release()
         for work in group[1:]:
             work.turn.release()
+
+
+def _wait(work: _Work) -> BaseException | None:
+    """Wait for one's turn, even when told to break off: others may wait for what follows it."""
+    broken = None
+    while True:
+        try:
+            work.turn.acquire()
+        except BaseException as error:  # noqa: BLE001 it is raised when the turn is over
+            broken = error
+        else:
+            return broken

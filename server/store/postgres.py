@@ -65,11 +65,12 @@ def _together(texts: tuple[str, ...], tables: tuple[tuple[str, tuple[Any, ...]],
 class _Connection:
     """A psycopg connection that takes `?` statements."""
 
-    __slots__ = ("_raw", "_url")
+    __slots__ = ("_raw", "_url", "is_alone")
 
-    def __init__(self, raw: "psycopg.Connection[Any]", url: str) -> None:
+    def __init__(self, raw: "psycopg.Connection[Any]", url: str, *, is_alone: bool = False) -> None:
         self._raw = raw
         self._url = url
+        self.is_alone = is_alone
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         return self._raw.execute(_translated(sql), parameters, prepare=True)
@@ -91,10 +92,6 @@ class _Connection:
 
     def guard(self, number: int) -> None:
         self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
-
-    def wait_for_writers(self) -> None:
-        # Every write holds this lock shared; two that want it alone are told apart as a deadlock.
-        self._raw.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
@@ -122,22 +119,25 @@ class Postgres:
             raise DatabaseRefused(f"cannot open the PostgreSQL database: {reason}") from error
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, alone: bool = False) -> Iterator[Connection]:
         """Give a pooled connection inside one READ COMMITTED transaction.
 
-        Statements go out in a pipeline: only those whose answer is read wait for it.
+        Statements go out in a pipeline: only those whose answer is read wait for it. The first is
+        a lock that writers share; who has to be alone takes it whole, before any other, so that
+        nobody waits for a row while others wait for him.
         """
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
         try:
             with self._pool.connection() as raw, raw.pipeline():
-                raw.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITERS,))
-                yield _Connection(raw, self._url)
+                raw.execute(f"SELECT {lock}(%s)", (_WRITERS,))
+                yield _Connection(raw, self._url, is_alone=alone)
                 raw.commit()  # goes out with what waits in the pipeline, whose end tells of both
         except _CONTENTION as error:
             raise Contention(type(error).__name__) from error
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:
         """Do `work` in a transaction of its own: PostgreSQL commits several at once by itself."""
-        with self.write() as connection:
+        with self.write(alone=alone) as connection:
             return work(connection)
 
     @contextmanager

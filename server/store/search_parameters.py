@@ -14,7 +14,6 @@ def stored(connection: Connection) -> list[tuple[bytes, bool]]:
 
 def changed(connection: Connection, rid: int) -> None:
     """Note that the SearchParameter in row `rid` changed: it waits to be indexed."""
-    connection.wait_for_writers()
     connection.execute(sql("keep_parameter"), (rid, 0))
     connection.execute(sql("next_parameter_epoch"), (random_number(),))
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 
 class _Connection(sqlite3.Connection):
+    is_alone = True
+
     def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
         for text, parameters in statements:
             self.execute(text, parameters)
@@ -31,9 +33,6 @@ class _Connection(sqlite3.Connection):
 
     def guard(self, _number: int) -> None:
         """Do nothing: the one writer is alone."""
-
-    def wait_for_writers(self) -> None:
-        """Do nothing: there are no others."""
 
     @contextmanager
     def apart(self) -> "Iterator[_Connection]":
@@ -98,7 +97,7 @@ class Sqlite:
             connection.execute("COMMIT")
             self._readers.append(connection)
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:  # noqa: ARG002 the one writer is
         """Do `work` in one transaction with what other threads want done."""
         return self._group.transact(work)
 

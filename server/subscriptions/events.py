@@ -1,6 +1,5 @@
 """Which Subscriptions a write concerns: matched inside its transaction, against compiled hooks."""
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,9 +36,8 @@ class Hooks:
         """Know none yet; `base` is our FHIR base URL."""
         self._base = base
         self._registry = registry
-        self._lock = threading.Lock()
-        self._epochs = (-1, -1)
-        self._hooks: dict[int, Hook] = {}
+        # Both in one, so that threads need no lock: who waits for the database may hold none.
+        self._kept: tuple[tuple[int, int], dict[int, Hook]] = ((-1, -1), {})
 
     def by_row(self, connection: Connection) -> dict[int, Hook]:
         """Return every Subscription that is not deleted, by its resource row."""
@@ -47,16 +45,16 @@ class Hooks:
 
     def at(self, connection: Connection, epochs: tuple[int, int]) -> dict[int, Hook]:
         """Return the same at epochs that were read already."""
-        with self._lock:
-            if epochs != self._epochs:
-                found = deliveries.subscriptions(connection)
-                parameters = self._registry.at(connection, epochs[1])
-                self._hooks = {
-                    rid: criteria.hook(rid, codec.decode(body), secret, self._base, parameters)
-                    for rid, body, secret in found
-                }
-                self._epochs = epochs
-            return self._hooks
+        known, hooks = self._kept
+        if epochs != known:
+            found = deliveries.subscriptions(connection)
+            parameters = self._registry.at(connection, epochs[1])
+            hooks = {
+                rid: criteria.hook(rid, codec.decode(body), secret, self._base, parameters)
+                for rid, body, secret in found
+            }
+            self._kept = epochs, hooks
+        return hooks
 
 
 def record(

@@ -15,8 +15,8 @@ Rule = Callable[[Any, dict[str, Any]], bool]
 def holds(place: str, expression: str) -> Rule:
     """Return the test whether `expression` is true of a value of the type or element `place`.
 
-    The test takes the value and the variables: `resource` and `rootResource`. What is empty, or
-    cannot be reckoned, is not true.
+    The test takes the value and the variables: `resource` and `rootResource`. What is empty is not
+    true; what the engine cannot reckon is not held against the value.
     """
     from fhirpathpy import compile as compile_path  # noqa: PLC0415 100 ms that few starts need
     from fhirpathpy.engine.nodes import ResourceNode  # noqa: PLC0415
@@ -32,8 +32,8 @@ def holds(place: str, expression: str) -> Rule:
         there = value if is_resource else ResourceNode.create_node(value, place)  # type: ignore[no-untyped-call]
         try:
             return list(run(there, variables)) == [True]
-        except Exception:  # noqa: BLE001 the engine raises as it likes on values that do not fit
-            return False
+        except Exception:  # noqa: BLE001 the engine raises as it likes where it is not complete
+            return True
 
     return rule
 

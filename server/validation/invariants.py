@@ -35,14 +35,19 @@ def _extension(node: Node) -> Iterator[str]:
         yield "ext-1: an extension must have exactly one of value[x] and nested extensions."
 
 
-def _period(node: Node) -> Iterator[str]:
-    start, end = node.get("start"), node.get("end")
-    try:
-        known = isinstance(start, str) and isinstance(end, str)
-        if known and time_range(str(start))[0] > time_range(str(end))[1]:
-            yield "per-1: start must not be after end."
-    except (ValueError, OverflowError):
-        return
+def _in_order(key: str, first: str, second: str) -> Rule:
+    """Return the rule that one time is not after another, as precisely as both are given."""
+
+    def rule(node: Node) -> Iterator[str]:
+        start, end = node.get(first), node.get(second)
+        try:
+            known = isinstance(start, str) and isinstance(end, str)
+            if known and time_range(str(start))[0] > time_range(str(end))[1]:
+                yield f"{key}: {first} must not be after {second}."
+        except (ValueError, OverflowError):
+            return
+
+    return rule
 
 
 def _quantity(node: Node) -> Iterator[str]:
@@ -214,10 +219,12 @@ INVARIANTS: dict[str, Rule] = {
     "Distance": _measure,
     "Duration": _measure,
     "Extension": _extension,
+    "MedicationDispense": _in_order("mdd-1", "whenPrepared", "whenHandedOver"),
     "Organization": _organization,
     "Patient.contact": _patient_contact,
-    "Period": _period,
+    "Period": _in_order("per-1", "start", "end"),
     "Quantity": _quantity,
     "Range": _range,
+    "Task": _in_order("inv-1", "authoredOn", "lastModified"),
     "Timing.repeat": _repeat,
 }

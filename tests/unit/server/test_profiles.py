@@ -194,3 +194,25 @@ def test_slices_by_the_value_of_an_extension() -> None:
         ("structure", "Claim.careTeam[0].extension"),
         ("value", "Claim.careTeam[0].extension[1].value"),
     } <= said(claim(careTeam=[carer(True, False)]), url)
+
+
+@pytest.mark.req("VAL-06")
+def test_an_invariant_beyond_the_engine_refuses_nothing() -> None:
+    """What cannot be reckoned is not held against a resource that is to be stored."""
+    url = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
+    parts = [
+        {"url": "covered", "valueCode": "covered"},
+        {"url": "pa-needed", "valueCode": "satisfied"},
+        {"url": "satisfied-pa-id", "valueString": "A1"},
+    ]
+    order = {
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/1"},
+        "code": {"text": "x"},
+        "extension": [{"url": url, "extension": parts}],
+    }
+
+    found = check.against(order, f"{PAS}/profile-servicerequest")
+    assert [] == [issue for issue in found if issue.code == "invariant"]

@@ -23,6 +23,7 @@ from tests.engines import engine, put
         "beneficiary=Patient/pat",
         "_sort=_lastUpdated",
         "_sort=-_lastUpdated",
+        "_id=c&beneficiary=Patient/pat",
     ],
 )
 def test_a_page_is_read_in_the_order_of_an_index(tmp_path: Path, query: str) -> None:
