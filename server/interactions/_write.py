@@ -249,7 +249,9 @@ class Writing:
         return incoming.secret != deliveries.secret_of(self.connection, rid)
 
 
-def transact(engine: Engine, origin: Origin, work: Callable[[Writing], T]) -> T:
+def transact(
+    engine: Engine, origin: Origin, work: Callable[[Writing], T], *, fresh: bool = False
+) -> T:
     """Do `work` in one write transaction and return its result; then the dispatcher hears of it.
 
     The Provenance of `origin`, if any, is stored with what was saved. `work` may run again, from
@@ -265,7 +267,7 @@ def transact(engine: Engine, origin: Origin, work: Callable[[Writing], T]) -> T:
 
     try:
         try:
-            done, eventful = engine.database.transact(write)
+            done, eventful = engine.database.transact(write, fresh=fresh)
         except _Defines:
             done, eventful = engine.database.transact(write, alone=True)
     except Contention as error:

@@ -21,6 +21,7 @@ def create(
         engine,
         origin,
         lambda writing: inside(engine, writing, incoming, engine.new_id(), if_none_exist),
+        fresh=not if_none_exist,
     )
 
 

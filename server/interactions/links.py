@@ -1,8 +1,9 @@
 """References inside a Bundle: to its own entries, and conditional ones (http.html#trules)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from fhir_profiles import codec
 from server import definitions
 from server.errors import BadRequest, Issue, PreconditionFailed
 from server.interactions import search
@@ -20,7 +21,7 @@ def resolved(node: Any, named: dict[str, str], root: str) -> Any:
     narratives are changed, identifiers and texts never. `root` is the base of the entry's own
     fullUrl, against which relative references are read.
     """
-    if not named:
+    if not named or not (root or _mentions(node, named)):
         return node
 
     def change(key: str, text: str) -> str:
@@ -52,8 +53,19 @@ def found(engine: Engine, bundle: dict[str, Any]) -> dict[str, Any]:
             known[text] = _sole(engine, type_name, query)
         return known[text]
 
+    if b"?" not in codec.encode(bundle):
+        return bundle
     changed: dict[str, Any] = _changed(bundle, change)
     return changed if known else bundle
+
+
+def _mentions(node: Any, named: Iterable[str]) -> bool:
+    """Tell whether any of the names stands in a JSON value.
+
+    Measured: a fifth of a transaction's time went into copies of entries that point to no other.
+    """
+    text = codec.encode(node)
+    return any(name.encode() in text for name in named)
 
 
 def _sole(engine: Engine, type_name: str, query: str) -> str:

@@ -2,9 +2,10 @@
 
 Measured: of a read's time on the server, two thirds are Flask's request, routing and response, and
 a quarter of a create's. So what needs none of that is answered here: GET of Type/id and of
-Type?query, POST to Type and PUT to Type/id, without conditions but If-Match, formats or page
-origins. Everything else goes on to the application, which answers the same; so does whatever is
-refused here, which the application only has to tell. A test holds both ways side by side.
+Type?query, POST to Type and of Bundles, and PUT to Type/id, without conditions but If-Match,
+formats or page origins. Everything else goes on to the application, which answers the same; so does
+whatever is refused here, which the application only has to tell. A test holds both ways side by
+side.
 """
 
 import gzip
@@ -16,13 +17,13 @@ from urllib.parse import parse_qsl, unquote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from fhir_profiles import codec
-from server.interactions import create, read, search, update
-from server.interactions._write import Origin, Saved
+from server.interactions import bundle, create, read, search, update
+from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.rest import bundles, headers
 from server.rest.exchange import COMPRESS_ABOVE, REFUSED
 
-_PATH = re.compile(r"/fhir/(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?")
+_PATH = re.compile(r"/fhir(?:/(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?)?")
 # What a client may say that this way does not listen to.
 _SPECIAL = (
     "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP_PREFER",
@@ -78,7 +79,7 @@ def _answer(engine: Engine, environ: WSGIEnvironment, body_limit: int) -> _Answe
         return None
     trace = headers.usable_trace(environ.get("HTTP_X_REQUEST_ID", "")) or engine.new_id()
     environ["HTTP_X_REQUEST_ID"] = trace  # the same, whoever answers
-    request = _Request(engine, found["type"], found["id"] or "", environ, body_limit, trace)
+    request = _Request(engine, found["type"] or "", found["id"] or "", environ, body_limit, trace)
     answer = _WAYS[environ["REQUEST_METHOD"]](request)
     if answer is not None:
         answer.headers["X-Request-Id"] = trace
@@ -97,7 +98,7 @@ class _Request:
 
 def _get(request: _Request) -> _Answer | None:
     query = request.environ.get("QUERY_STRING", "")
-    if (request.id and query) or not _is_simple(query):
+    if not request.type or (request.id and query) or not _is_simple(query):
         return None
     try:
         if request.id:
@@ -135,22 +136,26 @@ def _written(request: _Request, if_match: int | None) -> _Answer | None:
     except (ValueError, RecursionError):
         return None
     try:
-        saved = _saved(request, body, if_match)
+        return _done(request, body, if_match)
     except Exception as error:  # noqa: BLE001 nothing is done twice: the application tells of it
         environ[REFUSED] = error
         return None
-    told = headers.version_headers(saved.version, saved.updated)
-    told["Location"] = bundles.location(saved, request.engine.base)
-    return _Answer(saved.body or b"", told, "201 Created" if saved.created else "200 OK")
 
 
-def _saved(request: _Request, body: object, if_match: int | None) -> Saved:
+def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
     engine, origin = request.engine, Origin(request.trace)
+    if not request.type:
+        kind, results = bundle.run(engine, body, trace=request.trace)
+        return _Answer(bundles.responses(kind, results, engine.base, minimal=False), {})
     if request.id:
-        return update.update(
+        saved = update.update(
             engine, request.type, request.id, body, if_match=if_match, origin=origin
         )
-    return create.create(engine, request.type, body, if_none_exist="", origin=origin)
+    else:
+        saved = create.create(engine, request.type, body, if_none_exist="", origin=origin)
+    told = headers.version_headers(saved.version, saved.updated)
+    told["Location"] = bundles.location(saved, engine.base)
+    return _Answer(saved.body or b"", told, "201 Created" if saved.created else "200 OK")
 
 
 _WAYS = {"GET": _get, "POST": _post, "PUT": _put}

@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Open a write transaction: committed at the end, undone on any error."""
         ...
 
-    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+    def transact(self, work: Callable[[Connection], T], *, alone: bool, fresh: bool) -> T:
         """Do `work` as write() would, in whichever thread; return when it is committed."""
         ...
 

@@ -53,10 +53,7 @@ class Names:
         self._is_new = False
 
     def forget(self) -> None:
-        """Forget all, where the open transaction made any, before it or a part of it is undone.
-
-        All, because the rest of it may have learnt them too, and be undone in its turn.
-        """
+        """Forget all, where the open transaction made any, before it is undone."""
         if self._is_new:
             self._known.clear()
             self.generation += 1  # last: who read a number before must not keep it
@@ -94,20 +91,23 @@ class Database:
         """
         return self._engine.write()
 
-    def transact(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
+    def transact(
+        self, work: Callable[[Connection], T], *, alone: bool = False, fresh: bool = False
+    ) -> T:
         """Do `work` in a write transaction and return its result when that is committed.
 
-        Where an engine has one writer, others' work may share the commit, and run in this thread.
-        With `alone` no other transaction writes at the same time. `work` runs again, from the
-        start, where another stood in the way. Raises what it raises, with nothing of it stored,
-        and Contention when that does not end.
+        Others' work may share the commit, and run in this thread: always where there is one
+        writer, else where it is `fresh`: it writes new rows only, so it waits for nobody's. With
+        `alone` no other transaction writes at the same time. `work` runs again, from the start,
+        where another stood in the way. Raises what it raises, with nothing of it stored, and
+        Contention when that does not end.
         """
         for _ in range(TRIES - 1):
             try:
-                return self._engine.transact(work, alone=alone)
+                return self._engine.transact(work, alone=alone, fresh=fresh)
             except Contention:
                 continue
-        return self._engine.transact(work, alone=alone)
+        return self._engine.transact(work, alone=alone, fresh=fresh)
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot to read in."""

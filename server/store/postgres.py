@@ -20,6 +20,7 @@ from server.store.connection import (
     Statement,
     statements,
 )
+from server.store.group import Group
 
 POOL_LIMIT = 20
 OPEN_TIMEOUT_S = 10.0
@@ -65,12 +66,13 @@ def _together(texts: tuple[str, ...], tables: tuple[tuple[str, tuple[Any, ...]],
 class _Connection:
     """A psycopg connection that takes `?` statements."""
 
-    __slots__ = ("_raw", "_url", "is_alone")
+    __slots__ = ("_guards", "_raw", "_url", "is_alone")
 
     def __init__(self, raw: "psycopg.Connection[Any]", url: str, *, is_alone: bool = False) -> None:
         self._raw = raw
         self._url = url
         self.is_alone = is_alone
+        self._guards: set[int] = set()
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         return self._raw.execute(_translated(sql), parameters, prepare=True)
@@ -91,7 +93,9 @@ class _Connection:
         self.execute(f"{sql} FOR UPDATE", parameters)
 
     def guard(self, number: int) -> None:
-        self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
+        if number not in self._guards:
+            self._guards.add(number)
+            self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
@@ -106,6 +110,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         """Connect."""
         self._url = url
+        self._group = Group(self.write)
         self._numbers_lock = threading.Lock()
         self._rows: list[int] = []
         self._versions: list[int] = []
@@ -135,8 +140,10 @@ class Postgres:
         except _CONTENTION as error:
             raise Contention(type(error).__name__) from error
 
-    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:
-        """Do `work` in a transaction of its own: PostgreSQL commits several at once by itself."""
+    def transact(self, work: Callable[[Connection], T], *, alone: bool, fresh: bool) -> T:
+        """Do `work` in a transaction of its own, or with others' where none waits for a row."""
+        if fresh and not alone:
+            return self._group.transact(work)
         with self.write(alone=alone) as connection:
             return work(connection)
 

@@ -53,7 +53,8 @@ class Sqlite:
         """Open the file; `memory` hears when a transaction begins, and when it is undone."""
         self._path = path
         self._memory = memory
-        self._group = Group(self.write, memory.forget)
+        self._group = Group(self.write)
+        self._last: tuple[int, int] | None = None  # numbers given out in the open transaction
         self._lock = threading.Lock()
         self._readers: deque[_Connection] = deque()
         try:
@@ -75,6 +76,7 @@ class Sqlite:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 self._memory.begin()
+                self._last = None
                 try:
                     yield self._writer
                     self._writer.execute("COMMIT")
@@ -97,17 +99,20 @@ class Sqlite:
             connection.execute("COMMIT")
             self._readers.append(connection)
 
-    def transact(self, work: Callable[[Connection], T], *, alone: bool) -> T:  # noqa: ARG002 the one writer is
+    def transact(self, work: Callable[[Connection], T], **_how: bool) -> T:
         """Do `work` in one transaction with what other threads want done."""
         return self._group.transact(work)
 
     def next_numbers(self, connection: Connection) -> tuple[int, int]:
         """Return the numbers after the last ones; the writer's lock keeps them ours."""
-        row = connection.execute(
-            "SELECT coalesce((SELECT max(rid) FROM resource), 0) + 1,"
-            " coalesce((SELECT max(vrid) FROM version), 0) + 1"
-        ).fetchone()
-        return row[0], row[1]
+        if self._last is None:
+            self._last = connection.execute(
+                "SELECT coalesce((SELECT max(rid) FROM resource), 0),"
+                " coalesce((SELECT max(vrid) FROM version), 0)"
+            ).fetchone()
+        row, version = self._last
+        self._last = row + 1, version + 1
+        return self._last
 
     @contextmanager
     def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:

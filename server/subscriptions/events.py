@@ -14,6 +14,8 @@ from server.store.connection import Connection
 from server.subscriptions import criteria
 from server.subscriptions.criteria import Hook
 
+EVENTS = 0  # the guard of numbering; those of resource types have their numbers, from 1
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -61,20 +63,21 @@ def record(
     connection: Connection, hooks: Iterable[Hook], event: Event, new_id: Callable[[], str]
 ) -> bool:
     """Add a delivery for every hook that `event` concerns; tell whether there was any."""
-    found = False
-    for hook in hooks:
-        if _concerns(hook, event):
-            deliveries.add(
-                connection,
-                subscription=hook.rid,
-                rid=event.rid,
-                vrid=event.vrid,
-                uid=new_id(),
-                trace=event.trace,
-                due_at=micros(event.moment),
-            )
-            found = True
-    return found
+    concerned = [hook for hook in hooks if _concerns(hook, event)]
+    if concerned:
+        # Two transactions that number events of two Subscriptions would wait for each other.
+        connection.guard(EVENTS)
+    for hook in concerned:
+        deliveries.add(
+            connection,
+            subscription=hook.rid,
+            rid=event.rid,
+            vrid=event.vrid,
+            uid=new_id(),
+            trace=event.trace,
+            due_at=micros(event.moment),
+        )
+    return bool(concerned)
 
 
 def _concerns(hook: Hook, event: Event) -> bool:

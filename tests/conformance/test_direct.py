@@ -73,6 +73,28 @@ SENT: list[tuple[str, str, bytes, dict[str, str]]] = [
     ("POST", "Patient", b"", {}),
     ("POST", "Foo", b"{}", {}),
     ("POST", "Patient/pat", b"{}", {}),
+    ("POST", "", b'{"resourceType": "Bundle", "type": "batch"}', {}),
+    ("POST", "", b'{"resourceType": "Bundle", "type": "transaction", "entry": [{}]}', {}),
+    ("POST", "", b'{"resourceType": "Bundle", "type": "document"}', {}),
+    (
+        "POST",
+        "",
+        json.dumps(
+            {
+                "resourceType": "Bundle",
+                "type": "transaction",
+                "entry": [
+                    {
+                        "resource": samples.patient(),
+                        "request": {"method": "PUT", "url": "Patient/pat"},
+                    },
+                    {"request": {"method": "GET", "url": "Patient/pat"}},
+                ],
+            }
+        ).encode(),
+        {},
+    ),
+    ("PUT", "", b"{}", {}),
     ("POST", "Patient", b"{}" + b" " * 11_000_000, {}),
 ]
 

@@ -107,20 +107,38 @@ def test_a_name_of_one_that_failed_is_made_again(database: Database) -> None:
     assert found[1] == row[0]
 
 
-def test_a_commit_that_fails_fails_for_all(database: Database) -> None:
-    """Nobody is told that it is stored; the next write goes on."""
+def fill(connection: Connection) -> None:
+    """Want more room than there is: SQLite undoes the whole transaction."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    connection.execute("INSERT INTO kept VALUES (zeroblob(100000))")
 
-    def fill(connection: Connection) -> None:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        connection.execute("INSERT INTO kept VALUES (zeroblob(100000))")
 
+def test_what_a_full_disk_undid_is_done_one_by_one(database: Database) -> None:
+    """Who fits is stored, and told so; who does not hears of the disk."""
     found = together(database, [keep("a"), fill, keep("b")])
-    assert kept(database) == []
-    assert ["full" in str(one) for one in found] == [True] * 3
-    with database.write() as connection:
-        connection.execute("PRAGMA max_page_count = 1000000")
-    assert database.transact(keep("z")) == "z"
+    assert [found[0], found[2]] == ["a", "b"]
+    assert "full" in str(found[1])
+    assert kept(database) == ["a", "b"]
+
+
+def test_a_database_that_is_away_is_so_for_all(database: Database) -> None:
+    """Nobody waits for his own turn to hear it."""
+    assert isinstance(database._engine, Sqlite)
+    tries: list[str] = []
+
+    def away() -> Any:
+        tries.append("")
+        raise sqlite3.OperationalError("away")
+
+    def leave(_connection: Connection) -> None:
+        group._write = away
+        raise LookupError
+
+    group = database._engine._group
+    found = together(database, [leave, keep("a"), keep("b")])
+    assert [str(one) for one in found] == ["away"] * 3
+    assert tries == [""]
 
 
 def test_no_number_outlives_its_transaction(database: Database) -> None:
@@ -128,11 +146,6 @@ def test_no_number_outlives_its_transaction(database: Database) -> None:
 
     def name(url: str) -> Any:
         return lambda connection: database.names.system(connection, url)
-
-    def fill(connection: Connection) -> None:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        connection.execute("INSERT INTO kept VALUES (zeroblob(100000))")
 
     together(database, [name("http://a"), keep("b", 5), name("http://a"), fill])
     with database.write() as connection:
