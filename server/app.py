@@ -32,7 +32,7 @@ from server.subscriptions.threads import THREADS, Dispatcher
 from server.web import pages
 
 ORPHAN_CHECK_S = 0.5
-GC_THRESHOLDS = (20_000, 20, 50)
+GC_THRESHOLDS = (20_000, 10, 10)
 _CLOSERS = "inforce.closers"
 
 

@@ -129,7 +129,7 @@ class Writing:
         self._index = IndexRows(connection, engine.database.names)
         # Read at once, which on PostgreSQL waits for the turn: the moment of a write is after it.
         self._epochs = deliveries.epochs(connection)
-        self.eventful = False
+        self._events: list[tuple[int, events.Event]] = []
 
     @property
     def parameters(self) -> Parameters:
@@ -221,8 +221,13 @@ class Writing:
             trace=self._trace,
         )
         hooks = self._engine.hooks.at(self.connection, self._epochs).values()
-        found = events.record(self.connection, hooks, event, self._engine.new_id)
-        self.eventful = self.eventful or found
+        self._events += [(row, event) for row in events.concerned(hooks, event)]
+
+    def end(self) -> bool:
+        """Record the events of what was written, after all else; tell whether there are any."""
+        if self._events:
+            events.record(self.connection, self._events, self._engine.new_id)
+        return bool(self._events)
 
     def _rows(self, body: dict[str, Any]) -> frozenset[Row]:
         return extract(body, self.parameters, self._engine.base)
@@ -263,7 +268,7 @@ def transact(
         done = work(writing)
         if origin.provenance is not None and isinstance(done, Saved):
             writing.create(_of_target(engine, origin.provenance, done), engine.new_id())
-        return done, writing.eventful
+        return done, writing.end()
 
     try:
         try:

@@ -229,6 +229,9 @@ class _Batch:
         self._operations: list[Operation] = []
         self._conditional: dict[tuple[str, str], str] = {}
         taken: set[tuple[str, str]] = set()
+        # In one order, whatever that of the entries: two Bundles would wait for each other.
+        for name in sorted({o.type for o in operations if _is_conditional(o)}):
+            writing.alone(name)
         for operation in operations:
             with _placed(operation):
                 settled = self._settled(operation)
@@ -319,6 +322,12 @@ class _Batch:
         root = operation.full_url.rpartition(f"/{operation.type}/")[0]
         body: dict[str, Any] = links.resolved(operation.body, self._named, root)
         return _write.admit(self._engine, operation.type, body, self._writing.parameters)
+
+
+def _is_conditional(operation: Operation) -> bool:
+    if operation.method == "POST":
+        return "ifNoneExist" in operation.request
+    return operation.method in ("PUT", "PATCH", "DELETE") and not operation.id
 
 
 def _change(operation: Operation) -> patch.Change:

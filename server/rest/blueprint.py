@@ -64,13 +64,11 @@ def _form() -> tuple[tuple[str, str], ...]:
     kind = request.headers.get("Content-Type", _FORM).partition(";")[0].strip().lower()
     if kind != _FORM:
         raise UnsupportedMediaType(f"Expected Content-Type {_FORM}.")
-    return (*pairs(request.args), *pairs(request.form))
+    return (*exchange.query(), *pairs(request.form))
 
 
 def _search(type_name: str) -> Response:
-    return _page(
-        search.search(engine(), type_name, pairs(request.args), strict=exchange.is_strict())
-    )
+    return _page(search.search(engine(), type_name, exchange.query(), strict=exchange.is_strict()))
 
 
 def _search_form(type_name: str) -> Response:
@@ -78,7 +76,7 @@ def _search_form(type_name: str) -> Response:
 
 
 def _search_system() -> Response:
-    return _page(search.system(engine(), pairs(request.args), strict=exchange.is_strict()))
+    return _page(search.system(engine(), exchange.query(), strict=exchange.is_strict()))
 
 
 def _search_system_form() -> Response:
@@ -88,7 +86,7 @@ def _search_system_form() -> Response:
 def _search_compartment(type_name: str, fhir_id: str, member: str) -> Response:
     place = (type_name, fhir_id, member)
     return _page(
-        search.of_compartment(engine(), place, pairs(request.args), strict=exchange.is_strict())
+        search.of_compartment(engine(), place, exchange.query(), strict=exchange.is_strict())
     )
 
 
@@ -99,7 +97,7 @@ def _search_compartment_form(type_name: str, fhir_id: str, member: str) -> Respo
 
 def _create(type_name: str) -> Response:
     """Create; a query in the URL is taken as If-None-Exist, which some clients send so."""
-    given = [(k, v) for k, v in pairs(request.args) if k not in IGNORED]
+    given = [(k, v) for k, v in exchange.query() if k not in IGNORED]
     condition = request.headers.get("If-None-Exist", "") or urlencode(given)
     origin = exchange.origin()
     return exchange.stored(
@@ -131,7 +129,7 @@ def _update(type_name: str, fhir_id: str) -> Response:
 
 
 def _criteria() -> str:
-    return urlencode([(k, v) for k, v in pairs(request.args) if k not in IGNORED])
+    return urlencode([(k, v) for k, v in exchange.query() if k not in IGNORED])
 
 
 def _update_conditional(type_name: str) -> Response:
@@ -179,7 +177,7 @@ def _deleted(saved: Saved | None) -> Response:
 
 
 def _history(type_name: str = "", fhir_id: str = "") -> Response:
-    past = history.history(engine(), (type_name, fhir_id), pairs(request.args))
+    past = history.history(engine(), (type_name, fhir_id), exchange.query())
     return json(bundles.history(past, engine().base))
 
 
@@ -196,7 +194,7 @@ def _operate(operation: Operation) -> Callable[..., Response]:
             engine=engine(),
             type=type_name,
             id=fhir_id,
-            pairs=pairs(request.args),
+            pairs=exchange.query(),
             body=exchange.body() if has_body else None,
             preferences=exchange.preferences(),
             origin=exchange.origin(),
@@ -287,7 +285,7 @@ def _trace() -> None:
 
 
 def _negotiate() -> None:
-    refused = request.environ.get(exchange.REFUSED)
+    refused = request.environ.pop(exchange.REFUSED, None)
     if refused is not None:
         raise refused
     fhir_id = (request.view_args or {}).get("fhir_id", "-")

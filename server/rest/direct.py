@@ -13,10 +13,11 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from fhir_profiles import codec
+from server.errors import FhirError
 from server.interactions import bundle, create, read, search, update
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
@@ -105,7 +106,8 @@ def _get(request: _Request) -> _Answer | None:
             found = read.read(request.engine, request.type, request.id)
             return _Answer(found.body, headers.version_headers(found.version, found.updated))
         return _Answer(_search(request.engine, request.type, query), {})
-    except Exception:  # noqa: BLE001 the application meets it too, answers and logs
+    except Exception as error:  # noqa: BLE001 the application tells of it
+        _hand_on(request.environ, error)
         return None
 
 
@@ -137,9 +139,19 @@ def _written(request: _Request, if_match: int | None) -> _Answer | None:
         return None
     try:
         return _done(request, body, if_match)
-    except Exception as error:  # noqa: BLE001 nothing is done twice: the application tells of it
-        environ[REFUSED] = error
+    except Exception as error:  # noqa: BLE001 the application tells of it
+        _hand_on(environ, error)
         return None
+
+
+def _hand_on(environ: WSGIEnvironment, error: Exception) -> None:
+    """Let the application raise what was raised here: nothing is done twice.
+
+    The frames of a refusal are let go: they hold the body, and the environment that it stands in.
+    """
+    if isinstance(error, FhirError):
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+    environ[REFUSED] = error
 
 
 def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
@@ -167,5 +179,5 @@ def _is_simple(query: str) -> bool:
 
 
 def _search(engine: Engine, type_name: str, query: str) -> bytes:
-    pairs = tuple(parse_qsl(query, keep_blank_values=True))
-    return bundles.searchset(search.search(engine, type_name, pairs), engine.base)
+    found = search.search(engine, type_name, headers.query_pairs(query))
+    return bundles.searchset(found, engine.base)

@@ -83,6 +83,11 @@ def pairs(source: Any) -> tuple[tuple[str, str], ...]:
     return tuple(source.items(multi=True))
 
 
+def query() -> tuple[tuple[str, str], ...]:
+    """Return the parameters of the URL's query."""
+    return headers.query_pairs(request.query_string.decode("latin-1"))
+
+
 def preferences() -> frozenset[str]:
     """Return what the client prefers."""
     return headers.preferences(request.headers)

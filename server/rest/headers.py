@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
@@ -77,6 +78,11 @@ def content_type(headers: Headers, *allowed: str) -> str:
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("Expected a body in UTF-8.", expression="Content-Type")
     return kind
+
+
+def query_pairs(query: str) -> tuple[tuple[str, str], ...]:
+    """Return the parameters of a query in order, repeated ones included."""
+    return tuple(parse_qsl(query, keep_blank_values=True))
 
 
 def usable_trace(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from server.store.connection import Connection
+from server.store.connection import Connection, Contention
 
 T = TypeVar("T")
 Open = Callable[[], AbstractContextManager[Connection]]
@@ -60,13 +60,17 @@ class Group:
     def _lead(self) -> None:
         """Do the work of all who wait, the first of them being the caller."""
         group: list[_Work] = []
+        is_ending = False
         try:
             with self._write() as connection:
                 group = list(self._waiting)
                 for work in group:
                     work.result = work.do(connection)
+                is_ending = True
         except BaseException as error:  # noqa: BLE001 it is raised where it waits
-            if len(group) > 1:
+            # A commit whose answer was lost may have been one: nothing is done again after it,
+            # unless the database itself has said that it undid all.
+            if len(group) > 1 and (not is_ending or isinstance(error, Contention)):
                 self._one_by_one(group)
             else:
                 group = group or list(self._waiting)  # a database that is away is so for all

@@ -1,7 +1,6 @@
 """PostgreSQL by psycopg 3: a pool, row locks for updates, and the same statements as SQLite."""
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -111,9 +110,7 @@ class Postgres:
         """Connect."""
         self._url = url
         self._group = Group(self.write)
-        self._numbers_lock = threading.Lock()
-        self._rows: list[int] = []
-        self._versions: list[int] = []
+        self._numbers: dict[str, list[int]] = {"resource_rid": [], "version_vrid": []}
         self._pool = ConnectionPool(url, min_size=1, max_size=POOL_LIMIT, open=False)
         try:
             psycopg.connect(url, connect_timeout=int(OPEN_TIMEOUT_S)).close()
@@ -156,18 +153,20 @@ class Postgres:
 
     def next_numbers(self, connection: Connection) -> tuple[int, int]:
         """Return unused numbers, from blocks that this process has taken."""
-        with self._numbers_lock:
-            if not self._rows:
-                self._rows = self._block(connection, "resource_rid")
-            if not self._versions:
-                self._versions = self._block(connection, "version_vrid")
-            return self._rows.pop(), self._versions.pop()
+        return self._next(connection, "resource_rid"), self._next(connection, "version_vrid")
 
-    def _block(self, connection: Connection, sequence: str) -> list[int]:
-        found = connection.execute(
-            "SELECT nextval(?::regclass) FROM generate_series(1, ?)", (sequence, BLOCK)
-        ).fetchall()
-        return sorted((row[0] for row in found), reverse=True)
+    def _next(self, connection: Connection, sequence: str) -> int:
+        # Without a lock: who waits for the database may hold none. A list's pop is one step.
+        left = self._numbers[sequence]
+        try:
+            return left.pop()
+        except IndexError:
+            found = connection.execute(
+                "SELECT nextval(?::regclass) FROM generate_series(1, ?)", (sequence, BLOCK)
+            ).fetchall()
+            first, *others = (row[0] for row in found)
+            left.extend(reversed(others))
+            return int(first)
 
     @contextmanager
     def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:

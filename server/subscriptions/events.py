@@ -59,25 +59,30 @@ class Hooks:
         return hooks
 
 
+def concerned(hooks: Iterable[Hook], event: Event) -> list[int]:
+    """Return the rows of the Subscriptions that `event` concerns."""
+    return [hook.rid for hook in hooks if _concerns(hook, event)]
+
+
 def record(
-    connection: Connection, hooks: Iterable[Hook], event: Event, new_id: Callable[[], str]
-) -> bool:
-    """Add a delivery for every hook that `event` concerns; tell whether there was any."""
-    concerned = [hook for hook in hooks if _concerns(hook, event)]
-    if concerned:
-        # Two transactions that number events of two Subscriptions would wait for each other.
-        connection.guard(EVENTS)
-    for hook in concerned:
+    connection: Connection, found: Iterable[tuple[int, Event]], new_id: Callable[[], str]
+) -> None:
+    """Add a delivery for each Subscription (its row) and event, at the end of a transaction.
+
+    Two that number events would wait for each other otherwise: by one guard all events are
+    numbered, and who has it waits for no row of a resource any more.
+    """
+    connection.guard(EVENTS)
+    for subscription, event in found:
         deliveries.add(
             connection,
-            subscription=hook.rid,
+            subscription=subscription,
             rid=event.rid,
             vrid=event.vrid,
             uid=new_id(),
             trace=event.trace,
             due_at=micros(event.moment),
         )
-    return bool(concerned)
 
 
 def _concerns(hook: Hook, event: Event) -> bool:

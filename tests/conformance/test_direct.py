@@ -24,6 +24,7 @@ PATHS = [
     "Patient?birthdate=abc", "Patient?_count=0", "Patient?name=a%2Cb%20c+d%C3%A4",
     "Patient/pat?x=1", "Patient?_format=xml", "Patient?family:exact=Núñez",
     "Coverage?beneficiary=Patient/pat&_include=*", "Foo?x=1", "metadata", "Patient/pat/_history",
+    "Patient?name=%FF", "Patient?name=a&gender=male&name=b",
     "Patient?_format=json", "Patient?_sort=family&_elements=name", "Patient/a_b",
 ]  # fmt: skip
 

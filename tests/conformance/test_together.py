@@ -120,3 +120,28 @@ def test_a_later_page_leaves_no_connection_in_use(api: Api) -> None:
         page = api.get(links["next"]).get_json()
         form = {"Content_Type": "application/x-www-form-urlencoded"}
         assert 200 == api.post("Group/_search", "type=person", **form).status_code
+
+
+@pytest.mark.req("DUR-02")
+def test_bundles_and_updates_with_events_do_not_lock_each_other(api: Api) -> None:
+    """Who numbers events waits for no resource any more, so nobody is told to come again."""
+    body = samples.subscription("http://127.0.0.1:9/hook", "Basic?")
+    api.put({**body, "id": "all-basic"})
+    api.put({"resourceType": "Basic", "id": "shared", "code": {"text": "x"}})
+
+    def update(number: int, count: int) -> int:
+        changed = {"resourceType": "Basic", "id": "shared", "code": {"text": f"{number} {count}"}}
+        if number % 2:
+            return client(api).call("PUT", "Basic/shared", changed).status_code
+        entries = [
+            {"resource": {"resourceType": "Basic", "code": {"text": "new"}},
+             "request": {"method": "POST", "url": "Basic"}},
+            {"resource": changed, "request": {"method": "PUT", "url": "Basic/shared"}},
+        ]  # fmt: skip
+        sent = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        return client(api).post("", sent).status_code
+
+    answers = at_once(4, lambda number: {update(number, count) for count in range(25)})
+    api.call("DELETE", "Subscription/all-basic")
+
+    assert [{200}] * 4 == answers
