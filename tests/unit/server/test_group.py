@@ -2,8 +2,9 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,20 @@ def keep(text: str, number: int = 0) -> Any:
     return work
 
 
-def together(database: Database, works: list[Any]) -> list[Any]:
-    """Do all works in one group, in order; it forms while another one holds the writer."""
+def together(
+    database: Database, works: list[Any], first: Callable[[Connection], None] = lambda _c: None
+) -> list[Any]:
+    """Do all works in one group, in order; it forms while `first` holds the writer."""
     begun, go = threading.Event(), threading.Event()
 
-    def hold(_connection: Connection) -> None:
+    def hold(connection: Connection) -> None:
         begun.set()
         assert go.wait(WAIT_S)
+        first(connection)
 
     group = database._engine._group  # type: ignore[attr-defined]
     with ThreadPoolExecutor(len(works) + 1) as pool:
-        first = pool.submit(database.transact, hold)
+        leading = pool.submit(database.transact, hold)
         assert begun.wait(WAIT_S)
         found = []
         for work in works:
@@ -58,7 +62,7 @@ def together(database: Database, works: list[Any]) -> list[Any]:
             while len(group._waiting) < len(found) + 1:
                 threading.Event().wait(0.001)
         go.set()
-        first.result(WAIT_S)
+        leading.result(WAIT_S)
         return [one.exception(WAIT_S) or one.result() for one in found]
 
 
@@ -139,6 +143,27 @@ def test_a_database_that_is_away_is_so_for_all(database: Database) -> None:
     found = together(database, [leave, keep("a"), keep("b")])
     assert [str(one) for one in found] == ["away"] * 3
     assert tries == [""]
+
+
+def test_a_commit_that_may_have_been_one_is_not_done_again(database: Database) -> None:
+    """Where the answer to it is lost, all hear of that, and nothing is stored twice."""
+    assert isinstance(database._engine, Sqlite)
+    group = database._engine._group
+    whole = group._write
+
+    @contextmanager
+    def lossy() -> Iterator[Connection]:
+        with whole() as connection:
+            yield connection
+        group._write = whole
+        raise ConnectionError("lost")
+
+    def lose(_connection: Connection) -> None:
+        group._write = lossy
+
+    begun = together(database, [keep("a"), keep("b")], first=lose)
+    assert [str(one) for one in begun] == ["lost"] * 2
+    assert kept(database) == ["a", "b"]
 
 
 def test_no_number_outlives_its_transaction(database: Database) -> None:
