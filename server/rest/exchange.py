@@ -85,7 +85,7 @@ def pairs(source: Any) -> tuple[tuple[str, str], ...]:
 
 def query() -> tuple[tuple[str, str], ...]:
     """Return the parameters of the URL's query."""
-    return headers.query_pairs(request.query_string.decode("latin-1"))
+    return headers.query_pairs(request.query_string.decode("utf-8", "replace"))
 
 
 def preferences() -> frozenset[str]:
