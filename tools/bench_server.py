@@ -227,7 +227,7 @@ def _postgres(folder: Path) -> Iterator[str]:
             body = json.dumps(_coverage(0)).encode()
             run, cpu = _measured(
                 "create", programs.process("server"), programs.ports["server"], "/",
-                lambda _n: load.request("POST", "/fhir/Coverage", body), count=2000, expected=201,
+                lambda _n: load.request("POST", "/fhir/Coverage", body), count=6000, expected=201,
             )  # fmt: skip
         finally:
             programs.stop()

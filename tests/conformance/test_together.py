@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 
 from server.interactions import reindex
 from server.rest.blueprint import ENGINE
+from server.store import deliveries
 from tests import samples
 from tests.conformance.conftest import Api
 
@@ -46,6 +47,19 @@ def test_subscriptions_written_at_once_are_all_stored(api: Api) -> None:
     assert [201] * MANY == answers
     found = api.ids("Subscription?_count=50")
     assert {f"hook-{number}" for number in range(MANY)} <= set(found)
+
+
+@pytest.mark.req("SUBC-01")
+def test_a_subscription_waits_for_the_writes_under_way(api: Api) -> None:
+    """So no write that ends after it goes by what was before it."""
+    engine = api.client.application.extensions[ENGINE]
+    with ThreadPoolExecutor(1) as pool:
+        with engine.database.write() as connection:
+            deliveries.epochs(connection)
+            answer = pool.submit(lambda: client(api).put(hook(50)).status_code)
+            early, _ = wait([answer], timeout=0.5)
+        assert not early
+        assert 201 == answer.result(20)
 
 
 @pytest.mark.req("BLK-01")
