@@ -1,5 +1,6 @@
 """What was acknowledged stays, whatever ends the server; several servers share one PostgreSQL."""
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -104,8 +105,10 @@ def test_two_servers_make_one_resource(pair: tuple[Programs, Programs]) -> None:
         assert [200] * 11 + [201] == sorted(status for status, _ in found)
         assert 1 == len({fhir_id for _, fhir_id in found})
 
+    numbers = itertools.count()
+
     def update(server: Programs) -> None:
-        body = samples.patient("shared", name=[{"family": str(threading.get_ident())}])
+        body = samples.patient("shared", name=[{"family": f"Family {next(numbers)}"}])
         assert server.put(body).ok
 
     _at_once([(update, server) for server in pair for _ in range(8)])
