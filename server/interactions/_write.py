@@ -113,8 +113,7 @@ def _made_ready(
     engine: Engine, type_name: str, body: dict[str, Any], secret: str, known: Parameters
 ) -> Incoming:
     members = {k: v for k, v in body.items() if k not in ("resourceType", "id", "meta")}
-    # The body may lack its resourceType, which the URL has told.
-    rows = extract({"resourceType": type_name, **body}, known, engine.base)
+    rows = extract(body, known, engine.base)
     return Incoming(type_name, body, secret, codec.encode(members), known, rows)
 
 

@@ -40,7 +40,7 @@ class Query:
         self._tenant = tenant
         # All numbers are looked up here: the query may outlive the connection they come from.
         self._where = self._condition_of_all()
-        self._driven = self._driver()
+        self._driven = None if request.sort else self._driver()
         self._order = {back: keys_of(request, numbers, back=back) for back in (False, True)}
         self._first: dict[int, Sql] = {}
 
