@@ -58,6 +58,11 @@ def encode(value: Any) -> bytes:
     return _ENCODER.encode(value)
 
 
+def raw(body: bytes) -> msgspec.Raw:
+    """Return JSON that is ready, to stand as it is inside a value that is encoded."""
+    return msgspec.Raw(body)
+
+
 def is_same(left: bytes, right: bytes) -> bool:
     """Tell whether two JSON texts say the same: members in any order, digits exactly alike."""
     return left == right or _SORTED.encode(decode(left)) == _SORTED.encode(decode(right))

@@ -40,8 +40,30 @@ EXT_CLAIMED = f"{BASE}/StructureDefinition/alert-claimed"
 EXT_COVERAGE_STATE = f"{BASE}/StructureDefinition/coverage-eligibility"
 EXT_HOOK_SECRET = f"{BASE}/StructureDefinition/subscription-secret"
 EXT_HOOK_INTERACTION = f"{BASE}/StructureDefinition/subscription-supported-interaction"
+EXT_HOOK_PATH = f"{BASE}/StructureDefinition/fhir-path-criteria-expression"
+EXT_HOOK_SUCCESS = f"{BASE}/StructureDefinition/subscription-success-codes"
+EXT_HOOK_ATTEMPTS = f"{BASE}/StructureDefinition/subscription-max-attempts"
+AUDIT_SUBTYPE = f"{BASE}/CodeSystem/audit-subtype"
+DELIVERY = f"{BASE}/NamingSystem/delivery"
 
 # The field's.
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+BACKPORT_SUBSCRIPTION = f"{BACKPORT}/StructureDefinition/backport-subscription"
+BACKPORT_STATUS = f"{BACKPORT}/StructureDefinition/backport-subscription-status-r4"
+EXT_FILTER = f"{BACKPORT}/StructureDefinition/backport-filter-criteria"
+EXT_CONTENT = f"{BACKPORT}/StructureDefinition/backport-payload-content"
+EXT_HEARTBEAT = f"{BACKPORT}/StructureDefinition/backport-heartbeat-period"
+EXT_TIMEOUT = f"{BACKPORT}/StructureDefinition/backport-timeout"
+EXT_MAX_COUNT = f"{BACKPORT}/StructureDefinition/backport-max-count"
+EXT_CHANNEL_TYPE = f"{BACKPORT}/StructureDefinition/backport-channel-type"
+EXT_SUBSCRIPTION_ID = (
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.identifier"
+)
+EXT_TOPIC = "http://hl7.org/fhir/5.0/StructureDefinition/extension-SubscriptionTopic"
+EXT_STATEMENT_TOPIC = (
+    f"{BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+)
+BACKPORT_SERVER = f"{BACKPORT}/CapabilityStatement/backport-subscription-server-r4"
 NPI = "http://hl7.org/fhir/sid/us-npi"
 STEDI_PAYER = "https://www.stedi.com/healthcare/network"
 OPKIT_PAYER = "https://docs.opkit.co/reference/getpayers"

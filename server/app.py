@@ -5,8 +5,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -14,24 +15,30 @@ from werkzeug.exceptions import HTTPException
 from server import clock
 from server import settings as server_settings
 from server.errors import FhirError
-from server.interactions._write import instant
+from server.interactions import attempts, retention, topic_resources
 from server.interactions.cursor import Seal
 from server.interactions.engine import Engine
 from server.interactions.jobs import Worker
 from server.interactions.prepared import Prepared
+from server.interactions.signals import Signals
 from server.operations import JOBS
 from server.registry import Registry
 from server.rest import blueprint, direct
-from server.search.values import micros
+from server.schedule import Schedule, Tick
+from server.search.values import instant, micros
 from server.settings import Settings
 from server.store import deliveries
 from server.store.database import Database
-from server.subscriptions.delivery import Sender
+from server.subscriptions.dispatch import Dispatch, Post
 from server.subscriptions.events import Hooks
-from server.subscriptions.threads import THREADS, Dispatcher
+from server.subscriptions.sender import Sender
+from server.subscriptions.threads import Threads
 from server.web import pages
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 ORPHAN_CHECK_S = 0.5
+CONNECTIONS = 64  # kept open per host that is delivered to
+RETENTION_EVERY_S = 3600
 GC_THRESHOLDS = (20_000, 10, 10)
 _CLOSERS = "inforce.closers"
 
@@ -41,16 +48,22 @@ def create_app(settings: Settings) -> Flask:
     database = Database(settings.database)
     registry = Registry()
     hooks = Hooks(settings.fhir_base, registry)
-    sender = Sender(connections=THREADS, allow_private=settings.allow_private_hooks)
-    dispatcher = Dispatcher(database, hooks, sender, clock.now)
-    engine = make_engine(settings, database, hooks, registry, dispatcher.wake)
+    sender = Sender(connections=CONNECTIONS, policy=settings.policy)
+    post = Post(database, hooks, sender, settings.fhir_base, clock.now)
+    deliver = dispatcher(post, is_worker=settings.delivery == "server")
+    engine = make_engine(settings, database, hooks, registry, deliver)
+    topic_resources.install(engine)
     app = Flask("server", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
     app.extensions[blueprint.ENGINE] = engine
     started = instant(micros(clock.now()))
     app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started)
-    worker = Worker(engine, JOBS)
-    app.extensions[_CLOSERS] = (worker.stop, dispatcher.stop, database.close)
+    background = Worker(engine, JOBS)
+    signals = Signals(engine, sender)
+    schedule = Schedule(engine, _ticks(settings))
+    app.extensions[_CLOSERS] = (
+        schedule.stop, background.stop, signals.stop, deliver.stop, sender.close, database.close,
+    )  # fmt: skip
     app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
     app.register_blueprint(pages.pages(engine, settings.zone))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
@@ -62,8 +75,10 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)
     app.register_error_handler(RecursionError, blueprint.refuse_depth)
-    dispatcher.start()
-    worker.start()
+    deliver.start(partial(attempts.record, engine))
+    background.start()
+    signals.start()
+    schedule.start()
     return app
 
 
@@ -72,9 +87,9 @@ def make_engine(
     database: Database,
     hooks: Hooks,
     registry: Registry,
-    wake: Callable[[], None],
+    deliver: Dispatch,
 ) -> Engine:
-    """Return the engine that interactions work with; `wake` hears of committed events."""
+    """Return the engine that interactions work with; `deliver` hears of events."""
     return Engine(
         database=database,
         hooks=hooks,
@@ -82,23 +97,58 @@ def make_engine(
         seal=Seal(database),
         prepared=Prepared(),
         base=settings.fhir_base,
-        allow_private_hooks=settings.allow_private_hooks,
+        policy=settings.policy,
+        dispatch=deliver,
+        chain_limit=settings.chain_limit,
         now=clock.now,
         new_id=clock.new_id,
-        wake=wake,
     )
 
 
 @contextmanager
 def engine_alone(settings: Settings) -> Iterator[Engine]:
     """Give an engine without the programs around it: a running server delivers its events."""
+    with _parts(settings) as (engine, _):
+        yield engine
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[None]:
+    """Deliver events of a PostgreSQL database, beside a server or in its place."""
+    with _parts(settings) as (engine, deliver):
+        deliver.start(partial(attempts.record, engine))
+        try:
+            yield
+        finally:
+            deliver.stop()
+
+
+@contextmanager
+def _parts(settings: Settings) -> Iterator[tuple[Engine, Dispatch]]:
     database = Database(settings.database)
-    registry = Registry()
+    sender = Sender(connections=CONNECTIONS, policy=settings.policy)
     try:
+        registry = Registry()
         hooks = Hooks(settings.fhir_base, registry)
-        yield make_engine(settings, database, hooks, registry, lambda: None)
+        post = Post(database, hooks, sender, settings.fhir_base, clock.now)
+        deliver = dispatcher(post, is_worker=True)
+        yield make_engine(settings, database, hooks, registry, deliver), deliver
     finally:
+        sender.close()
         database.close()
+
+
+def dispatcher(post: Post, *, is_worker: bool) -> Dispatch:
+    """Return the engine of deliveries for a database; `is_worker` tells whether it delivers."""
+    if not post.database.address:
+        return Threads(post)
+    from server.subscriptions.procrastinate import Procrastinate  # noqa: PLC0415 200 ms
+
+    return Procrastinate(post, is_worker=is_worker)
+
+
+def _ticks(settings: Settings) -> tuple[Tick, ...]:
+    return (Tick(retention.KIND, RETENTION_EVERY_S, {"audit_days": settings.audit_days}),)
 
 
 def close(app: Flask) -> None:
@@ -109,7 +159,7 @@ def close(app: Flask) -> None:
 
 def application() -> Flask:
     """Return the application for a server process that was given its settings by environment."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     app = create_app(server_settings.read(server_settings.environment()))
     # Measured: 8 % of a write's time. What was made so far stays, and requests leave few cycles.
@@ -146,6 +196,9 @@ def _end_with(parent: int) -> None:
 
 def _ready(database: Database) -> Response:
     with database.read() as connection:
-        waiting, dead = deliveries.counts(connection)
-    text = f"database ok\ndeliveries waiting: {waiting}\ndeliveries given up: {dead}\n"
+        waiting, dead, held = deliveries.counts(connection)
+    text = (
+        f"database ok\ndeliveries waiting: {waiting}\ndeliveries given up: {dead}\n"
+        f"deliveries held: {held}\n"
+    )
     return Response(text, content_type="text/plain")

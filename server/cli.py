@@ -1,10 +1,13 @@
-"""inforce: serve, demo, migrate, reindex, load, doctor."""
+"""inforce: serve, worker, demo, migrate, reindex, load, doctor."""
 
 import argparse
 import dataclasses
 import json
+import logging
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from tqdm import tqdm
 
-from server import demo
+from server import app, demo
 from server import settings as server_settings
 from server.app import engine_alone
 from server.interactions import load as loading
@@ -77,6 +80,13 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--database", help="database URL (INFORCE_DATABASE)")
     serve.add_argument("--workers", type=int, default=1, help="server processes (1)")
     serve.set_defaults(run=_serve)
+    worker = commands.add_parser(
+        "worker",
+        help="deliver the events of a PostgreSQL database, as many processes as wanted",
+        epilog="example: INFORCE_DATABASE=postgresql://… INFORCE_AUTH=open inforce worker",
+    )
+    worker.add_argument("--database", help="database URL (INFORCE_DATABASE)")
+    worker.set_defaults(run=_worker)
 
 
 def _add_demo(commands: Commands) -> None:
@@ -143,6 +153,23 @@ def _serve(chosen: argparse.Namespace) -> int:
         log_level=LogLevels.error,
         websockets=False,
     ).serve()
+    return DONE
+
+
+def _worker(chosen: argparse.Namespace) -> int:
+    overrides = {"INFORCE_DATABASE": chosen.database} if chosen.database else {}
+    settings = server_settings.read(server_settings.environment() | overrides)
+    if not settings.database.startswith("postgres"):
+        raise SettingRefused(
+            "INFORCE_DATABASE: workers need postgresql://…; on SQLite the server delivers by itself"
+        )
+    logging.basicConfig(level=logging.INFO, format=app.LOG_FORMAT)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with app.worker(settings):
+        print("inforce: delivering", file=sys.stderr)
+        over.wait()
     return DONE
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.subscriptions.endpoints import Policy
+
+NUMBER_LIMIT = 36_500
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -22,9 +25,19 @@ class Settings:
     public_url: str = "http://127.0.0.1:8080"
     auth: str = "smart"
     allow_private_hooks: bool = False
+    plain_http_hooks: bool = False
+    hook_hosts: tuple[str, ...] = ()
+    delivery: str = "server"
+    chain_limit: int = 8
+    audit_days: int = 90
     cors_origins: tuple[str, ...] = ()
     body_limit_bytes: int = 10 * 1024 * 1024
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def policy(self) -> Policy:
+        """Where Subscriptions may go."""
+        return Policy(self.allow_private_hooks, self.plain_http_hooks, self.hook_hosts)
 
     @property
     def fhir_base(self) -> str:
@@ -54,14 +67,17 @@ def read(env: Mapping[str, str]) -> Settings:
     public_url = env.get("INFORCE_PUBLIC_URL", Settings.public_url).rstrip("/")
     if not public_url.startswith(("http://", "https://")):
         raise SettingRefused("INFORCE_PUBLIC_URL: expected http://… or https://…")
-    auth = env.get("INFORCE_AUTH", Settings.auth)
-    if auth not in ("smart", "open"):
-        raise SettingRefused("INFORCE_AUTH: expected smart or open")
+    auth = _choice(env, "INFORCE_AUTH", ("smart", "open"))
     return Settings(
         database=env.get("INFORCE_DATABASE", Settings.database),
         public_url=public_url,
         auth=auth,
         allow_private_hooks=_flag(env, "INFORCE_ALLOW_PRIVATE_HOOKS"),
+        plain_http_hooks=_flag(env, "INFORCE_PLAIN_HTTP_HOOKS"),
+        hook_hosts=tuple(env.get("INFORCE_HOOK_HOSTS", "").lower().split()),
+        delivery=_choice(env, "INFORCE_DELIVERY", ("server", "workers")),
+        chain_limit=_number(env, "INFORCE_CHAIN_LIMIT", Settings.chain_limit),
+        audit_days=_number(env, "INFORCE_AUDIT_DAYS", Settings.audit_days),
         cors_origins=tuple(env.get("INFORCE_CORS_ORIGINS", "").split()),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
@@ -86,6 +102,20 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise SettingRefused(f"{name}: expected true or false")
     return text in ("true", "1")
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = env.get(name, choices[0])
+    if text not in choices:
+        raise SettingRefused(f"{name}: expected {' or '.join(choices)}")
+    return text
+
+
+def _number(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= NUMBER_LIMIT:
+        raise SettingRefused(f"{name}: expected a whole number from 1 to {NUMBER_LIMIT}")
+    return int(text)
 
 
 def _zone(name: str) -> ZoneInfo:

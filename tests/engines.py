@@ -1,6 +1,7 @@
 """An Engine over a database without the programs around it, and the shortest ways to use it."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,11 @@ from server.search import request
 from server.search.conditions import Reader, SearchRequest
 from server.search.parameters import Parameters
 from server.search.values import micros
+from server.store.connection import Connection
 from server.store.database import Database
+from server.store.deliveries import Lane
+from server.subscriptions.dispatch import Dispatch, Record
+from server.subscriptions.endpoints import Policy
 from server.subscriptions.events import Hooks
 from tests.fakes import NOW
 
@@ -32,6 +37,22 @@ class NoTerminology:
         del above
 
 
+class Silent:
+    """Hears of deliveries and does nothing."""
+
+    def start(self, record: Record) -> None:
+        del record
+
+    def stop(self) -> None:
+        pass
+
+    def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
+        del connection, lanes
+
+    def wake(self) -> None:
+        pass
+
+
 def reader() -> Reader:
     """Return what a query is read with."""
     return Reader(BUILT_IN, BASE, micros(NOW), NoTerminology())
@@ -42,9 +63,10 @@ def engine(
     hooks: Hooks | None = None,
     *,
     now: Callable[[], datetime] = lambda: NOW,
-    wake: Callable[[], None] = lambda: None,
+    dispatch: Dispatch | None = None,
+    new_id: Callable[[], str] | None = None,
 ) -> Engine:
-    """Return an Engine on a database; ids are id-0, id-1, ..."""
+    """Return an Engine on a database; by default ids are id-0, id-1, ... and nothing is sent."""
     registry = Registry()
     return Engine(
         database=database,
@@ -53,10 +75,11 @@ def engine(
         seal=Seal(database),
         prepared=Prepared(),
         base=BASE,
-        allow_private_hooks=True,
+        policy=Policy(private=True),
+        dispatch=dispatch or Silent(),
+        chain_limit=8,
         now=now,
-        new_id=iter(f"id-{n}" for n in range(100_000)).__next__,
-        wake=wake,
+        new_id=new_id or map("id-{}".format, itertools.count()).__next__,
     )
 
 

@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 
 import requests
 
+from tests import receiver
+
+ROOT = Path(__file__).parent.parent
 START_LIMIT_S = 60.0
 WAIT_S = 30.0
 PAUSE_S = 0.02
@@ -56,12 +59,14 @@ class Programs:
         environment, `serve` to the server's command.
         """
         self._serve = serve
-        self.ports = {n: free_port() for n in ("server", "bots", "sandbox", "smtp")}
+        self.ports = {n: free_port() for n in ("server", "bots", "sandbox", "smtp", "receiver")}
         self.server = f"http://127.0.0.1:{self.ports['server']}"
         self.fhir = f"{self.server}/fhir"
         self.bots = f"http://127.0.0.1:{self.ports['bots']}"
         self.sandbox = f"http://127.0.0.1:{self.ports['sandbox']}"
+        self.receiver = f"http://127.0.0.1:{self.ports['receiver']}"
         self.journal = folder / "received.jsonl"
+        self.deliveries = folder / "deliveries.jsonl"
         self.secret = secrets.token_urlsafe(32)
         self.logs = folder
         kept = {k: v for k, v in os.environ.items() if not k.startswith("INFORCE_")}
@@ -82,17 +87,25 @@ class Programs:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str) -> None:
-        """Start programs by name and wait until each answers."""
+        """Start programs by name and wait until each answers.
+
+        Beside server, bots and sandbox there are `receiver`, which takes deliveries, and `worker`,
+        which may have a number behind it.
+        """
         for name in names:
             with (self.logs / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
                     [sys.executable, "-m", *self._command(name)], env=self.environment,
-                    stdout=log, stderr=log, start_new_session=True,
+                    stdout=log, stderr=log, start_new_session=True, cwd=ROOT,
                 )  # fmt: skip
         for name in names:
             wait_for(partial(self._answers, name), f"{name} answers", START_LIMIT_S)
 
     def _command(self, name: str) -> list[str]:
+        if name.startswith("worker"):
+            return ["server", "worker"]
+        if name == "receiver":
+            return ["tests.receiver", str(self.ports[name]), str(self.deliveries)]
         command = [name, "serve", "--port", str(self.ports[name])]
         if name == "sandbox":
             command += ["--smtp-port", str(self.ports["smtp"]), "--journal", str(self.journal)]
@@ -102,6 +115,11 @@ class Programs:
 
     def _answers(self, name: str) -> bool:
         assert self._running[name].poll() is None, f"{name} ended; see {self.logs / name}.log"
+        if name.startswith("worker"):
+            return "delivering" in (self.logs / f"{name}.log").read_text("utf-8")
+        if name == "receiver":
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0
         try:
             return requests.get(f"{getattr(self, name)}/healthz", timeout=2).ok
         except requests.RequestException:
@@ -138,6 +156,11 @@ class Programs:
         self._running.clear()
 
     # What tests say to the programs, and ask them.
+
+    def received(self, path: str = "") -> list[receiver.Got]:
+        """Return the deliveries that came to a path of the receiver, or to any."""
+        found = receiver.read(self.deliveries)
+        return [got for got in found if not path or got.path == path]
 
     def put(self, resource: dict[str, Any], **headers: str) -> requests.Response:
         """PUT a resource under its id."""

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import bench_checks, bench_server
+from tools import bench_checks, bench_server, bench_subscriptions
 
 MARK = "<!-- figures -->"
 
@@ -31,9 +31,11 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
+        (place / "subscriptions").mkdir()
         parts = (
             [_machine()]
             + ([] if chosen.limits else [bench_checks.checks(place)])
+            + [bench_subscriptions.subscriptions(place / "subscriptions")]
             + [bench_server.limits(place)]
         )
         text = ""

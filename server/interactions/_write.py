@@ -1,23 +1,25 @@
 """The one write path: version, index rows and events of a resource in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from fhir_profiles import codec
 from server import definitions
 from server.errors import BadRequest, Conflict, Issue, NotFound, PreconditionFailed, Unprocessable
+from server.interactions._outbox import Outbox
 from server.interactions.engine import Engine
 from server.search import parameters
 from server.search.index import Row, extract
 from server.search.parameters import Parameters
-from server.search.values import micros
+from server.search.values import instant, micros, moment
 from server.store import deliveries, resources, search_parameters
 from server.store.connection import Connection, Contention
+from server.store.deliveries import Due
 from server.store.index_rows import IndexRows
 from server.store.resources import Current
 from server.subscriptions import criteria, events
+from server.subscriptions.criteria import Door
 from server.validation import check as validation
 
 T = TypeVar("T")
@@ -59,11 +61,14 @@ class Incoming:
 class Origin:
     """Where a write comes from: its trace, and a Provenance to store with it (X-Provenance).
 
-    Source: FHIR R4 provenance.html#header.
+    `depth` is how many deliveries led to it, 0 for a person's; `priority` that of its own
+    deliveries. Source: FHIR R4 provenance.html#header.
     """
 
     trace: str
     provenance: Incoming | None = None
+    depth: int = 0
+    priority: int = deliveries.REAL_TIME
 
 
 def known_type(type_name: str) -> None:
@@ -93,11 +98,10 @@ def admit(
 ) -> Incoming:
     """Return a valid body ready to store; raises what its own type refuses."""
     if type_name == "Subscription":
-        private = engine.allow_private_hooks
         if known is None:
             with engine.database.read() as connection:
                 known = engine.registry.parameters(connection)
-        kept, secret = criteria.accept(body, engine.base, known, allow_private=private)
+        kept, secret = criteria.accept(body, Door(engine.base, known, engine.policy))
         return _made_ready(engine, type_name, kept, secret, known)
     if type_name == "SearchParameter" and body["status"] == "active":
         found = [
@@ -107,6 +111,11 @@ def admit(
         if found:
             raise Unprocessable(issues=found)
     return _made_ready(engine, type_name, body, "", known or engine.registry.latest)
+
+
+def ready(engine: Engine, type_name: str, body: dict[str, Any], *, secret: str = "") -> Incoming:
+    """Return a body of our own making ready to store."""
+    return _made_ready(engine, type_name, body, secret, engine.registry.latest)
 
 
 def _made_ready(
@@ -120,15 +129,14 @@ def _made_ready(
 class Writing:
     """An open write transaction: save and remove resources, read what they are now."""
 
-    def __init__(self, engine: Engine, connection: Connection, trace: str) -> None:
-        """Write on `connection`; `trace` follows the events of these writes."""
+    def __init__(self, engine: Engine, connection: Connection, origin: Origin) -> None:
+        """Write on `connection`; trace and depth of `origin` follow the events of these writes."""
         self.connection = connection
         self._engine = engine
-        self._trace = trace
         self._index = IndexRows(connection, engine.database.names)
         # Read at once, which on PostgreSQL waits for the turn: the moment of a write is after it.
         self._epochs = deliveries.epochs(connection)
-        self._events: list[tuple[int, events.Event]] = []
+        self._outbox = Outbox(engine, connection, (origin.trace, origin.depth, origin.priority))
 
     @property
     def parameters(self) -> Parameters:
@@ -174,6 +182,20 @@ class Writing:
         self._put(saved, before, "DELETE", None)
         return saved
 
+    def note(self, incoming: Incoming) -> None:
+        """Store an AuditEvent of ours, which is no event itself: telling of it would never end."""
+        saved = self._first(incoming, self._engine.new_id())
+        self._put(saved, None, "POST", incoming, is_event=False)
+
+    def send_again(self, dues: Iterable[Due]) -> None:
+        """Let deliveries go out once more, as they were, with the whole schedule before them."""
+        self._outbox.send_again(dues, micros(self._engine.now()))
+
+    def _first(self, incoming: Incoming, fhir_id: str) -> Saved:
+        updated = self._moment(None)
+        body = _stamped(incoming, fhir_id, 1, updated)
+        return Saved(incoming.type, fhir_id, 1, updated, body, created=True)
+
     def _store(
         self, incoming: Incoming, fhir_id: str, before: Current | None, method: str
     ) -> Saved:
@@ -186,7 +208,13 @@ class Writing:
         return saved
 
     def _put(
-        self, saved: Saved, before: Current | None, method: str, incoming: Incoming | None
+        self,
+        saved: Saved,
+        before: Current | None,
+        method: str,
+        incoming: Incoming | None,
+        *,
+        is_event: bool = True,
     ) -> None:
         rid, vrid, statements = resources.next_version(
             numbers=self._engine.database.next_numbers(self.connection),
@@ -197,49 +225,54 @@ class Writing:
             method=method,
             body=saved.body,
         )
-        old: frozenset[Row] = frozenset()
+        there = before is not None and before.body is not None
+        previous = codec.decode(before.body) if before is not None and before.body else None
+        old = self._rows(previous) if previous is not None else frozenset()
         new: frozenset[Row] = frozenset()
-        if before is not None and before.body is not None:
-            old = self._rows(codec.decode(before.body))
         if incoming is not None:
             is_ready = incoming.known is self.parameters
             new = incoming.rows if is_ready else self._rows(incoming.body)
         self._index.change(
             saved.type, rid, removed=old - new, added=new - old, statements=statements
         )
-        self._note_change(saved.type, rid, incoming.secret if incoming else "")
-        revived = before is None or before.deleted
-        event = events.Event(
-            type=saved.type,
-            id=saved.id,
-            interaction="delete" if saved.body is None else "create" if revived else "update",
-            rid=rid,
-            vrid=vrid,
-            moment=moment(saved.updated),
-            rows=old if saved.body is None else new,
-            trace=self._trace,
-        )
-        hooks = self._engine.hooks.at(self.connection, self._epochs).values()
-        self._events += [(row, event) for row in events.concerned(hooks, event)]
+        self._note_change(saved, rid, incoming.secret if incoming else "", previous)
+        if is_event and self._outbox.is_watched(self._epochs, saved.type):
+            self._outbox.notice(self._epochs, events.Event(
+                type=saved.type,
+                id=saved.id,
+                interaction=_interaction(saved, was_there=there),
+                rid=rid,
+                vrid=vrid,
+                moment=moment(saved.updated),
+                before=old if there else None,
+                after=new if saved.body is not None else None,
+                previous=previous,
+                body=saved.body,
+            ))  # fmt: skip
 
     def end(self) -> bool:
-        """Record the events of what was written, after all else; tell whether there are any."""
-        if self._events:
-            events.record(self.connection, self._events, self._engine.new_id)
-        return bool(self._events)
+        """Record the events of what was written, after all else; tell whether any is to be sent."""
+        for body in self._outbox.loops():
+            self.note(ready(self._engine, "AuditEvent", body))
+        return self._outbox.close()
 
     def _rows(self, body: dict[str, Any]) -> frozenset[Row]:
         return extract(body, self.parameters, self._engine.base)
 
-    def _note_change(self, type_name: str, rid: int, secret: str) -> None:
-        if type_name not in ("Subscription", "SearchParameter"):
+    def _note_change(
+        self, saved: Saved, rid: int, secret: str, previous: dict[str, Any] | None
+    ) -> None:
+        if saved.type not in ("Subscription", "SearchParameter"):
             return
         if not self.connection.is_alone:
             raise _Defines
-        if type_name == "Subscription":
+        if saved.type == "Subscription":
             if secret == criteria.REDACTED:
                 secret = deliveries.secret_of(self.connection, rid)
             deliveries.changed(self.connection, rid, secret)
+            body = codec.decode(saved.body) if saved.body is not None else {}
+            if body.get("status") != (previous or {}).get("status"):
+                self._outbox.turn(rid, body, saved.updated)
         else:
             search_parameters.changed(self.connection, rid)
         self._epochs = deliveries.epochs(self.connection)
@@ -263,7 +296,7 @@ def transact(
     """
 
     def write(connection: Connection) -> tuple[T, bool]:
-        writing = Writing(engine, connection, origin.trace)
+        writing = Writing(engine, connection, origin)
         done = work(writing)
         if origin.provenance is not None and isinstance(done, Saved):
             writing.create(_of_target(engine, origin.provenance, done), engine.new_id())
@@ -278,7 +311,7 @@ def transact(
         text = "Others are writing the same resources; send the request again."
         raise Conflict(text) from error
     if eventful:
-        engine.wake()
+        engine.dispatch.wake()
     return done
 
 
@@ -296,6 +329,12 @@ def match(before: Current | None, if_match: int | None) -> None:
         raise PreconditionFailed("If-Match names another version than the current one.")
 
 
+def _interaction(saved: Saved, *, was_there: bool) -> str:
+    if saved.body is None:
+        return "delete"
+    return "update" if was_there else "create"
+
+
 def _stamped(incoming: Incoming, fhir_id: str, version: int, updated: int) -> bytes:
     """Return the JSON to store: the body as sent, with our id and version in front."""
     meta = {
@@ -305,15 +344,3 @@ def _stamped(incoming: Incoming, fhir_id: str, version: int, updated: int) -> by
     }
     head = codec.encode({"resourceType": incoming.type, "id": fhir_id, "meta": meta})
     return head[:-1] + b"," + incoming.members[1:] if len(incoming.members) > len(b"{}") else head
-
-
-def instant(updated: int) -> str:
-    """Return microseconds since 1970 as a FHIR instant in UTC."""
-    return moment(updated).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def moment(updated: int) -> datetime:
-    """Return microseconds since 1970 as an aware UTC datetime."""
-    return datetime.fromtimestamp(updated // 1_000_000, UTC).replace(
-        microsecond=updated % 1_000_000
-    )

@@ -31,6 +31,7 @@ from server.interactions.engine import Engine
 from server.interactions.history import Past
 from server.interactions.read import Found
 from server.interactions.search import Page
+from server.search import values
 from server.search.values import time_range
 from server.validation import check as validation
 
@@ -68,7 +69,7 @@ class Unchanged:
 Result = Saved | Found | Page | Past | Unchanged | FhirError | None
 
 
-def run(engine: Engine, bundle: Any, *, trace: str) -> tuple[str, list[Result]]:
+def run(engine: Engine, bundle: Any, *, origin: Origin) -> tuple[str, list[Result]]:
     """Run a Bundle of type batch or transaction; return its type and one result per entry.
 
     A result is what the single interaction gives (None for a deletion); in a batch it may be the
@@ -90,13 +91,13 @@ def run(engine: Engine, bundle: Any, *, trace: str) -> tuple[str, list[Result]]:
     if kind == "batch":
         if not isinstance(entries, list):
             raise Unprocessable(issues=validation.check(bundle))
-        return kind, [_alone(engine, bundle, index, trace) for index in range(len(entries))]
+        return kind, [_alone(engine, bundle, index, origin) for index in range(len(entries))]
     bundle = links.found(engine, bundle)
     issues = validation.check(bundle)
     if issues:
         raise Unprocessable(issues=issues)
     operations = [_read(entry, f"Bundle.entry[{i}]") for i, entry in enumerate(entries_of(bundle))]
-    return kind, _together(engine, operations, trace)
+    return kind, _together(engine, operations, origin)
 
 
 def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,7 +106,7 @@ def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _alone(engine: Engine, bundle: dict[str, Any], index: int, trace: str) -> Result:
+def _alone(engine: Engine, bundle: dict[str, Any], index: int, origin: Origin) -> Result:
     try:
         single = {"resourceType": "Bundle", "type": "batch", "entry": [bundle["entry"][index]]}
         single = links.found(engine, single)
@@ -115,7 +116,7 @@ def _alone(engine: Engine, bundle: dict[str, Any], index: int, trace: str) -> Re
         entry = single["entry"][0]
         links.refuse_crossing(entry, bundle["entry"])
         operation = _read(entry, f"Bundle.entry[{index}]")
-        return _together(engine, [operation], trace)[0]
+        return _together(engine, [operation], origin)[0]
     except FhirError as error:
         return error
 
@@ -180,7 +181,7 @@ def _fits(operation: Operation) -> None:
         )
 
 
-def _together(engine: Engine, operations: list[Operation], trace: str) -> list[Result]:
+def _together(engine: Engine, operations: list[Operation], origin: Origin) -> list[Result]:
     order = sorted(range(len(operations)), key=lambda i: _ORDER[operations[i].method])
 
     def work(writing: Writing) -> list[Result]:
@@ -193,7 +194,7 @@ def _together(engine: Engine, operations: list[Operation], trace: str) -> list[R
 
     if all(operation.method in ("GET", "HEAD") for operation in operations):
         return _only_reading(engine, operations)
-    return _write.transact(engine, Origin(trace), work)
+    return _write.transact(engine, origin, work)
 
 
 def _only_reading(engine: Engine, operations: list[Operation]) -> list[Result]:
@@ -361,7 +362,7 @@ def _get(engine: Engine, connection: Any, operation: Operation) -> Result:
         return history.inside(engine, connection, (operation.type, operation.id), pairs)
     found = read.inside(connection, operation.type, operation.id)
     since = operation.request.get("ifModifiedSince")
-    moment = _write.moment(time_range(since)[0]) if since else None
+    moment = values.moment(time_range(since)[0]) if since else None
     if read.is_unchanged(found, operation.request.get("ifNoneMatch"), moment):
         return Unchanged()
     return found

@@ -8,6 +8,8 @@ from server.interactions.cursor import Seal
 from server.interactions.prepared import Prepared
 from server.registry import Registry
 from server.store.database import Database
+from server.subscriptions.dispatch import Dispatch
+from server.subscriptions.endpoints import Policy
 from server.subscriptions.events import Hooks
 
 
@@ -15,7 +17,8 @@ from server.subscriptions.events import Hooks
 class Engine:
     """The store, the compiled Subscriptions and searches, and the outside facts in use.
 
-    `base` is our FHIR base URL; `wake` tells the dispatcher that events were committed.
+    `base` is our FHIR base URL; `policy` says where Subscriptions may go; `chain_limit` how many
+    deliveries may follow from one another.
     """
 
     database: Database
@@ -24,7 +27,8 @@ class Engine:
     seal: Seal
     prepared: Prepared
     base: str
-    allow_private_hooks: bool
+    policy: Policy
+    dispatch: Dispatch
+    chain_limit: int
     now: Callable[[], datetime]
     new_id: Callable[[], str]
-    wake: Callable[[], None]

@@ -3,7 +3,6 @@
 A job whose process ended is taken up again from its start: each kind may be run twice.
 """
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ from server.store import jobs
 from server.store.jobs import Job
 
 POLL_S = 0.5
-KEPT_S, TIDY_EVERY = 24 * 3600, 1200  # turns between looks for jobs that are too old
 Note = Callable[[str], None]
 Kind = Callable[[Engine, dict[str, Any], Note], dict[str, Any]]
 _log = logging.getLogger(__name__)
@@ -68,19 +66,11 @@ class Worker:
 
     def _run(self) -> None:
         with self._engine.database.lead("jobs", self._stop.wait) as leads:
-            turns = itertools.count()
             while leads and not self._stop.wait(POLL_S):
                 try:
-                    if next(turns) % TIDY_EVERY == 0:
-                        self._tidy()
                     self._turn()
                 except Exception as error:  # noqa: BLE001 the loop outlives a full disk, and tries again
                     log_fault(_log, "jobs turn failed", error)
-
-    def _tidy(self) -> None:
-        oldest = micros(self._engine.now()) - KEPT_S * 1_000_000
-        with self._engine.database.write() as connection:
-            jobs.remove_older(connection, oldest)
 
     def _turn(self) -> None:
         with self._engine.database.read() as connection:

@@ -17,12 +17,13 @@ from server.errors import BadRequest, FhirError
 from server.interactions import _write, bundle, update
 from server.interactions._write import Incoming, Origin, Saved, Writing
 from server.interactions.engine import Engine
-from server.store import progress
+from server.store import deliveries, progress
 
 BATCH = 100
 LINE_LIMIT = 16 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
 TRACE = "load"
+ORIGIN = Origin(TRACE, priority=deliveries.BATCH)  # what waits at a desk goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _store(
             writing.save(incoming, fhir_id, method="PUT")
         progress.keep(writing.connection, *mark)
 
-    _write.transact(engine, Origin(TRACE), work)
+    _write.transact(engine, ORIGIN, work)
     loaded.stored += len(ready)
 
 
@@ -179,7 +180,7 @@ def _run(
     """Run a transaction or batch, and note that it was."""
     place, body = item
     try:
-        _, results = bundle.run(engine, body, trace=TRACE)
+        _, results = bundle.run(engine, body, origin=ORIGIN)
         loaded.stored += sum(isinstance(one, Saved) for one in results)
         _refused_entries(results, place, loaded, refused)
     except FhirError as error:

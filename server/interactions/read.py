@@ -6,6 +6,7 @@ from datetime import datetime
 from server.errors import Gone, NotFound
 from server.interactions import _write
 from server.interactions.engine import Engine
+from server.search import values
 from server.store import resources
 from server.store.connection import Connection
 
@@ -66,4 +67,4 @@ def is_unchanged(found: Found, if_none_match: str | None, since: datetime | None
     if if_none_match is not None:
         tags = (tag.strip().removeprefix("W/").strip('"') for tag in if_none_match.split(","))
         return any(tag in ("*", str(found.version)) for tag in tags)
-    return since is not None and _write.moment(found.updated).replace(microsecond=0) <= since
+    return since is not None and values.moment(found.updated).replace(microsecond=0) <= since

@@ -1,17 +1,23 @@
 """The $operations, one file each; OPERATIONS names them all, JOBS what runs in the background."""
 
+from server.interactions import retention
 from server.operations import (
+    deliveries,
     eligibility_submit,
     everything,
     export,
     meta,
     meta_change,
     reindex,
+    subscription_events,
+    subscription_status,
     validate,
 )
 from server.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    deliveries.LIST,
+    deliveries.REDELIVER,
     eligibility_submit.OPERATION,
     everything.OPERATION,
     export.OPERATION,
@@ -21,6 +27,9 @@ OPERATIONS: tuple[Operation, ...] = (
     meta_change.ADD,
     meta_change.DELETE,
     reindex.OPERATION,
+    subscription_events.OPERATION,
+    subscription_events.RESEND,
+    subscription_status.OPERATION,
     validate.OPERATION,
 )
-JOBS = {export.KIND: export.run, reindex.KIND: reindex.run}
+JOBS = {export.KIND: export.run, reindex.KIND: reindex.run, retention.KIND: retention.run}

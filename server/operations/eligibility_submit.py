@@ -10,9 +10,9 @@ from typing import Any
 from fhir_profiles import codec
 from server.errors import BadRequest, Issue, NotFound, outcome
 from server.interactions import create, jobs, read, search, update
-from server.interactions._write import instant
 from server.interactions.engine import Engine
 from server.operations.operation import INSTANCE, TYPE, Answer, Call, Operation
+from server.search.values import instant
 
 KIND = "eligibility-submit"
 # CAQH CORE 156 asks for a real-time 271 within 20 s; two of them are left for the way back.

@@ -11,14 +11,13 @@ from typing import Any
 from server import definitions
 from server.errors import BadRequest, Issue, NotAcceptable
 from server.interactions import jobs, read, search
-from server.interactions._write import instant
 from server.interactions.engine import Engine
 from server.interactions.matches import Match
 from server.interactions.search import Scope
 from server.operations.operation import INSTANCE, SYSTEM, TYPE, Answer, Call, Operation
 from server.search.conditions import Compartment
 from server.search.order import Position
-from server.search.values import micros, time_range
+from server.search.values import instant, micros, time_range
 from server.store import resources
 from server.store.connection import Connection
 from server.store.resources import Span

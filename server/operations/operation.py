@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.errors import NotFound
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.interactions.search import Page
+from server.store.connection import Connection
+from server.subscriptions.hook import Hook
 
 SYSTEM, TYPE, INSTANCE = "system", "type", "instance"
 
@@ -34,6 +37,20 @@ class Call:
         """
         given = [value for key, value in self.pairs if key == name]
         return ",".join(given or [str(value) for value in self.parts(name)])
+
+    def all(self, name: str) -> set[str]:
+        """Return every value of a parameter that may stand several times, or as a list."""
+        given = [value for key, value in self.pairs if key == name]
+        given += [str(value).removeprefix("urn:uuid:") for value in self.parts(name)]
+        return {one for text in given for one in text.split(",") if one}
+
+    def hook(self, connection: Connection) -> Hook:
+        """Return the Subscription that is called. Raises NotFound where there is none."""
+        hooks = self.engine.hooks.by_row(connection).values()
+        found = next((one for one in hooks if one.id == self.id), None)
+        if found is None:
+            raise NotFound("There is no such Subscription.")
+        return found
 
     def parts(self, name: str) -> list[Any]:
         """Return the values (or resources) of that name in a Parameters body."""

@@ -51,7 +51,7 @@ def _capabilities() -> Response:
 
 
 def _bundle() -> Response:
-    kind, results = bundle.run(engine(), exchange.body(), trace=g.trace)
+    kind, results = bundle.run(engine(), exchange.body(), origin=exchange.cause())
     minimal = "return=minimal" in exchange.preferences()
     return json(bundles.responses(kind, results, engine().base, minimal=minimal))
 

@@ -8,13 +8,14 @@ from urllib.parse import quote_plus
 
 from fhir_profiles import codec
 from server.errors import FhirError, outcome
-from server.interactions._write import Saved, instant
+from server.interactions._write import Saved
 from server.interactions.bundle import Result, Unchanged
 from server.interactions.cursor import PARAMETER
 from server.interactions.history import Past
 from server.interactions.matches import Match
 from server.interactions.read import Found
 from server.interactions.search import Page
+from server.search.values import instant
 from server.store.resources import Version
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:/\-]*")

@@ -19,7 +19,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from fhir_profiles import codec
 from server.errors import FhirError
 from server.interactions import bundle, create, read, search, update
-from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.rest import bundles, headers
 from server.rest.exchange import COMPRESS_ABOVE, REFUSED
@@ -30,6 +29,7 @@ _SPECIAL = (
     "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP_PREFER",
     "HTTP_IF_NONE_EXIST", "HTTP_X_PROVENANCE", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING",
 )  # fmt: skip
+_CAUSE = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in headers.CAUSE)
 _ACCEPTED = frozenset({"", "*/*", "application/fhir+json", "application/json"})
 _TYPE = ("Content-Type", f"{headers.JSON}; charset=utf-8")
 _PRIVATE = ("Cache-Control", "no-store")
@@ -155,9 +155,11 @@ def _hand_on(environ: WSGIEnvironment, error: Exception) -> None:
 
 
 def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
-    engine, origin = request.engine, Origin(request.trace)
+    engine, environ = request.engine, request.environ
+    depth, priority = (environ.get(name, "") for name in _CAUSE)
+    origin = headers.origin(request.trace, depth, priority)
     if not request.type:
-        kind, results = bundle.run(engine, body, trace=request.trace)
+        kind, results = bundle.run(engine, body, origin=origin)
         return _Answer(bundles.responses(kind, results, engine.base, minimal=False), {})
     if request.id:
         saved = update.update(

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, current_app, g, request
@@ -100,16 +101,22 @@ def is_strict() -> bool:
 
 def origin() -> Origin:
     """Return where this request's write comes from, its X-Provenance checked."""
-    text = request.headers.get("X-Provenance")
+    text, caused = request.headers.get("X-Provenance"), cause()
     if not text:
-        return Origin(g.trace)
+        return caused
     try:
         given = codec.decode_strict(text.encode("latin-1"))
     except (ValueError, RecursionError) as error:
         raise BadRequest("Expected a Provenance as JSON.", expression="X-Provenance") from error
     if isinstance(given, dict) and "target" not in given:
         given = {**given, "target": [{"reference": "Bundle/this"}]}
-    return Origin(g.trace, _write.check(engine(), "Provenance", given))
+    return replace(caused, provenance=_write.check(engine(), "Provenance", given))
+
+
+def cause() -> Origin:
+    """Return what led to this request: its trace, how many deliveries, and how urgent it is."""
+    depth, priority = (request.headers.get(name, "") for name in headers.CAUSE)
+    return headers.origin(g.trace, depth, priority)
 
 
 def json(content: bytes | dict[str, Any], status: int = 200) -> Response:

@@ -8,9 +8,13 @@ from urllib.parse import parse_qsl
 from werkzeug.datastructures import Headers
 
 from server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
-from server.interactions import _write
+from server.interactions._write import Origin
+from server.search import values
+from server.store.deliveries import BATCH, REAL_TIME
 
 JSON = "application/fhir+json"
+CAUSE = ("X-Inforce-Depth", "X-Inforce-Priority")
+DEPTH_DIGITS = 4
 PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _ACCEPTED = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json")
 _FORMATS = (*_ACCEPTED[:2], "json", "text/json")
@@ -90,7 +94,17 @@ def usable_trace(text: str) -> str:
     return text if _TRACE.fullmatch(text) else ""
 
 
+def origin(trace: str, depth: str, priority: str) -> Origin:
+    """Return the origin of a write by its headers X-Inforce-Depth and X-Inforce-Priority.
+
+    A depth that is no small number counts as none; every priority but `batch` is real-time.
+    """
+    known = int(depth) if depth.isdecimal() and len(depth) <= DEPTH_DIGITS else 0
+    urgency = BATCH if priority.strip().lower() == "batch" else REAL_TIME
+    return Origin(trace, depth=known, priority=urgency)
+
+
 def version_headers(version: int, updated: int) -> dict[str, str]:
     """Return ETag and Last-Modified of a stored version (`updated` in microseconds)."""
-    moment = format_datetime(_write.moment(updated), usegmt=True)
+    moment = format_datetime(values.moment(updated), usegmt=True)
     return {"ETag": f'W/"{version}"', "Last-Modified": moment}

@@ -9,9 +9,10 @@ from flask import Blueprint, Response, stream_with_context
 
 from fhir_profiles import codec
 from server.errors import Issue, NotFound, outcome
-from server.interactions import _write, jobs
+from server.interactions import jobs, retention
 from server.operations import eligibility_submit, export
 from server.rest.exchange import engine, json
+from server.search import values
 from server.store.jobs import Job
 
 RETRY_AFTER_S = "1"
@@ -40,7 +41,7 @@ def _status(uid: str) -> Response:
         return json(result)
     content = export.manifest(engine().base, uid, codec.decode(job.wish), result)
     answer = Response(codec.encode(content), content_type="application/json")
-    expires = _write.moment(job.started + jobs.KEPT_S * 1_000_000)
+    expires = values.moment(job.started + retention.DAY_S * 1_000_000)
     answer.headers["Expires"] = format_datetime(expires, usegmt=True)
     return answer
 

@@ -8,9 +8,11 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from fhir_profiles import systems
 from server import definitions
 from server.operations.operation import SYSTEM, Operation
 from server.search import parameters
+from server.subscriptions import topics
 from server.validation import profiles
 
 _SYSTEM = frozenset({"transaction", "batch", "search-system", "history-system"})
@@ -29,6 +31,7 @@ def capability_statement(
         "status": "active",
         "date": date,
         "kind": "instance",
+        "instantiates": [systems.BACKPORT_SERVER],
         "software": {"name": "Inforce", "version": metadata.version("inforce")},
         "implementation": {"description": "Inforce FHIR server", "url": base},
         "fhirVersion": "4.0.1",
@@ -85,6 +88,11 @@ def _resource(
             if set(o.levels) - {SYSTEM} and (not o.types or name in o.types)
         ],
     }
+    if name == "Subscription":
+        found["extension"] = [
+            {"url": systems.EXT_STATEMENT_TOPIC, "valueCanonical": url}
+            for url in sorted(topics.all_topics())
+        ]
     return {key: value for key, value in found.items() if value != []}
 
 

@@ -34,14 +34,53 @@ def _is_local(condition: Condition) -> bool:
 
 
 def matches(request: SearchRequest, fhir_id: str, updated: int, rows: Iterable[Row]) -> bool:
-    """Tell whether a resource of the searched type meets every condition.
+    """Tell whether a resource of the searched type meets every condition; see values_of."""
+    return meets(request, values_of(fhir_id, updated, rows))
+
+
+def values_of(fhir_id: str, updated: int, rows: Iterable[Row]) -> Values:
+    """Return what a resource can be searched by: the rest of its index rows, by parameter.
 
     `rows` are its index rows (index.extract); `updated` is meta.lastUpdated in microseconds.
     """
     by_parameter: Values = {"_id": [(fhir_id,)], "_lastUpdated": [(updated, updated)]}
-    for _, code, *rest in rows:
-        by_parameter.setdefault(code, []).append(tuple(rest))
-    return all(_holds(one, by_parameter) for one in request.branches[0][1])
+    for row in rows:
+        by_parameter.setdefault(row[1], []).append(row[2:])
+    return by_parameter
+
+
+def meets(request: SearchRequest, values: Values) -> bool:
+    """Tell whether a resource of the searched type, given by its values, meets every condition."""
+    return all(_holds(one, values) for one in request.branches[0][1])
+
+
+def keys_of(request: SearchRequest) -> tuple[str, frozenset[str]] | None:
+    """Return a parameter and values of it, one of which every match has; None where there is none.
+
+    So that of many requests only those are looked at whose values a resource has.
+    """
+    for condition in request.branches[0][1]:
+        if not isinstance(condition, Clause) or condition.modifier:
+            continue
+        found = _keys(condition)
+        if found and None not in found:
+            return condition.code, frozenset(str(key) for key in found)
+    return None
+
+
+def keys_in(code: str, values: Values) -> set[str]:
+    """Return the values of a parameter as keys_of names them."""
+    place = 0 if code == "_id" else -1
+    return {str(value[place]) for value in values.get(code, ()) if value}
+
+
+def _keys(condition: Clause) -> list[str | None]:
+    if condition.kind == "token":
+        return [code for _, code in condition.operands]
+    if condition.kind == "reference":
+        # A stored reference is known by its id, one that is no Type/id by its whole text.
+        return [key for _, _, fhir_id, given in condition.operands for key in (fhir_id, given)]
+    return []
 
 
 def _holds(condition: Condition, by_parameter: Values) -> bool:

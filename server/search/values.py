@@ -98,3 +98,15 @@ def number_range(value: Decimal) -> tuple[float, float]:
     exponent -= exponent > 0
     half = Decimal(5).scaleb(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)) - 1)
     return float(value - half), float(value + half)
+
+
+def instant(updated: int) -> str:
+    """Return microseconds since 1970 as a FHIR instant in UTC."""
+    return moment(updated).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def moment(updated: int) -> datetime:
+    """Return microseconds since 1970 as an aware UTC datetime."""
+    return datetime.fromtimestamp(updated // 1_000_000, UTC).replace(
+        microsecond=updated % 1_000_000
+    )

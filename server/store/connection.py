@@ -22,10 +22,12 @@ class Connection(Protocol):
     """An open transaction. Statements are written with `?`, in the SQL that both engines know.
 
     `is_alone` tells that no other transaction writes before the end of this one: what others wrote
-    is seen, and those that follow see all of this one from their beginning.
+    is seen, and those that follow see all of this one from their beginning. `raw` is
+    PostgreSQL's own connection, for a library that writes in the same transaction.
     """
 
     is_alone: bool
+    raw: Any
 
     def execute(self, sql: str, parameters: Any = ..., /) -> Any:
         """Run one statement and return its cursor."""
@@ -62,6 +64,18 @@ class Connection(Protocol):
         ...
 
 
+class Bell(Protocol):
+    """Wakes whoever waits for it, in whichever process of this database."""
+
+    def ring(self) -> None:
+        """Wake who waits, or who will wait next."""
+        ...
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until it rings, at most that long."""
+        ...
+
+
 class Memory(Protocol):
     """What is remembered of a database and may have to be forgotten again."""
 
@@ -75,7 +89,12 @@ class Memory(Protocol):
 
 
 class Engine(Protocol):
-    """One database engine: how to open transactions, number rows, and lead."""
+    """One database engine: how to open transactions, number rows, and lead.
+
+    `address` is the URL of a server that other libraries may connect to, "" where there is none.
+    """
+
+    address: str
 
     def write(self) -> AbstractContextManager[Connection]:
         """Open a write transaction: committed at the end, undone on any error."""
@@ -95,6 +114,10 @@ class Engine(Protocol):
 
     def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[bool]:
         """Wait until no other process leads `what`; give False if `stop` said to end."""
+        ...
+
+    def bell(self, what: str) -> Bell:
+        """Return the bell of `what`."""
         ...
 
     def migrate(self, steps: Iterator[tuple[str, str]]) -> None:

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from server.store.connection import Connection, Contention, DatabaseRefused, Engine
+from server.store.connection import Bell, Connection, Contention, DatabaseRefused, Engine
 from server.store.sqlite import Sqlite
 from server.store.statements import sql
 
@@ -84,6 +84,11 @@ class Database:
         """Close every connection that is not in use."""
         self._engine.close()
 
+    @property
+    def address(self) -> str:
+        """The URL of a PostgreSQL database, for libraries that connect by themselves; else ""."""
+        return self._engine.address
+
     def write(self) -> AbstractContextManager[Connection]:
         """Open one write transaction: committed at the end, undone on any error.
 
@@ -123,6 +128,10 @@ class Database:
         `stop` waits that many seconds and tells whether to give up; then False is given.
         """
         return self._engine.lead(what, stop)
+
+    def bell(self, what: str) -> Bell:
+        """Return the bell by which writers wake whoever leads `what`."""
+        return self._engine.bell(what)
 
 
 def _engine(url: str, names: Names) -> Engine:

@@ -1,7 +1,13 @@
-"""The outbox: one row per Subscription and event, written with the resource version it tells of."""
+"""The event log and outbox: a row per Subscription and event, written with the version it tells of.
 
-from collections.abc import Iterable
+Rows of a Subscription are numbered without gaps. A row is `due` until it is delivered (`done`) or
+given up (`dead`); while its Subscription is in error or not yet active it is `held`. The deliveries
+of one Subscription about one resource are a lane: they go out in order.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from server import definitions
 from server.store.connection import Connection
@@ -9,19 +15,57 @@ from server.store.resources import unpacked
 from server.store.secrets import random_number
 from server.store.statements import sql
 
+REAL_TIME, BATCH = 0, 1  # priorities: the smaller goes first
+Lane = tuple[int, int, int]  # Subscription row, resource row, priority
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery whose time has come. `body` is the version that caused it, b"" for a deletion."""
+    """One event for one Subscription. `body` is the version that caused it, b"" for a deletion.
+
+    `at` is the moment of the event and `due_at` that of the next attempt (or of the last, when
+    done), in microseconds since 1970; `head` is the first row of the notification that it was last
+    sent in, None before.
+    """
 
     did: int
     subscription: int
+    event: int
     rid: int
     uid: str
     trace: str
     attempts: int
+    depth: int
+    at: int
+    due_at: int
+    head: int | None
+    state: str
+    status: int | None
+    reason: str
+    type: str
+    id: str
+    version: int
     method: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """An event to be recorded: of version row `vrid` of resource row `rid`, for a Subscription.
+
+    `reason` says why it will not be delivered, "" where it will; `is_held` that it has to wait.
+    """
+
+    subscription: int
+    rid: int
+    vrid: int
+    uid: str
+    trace: str
+    at: int
+    depth: int
+    priority: int
+    is_held: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +77,26 @@ class Outcome:
     attempts: int
     due_at: int
     status: int | None
+    reason: str = ""
+    head: int | None = None
 
 
-def subscriptions(connection: Connection) -> list[tuple[int, bytes, str]]:
-    """Return (row, body, secret) of every Subscription that is not deleted."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A Subscription that is not deleted: `events` is how many events it has had."""
+
+    rid: int
+    vrid: int
+    body: bytes
+    secret: str
+    events: int
+
+
+def subscriptions(connection: Connection) -> list[Kept]:
+    """Return every Subscription that is not deleted."""
     number = definitions.type_numbers()["Subscription"]
     rows = connection.execute(sql("subscriptions"), (number,))
-    return [(rid, unpacked(body), secret) for rid, body, secret in rows]
+    return [Kept(rid, vrid, unpacked(body), *rest) for rid, vrid, body, *rest in rows]
 
 
 def epochs(connection: Connection) -> tuple[int, int]:
@@ -57,52 +114,150 @@ def secret_of(connection: Connection, rid: int) -> str:
     return str(row[0]) if row else ""
 
 
+def events_so_far(connection: Connection, rid: int) -> int:
+    """Return how many events a Subscription has had since it was first stored."""
+    row = connection.execute(sql("events_so_far"), (rid,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def changed(connection: Connection, rid: int, secret: str) -> None:
     """Note that the Subscription in row `rid` changed, and keep its secret."""
     connection.execute(sql("keep_secret"), (rid, secret))
     connection.execute(sql("next_epoch"), (random_number(),))
 
 
-def add(  # noqa: PLR0913 the columns of a delivery
-    connection: Connection,
-    *,
-    subscription: int,
-    rid: int,
-    vrid: int,
-    uid: str,
-    trace: str,
-    due_at: int,
-) -> None:
-    """Add one delivery with the next event number of its Subscription, without gaps."""
-    event = connection.execute(sql("next_event"), (subscription,)).fetchone()[0]
-    row = (subscription, event, rid, vrid, uid, trace, due_at)
-    connection.execute(sql("insert_delivery"), row)
+def hold(connection: Connection, rid: int) -> None:
+    """Let what waits for a Subscription wait until it is released."""
+    connection.execute(sql("hold_deliveries"), (rid,))
+
+
+def release(connection: Connection, rid: int, now: int) -> list[Lane]:
+    """Let go what was held for a Subscription; return the lane of each delivery, in order."""
+    lanes = [tuple(row) for row in connection.execute(sql("held_lanes"), (rid,)).fetchall()]
+    connection.execute(sql("release_deliveries"), (now, rid))
+    return lanes
+
+
+def drop(connection: Connection, rid: int, now: int, reason: str) -> None:
+    """Give up what waits for a Subscription."""
+    connection.execute(sql("drop_deliveries"), (now, reason, rid))
+
+
+def lanes_due(connection: Connection) -> list[Lane]:
+    """Return the lane of every delivery that waits, in order."""
+    return [tuple(row) for row in connection.execute(sql("lanes_due")).fetchall()]
+
+
+def add(connection: Connection, events: Iterable[New]) -> None:
+    """Add deliveries, each with the next event number of its Subscription, without gaps."""
+    for new in events:
+        connection.execute(sql("count_event"), (new.subscription,))
+        state = "dead" if new.reason else "held" if new.is_held else "due"
+        connection.execute(
+            sql("insert_delivery"),
+            (new.subscription, new.subscription, new.rid, new.vrid, new.uid, new.trace, state,
+             new.at, new.at, new.depth, new.priority, new.reason),
+        )  # fmt: skip
 
 
 def due(connection: Connection, now: int, limit: int, *, without: Iterable[int] = ()) -> list[Due]:
-    """Return deliveries due at `now` (microseconds), oldest first.
+    """Return deliveries due at `now` (microseconds), real-time before batch, then oldest first.
 
     Of several for one Subscription and resource only the first is given: order is kept. Those of
     the Subscriptions `without` are left for later.
     """
     left = list(without)
     spared = f"AND d.sub NOT IN ({', '.join('?' * len(left))}) " if left else ""
-    text = sql("due_deliveries").replace("AND NOT EXISTS", f"{spared}AND NOT EXISTS")
-    rows = connection.execute(text, (now, *left, limit)).fetchall()
-    return [
-        Due(did, sub, rid, uid, trace, attempts, method, unpacked(body) if body else b"")
-        for did, sub, rid, uid, trace, attempts, method, body in rows
-    ]
+    text = sql("where_due").replace("AND NOT EXISTS", f"{spared}AND NOT EXISTS")
+    return _found(connection, text, (now, *left, limit))
+
+
+def first_of_lane(connection: Connection, subscription: int, rid: int) -> Due | None:
+    """Return what goes next to a Subscription about one resource, whenever it is due."""
+    found = _found(connection, sql("where_lane"), (subscription, rid))
+    return found[0] if found else None
+
+
+def first_of(connection: Connection, subscription: int) -> Due | None:
+    """Return what goes next to a Subscription, whenever it is due."""
+    found = _found(connection, sql("where_subscription"), (subscription,))
+    return found[0] if found else None
+
+
+def batch(connection: Connection, first: Due, limit: int) -> list[Due]:
+    """Return the events that go out in one notification with `first`.
+
+    What was tried together stays together: its id stands for these events.
+    """
+    if first.head is not None:
+        return _found(connection, sql("where_head"), (first.subscription, first.head))
+    return _found(connection, sql("where_never_sent"), (first.subscription, first.did, limit))
+
+
+def by_uid(connection: Connection, uid: str) -> Due | None:
+    """Return a delivery by its id."""
+    found = _found(connection, sql("where_uid"), (uid,))
+    return found[0] if found else None
+
+
+def numbered(
+    connection: Connection, subscription: int, since: int, until: int, limit: int
+) -> list[Due]:
+    """Return the events of a Subscription by their numbers, both ends included."""
+    return _found(connection, sql("where_number"), (subscription, since, until, limit))
+
+
+def listed(
+    connection: Connection, wanted: dict[str, object], *, before: int | None, limit: int
+) -> list[Due]:
+    """Return deliveries, newest first, behind row `before`.
+
+    `wanted` may hold state, sub, type (a number), fhir_id, and since and until (microseconds).
+    """
+    tests = {
+        "state": "d.state = ?", "sub": "d.sub = ?", "type": "r.type = ?",
+        "fhir_id": "r.fhir_id = ?", "since": "d.at >= ?", "until": "d.at <= ?",
+    }  # fmt: skip
+    parts = [tests[name] for name in wanted] + (["d.did < ?"] if before is not None else [])
+    where = f"WHERE {' AND '.join(parts)} " if parts else ""
+    args = [*wanted.values(), *([before] if before is not None else []), limit]
+    return _found(connection, f"{where}ORDER BY d.did DESC LIMIT ?", args)
+
+
+def _found(connection: Connection, where: str, args: Sequence[object]) -> list[Due]:
+    rows = connection.execute(f"{sql('delivery_rows')} {where}", args).fetchall()
+    return [_due(row) for row in rows]
+
+
+def _due(row: tuple[Any, ...]) -> Due:
+    *known, kind, fhir_id, version, method, body = row
+    text = unpacked(body) if body else b""
+    values = (*known, definitions.type_name(kind), fhir_id, version, method, text)
+    return Due(*values)
 
 
 def settle(connection: Connection, outcomes: Iterable[Outcome]) -> None:
-    """Record the outcomes of attempts."""
+    """Record the outcomes of attempts; what was given up meanwhile stays given up."""
     for one in outcomes:
-        row = (one.state, one.attempts, one.due_at, one.status, one.did)
-        connection.execute(sql("settle_delivery"), row)
+        connection.execute(
+            sql("settle_delivery"),
+            (one.state, one.state, one.attempts, one.due_at, one.status, one.reason, one.head,
+             one.did),
+        )  # fmt: skip
 
 
-def counts(connection: Connection) -> tuple[int, int]:
-    """Return how many deliveries wait (for their first or a later attempt) and were given up."""
-    waiting, dead = connection.execute(sql("delivery_counts")).fetchone()
-    return waiting, dead
+def send_again(connection: Connection, dids: Iterable[int], now: int) -> None:
+    """Let deliveries be due once more, as they were, with all attempts before them."""
+    for did in dids:
+        connection.execute(sql("send_again"), (now, did))
+
+
+def remove_done(connection: Connection, before: int, limit: int) -> int:
+    """Forget deliveries that were taken before a moment; return how many, at most `limit`."""
+    return int(connection.execute(sql("delete_done"), (before, limit)).rowcount)
+
+
+def counts(connection: Connection) -> tuple[int, int, int]:
+    """Return how many deliveries wait, were given up, and are held."""
+    waiting, dead, held = connection.execute(sql("delivery_counts")).fetchone()
+    return waiting, dead, held

@@ -21,6 +21,7 @@ _COLUMNS: dict[str, dict[str, type]] = {
         "ttype": int, "rid": int, "el": int,
     },
 }  # fmt: skip
+TABLES = tuple(f"ix_{kind}" for kind in _COLUMNS)
 _DELETE = {
     kind: f"DELETE FROM ix_{kind} WHERE {' AND '.join(f'{c} = ?' for c in columns)}"  # noqa: S608
     for kind, columns in _COLUMNS.items()

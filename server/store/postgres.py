@@ -11,6 +11,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from fhir_profiles import codec
+from server.store.bell import Local
 from server.store.connection import (
     Connection,
     Contention,
@@ -65,19 +66,19 @@ def _together(texts: tuple[str, ...], tables: tuple[tuple[str, tuple[Any, ...]],
 class _Connection:
     """A psycopg connection that takes `?` statements."""
 
-    __slots__ = ("_guards", "_raw", "_url", "is_alone")
+    __slots__ = ("_guards", "_url", "is_alone", "raw")
 
     def __init__(self, raw: "psycopg.Connection[Any]", url: str, *, is_alone: bool = False) -> None:
-        self._raw = raw
+        self.raw = raw
         self._url = url
         self.is_alone = is_alone
         self._guards: set[int] = set()
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
-        return self._raw.execute(_translated(sql), parameters, prepare=True)
+        return self.raw.execute(_translated(sql), parameters, prepare=True)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
-        return self._raw.cursor().executemany(_translated(sql), list(parameters))
+        return self.raw.cursor().executemany(_translated(sql), list(parameters))
 
     def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
         # One statement, the rows as JSON: psycopg's work is by the statement and the value.
@@ -86,7 +87,7 @@ class _Connection:
         given = [value for _, parameters in statements for value in parameters]
         given += [codec.encode(list(values)).decode() for _, _, values in rows]
         if given:
-            self._raw.execute(text, given, prepare=True)
+            self.raw.execute(text, given, prepare=True)
 
     def hold(self, sql: str, parameters: Any, /) -> None:
         self.execute(f"{sql} FOR UPDATE", parameters)
@@ -94,7 +95,7 @@ class _Connection:
     def guard(self, number: int) -> None:
         if number not in self._guards:
             self._guards.add(number)
-            self._raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
+            self.raw.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_GUARD, number))
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
@@ -108,6 +109,7 @@ class Postgres:
 
     def __init__(self, url: str) -> None:
         """Connect."""
+        self.address = url
         self._url = url
         self._group = Group(self.write)
         self._numbers: dict[str, list[int]] = {"resource_rid": [], "version_vrid": []}
@@ -192,6 +194,10 @@ class Postgres:
                 return True
             if stop(LEAD_POLL_S):
                 return False
+
+    def bell(self, _what: str) -> Local:
+        """Return a bell for this process: others hear of new deliveries from their worker."""
+        return Local()
 
     def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
         """Bring the schema up to date; of several processes one does it, the others wait."""

@@ -48,7 +48,8 @@ INSERT INTO code_system (url) VALUES (?) ON CONFLICT DO NOTHING;
 SELECT sys FROM code_system WHERE url = ?;
 
 -- name: subscriptions
-SELECT r.rid, v.body, s.secret FROM resource r JOIN version v ON v.vrid = r.vrid
+SELECT r.rid, r.vrid, v.body, s.secret, s.events FROM resource r
+JOIN version v ON v.vrid = r.vrid
 JOIN subscription s ON s.rid = r.rid WHERE r.type = ? AND r.deleted = 0 ORDER BY r.rid;
 
 -- name: epochs
@@ -64,27 +65,85 @@ SELECT secret FROM subscription WHERE rid = ?;
 INSERT INTO subscription (rid, secret, events) VALUES (?, ?, 0)
 ON CONFLICT (rid) DO UPDATE SET secret = excluded.secret;
 
--- name: next_event
-UPDATE subscription SET events = events + 1 WHERE rid = ? RETURNING events;
+-- name: count_event
+UPDATE subscription SET events = events + 1 WHERE rid = ?;
 
 -- name: insert_delivery
-INSERT INTO delivery (sub, event, rid, vrid, uid, trace, state, attempts, due)
-VALUES (?, ?, ?, ?, ?, ?, 'due', 0, ?);
+INSERT INTO delivery (sub, event, rid, vrid, uid, trace, state, attempts, due, at, depth, priority,
+                      reason)
+VALUES (?, (SELECT events FROM subscription WHERE rid = ?), ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?);
 
--- name: due_deliveries
-SELECT d.did, d.sub, d.rid, d.uid, d.trace, d.attempts, v.method, v.body FROM delivery d
-JOIN version v ON v.vrid = d.vrid
+-- name: events_so_far
+SELECT events FROM subscription WHERE rid = ?;
+
+-- name: delivery_rows
+SELECT d.did, d.sub, d.event, d.rid, d.uid, d.trace, d.attempts, d.depth, d.at, d.due, d.head, d.state,
+       d.status, d.reason, r.type, r.fhir_id, v.ver, v.method, v.body FROM delivery d
+JOIN version v ON v.vrid = d.vrid JOIN resource r ON r.rid = d.rid;
+
+-- name: where_due
 WHERE d.state = 'due' AND d.due <= ?
 AND NOT EXISTS (SELECT 1 FROM delivery e
                 WHERE e.state = 'due' AND e.sub = d.sub AND e.rid = d.rid AND e.did < d.did)
-ORDER BY d.due, d.did LIMIT ?;
+ORDER BY d.priority, d.due, d.did LIMIT ?;
+
+-- name: where_lane
+WHERE d.state = 'due' AND d.sub = ? AND d.rid = ? ORDER BY d.did LIMIT 1;
+
+-- name: where_subscription
+WHERE d.state = 'due' AND d.sub = ? ORDER BY d.did LIMIT 1;
+
+-- name: where_never_sent
+WHERE d.state = 'due' AND d.sub = ? AND d.did >= ? AND d.head IS NULL ORDER BY d.did LIMIT ?;
+
+-- name: where_head
+WHERE d.sub = ? AND d.head = ? ORDER BY d.did;
+
+-- name: where_uid
+WHERE d.uid = ?;
+
+-- name: where_number
+WHERE d.sub = ? AND d.event >= ? AND d.event <= ? ORDER BY d.event LIMIT ?;
 
 -- name: settle_delivery
-UPDATE delivery SET state = ?, attempts = ?, due = ?, status = ? WHERE did = ?;
+UPDATE delivery SET state = CASE WHEN state = 'held' AND ? = 'due' THEN 'held' ELSE ? END,
+attempts = ?, due = ?, status = ?, reason = ?, head = ?
+WHERE did = ? AND state IN ('due', 'held');
+
+-- name: send_again
+UPDATE delivery SET state = 'due', attempts = 0, due = ?, reason = '' WHERE did = ?;
+
+-- name: hold_deliveries
+UPDATE delivery SET state = 'held' WHERE sub = ? AND state = 'due';
+
+-- name: held_lanes
+SELECT sub, rid, priority FROM delivery WHERE sub = ? AND state = 'held' ORDER BY did;
+
+-- name: release_deliveries
+UPDATE delivery SET state = 'due', due = ? WHERE sub = ? AND state = 'held';
+
+-- name: drop_deliveries
+UPDATE delivery SET state = 'dead', due = ?, reason = ? WHERE sub = ? AND state IN ('due', 'held');
+
+-- name: lanes_due
+SELECT sub, rid, priority FROM delivery WHERE state = 'due' ORDER BY did;
+
+-- name: delete_done
+DELETE FROM delivery WHERE did IN
+(SELECT did FROM delivery WHERE state = 'done' AND due < ? ORDER BY due LIMIT ?);
 
 -- name: delivery_counts
 SELECT (SELECT count(*) FROM delivery WHERE state = 'due'),
-       (SELECT count(*) FROM delivery WHERE state = 'dead');
+       (SELECT count(*) FROM delivery WHERE state = 'dead'),
+       (SELECT count(*) FROM delivery WHERE state = 'held');
+
+-- name: old_audits
+SELECT r.rid FROM resource r WHERE r.type = ? AND r.upd < ? AND EXISTS
+(SELECT 1 FROM ix_token t WHERE t.p = ? AND t.sys = ? AND t.rid = r.rid) ORDER BY r.upd LIMIT ?;
+
+-- name: take_tick
+INSERT INTO tick (name, slot) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE tick.slot < excluded.slot;
 
 -- name: parameter_resources
 SELECT v.body, p.ready FROM search_parameter p JOIN resource r ON r.rid = p.rid
@@ -108,7 +167,7 @@ SELECT jid, uid, kind, state, started, progress, wish, result FROM job WHERE uid
 
 -- name: next_job
 SELECT jid, uid, kind, state, started, progress, wish, result FROM job
-WHERE state = 'accepted' AND kind IN ('export', 'reindex') ORDER BY jid LIMIT 1;
+WHERE state = 'accepted' AND kind IN ('export', 'reindex', 'retention') ORDER BY jid LIMIT 1;
 
 -- name: set_job
 UPDATE job SET state = ?, progress = ?, result = ? WHERE uid = ?;

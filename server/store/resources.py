@@ -11,7 +11,7 @@ from server.store.statements import sql
 TENANT = 1  # the default tenant
 COMPRESS_ABOVE = 2048
 # How index rows are made; moves when search.index makes other rows of the same resource.
-PLAN = 2
+PLAN = 3
 
 
 @dataclass(frozen=True, slots=True)

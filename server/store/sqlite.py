@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from server.store.bell import Fifo
 from server.store.connection import Connection, DatabaseRefused, Memory, Rows, Statement, statements
 from server.store.group import Group
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 class _Connection(sqlite3.Connection):
     is_alone = True
+    raw = None  # nothing else writes to the file
 
     def put(self, statements: Sequence[Statement], rows: Sequence[Rows]) -> None:
         for text, parameters in statements:
@@ -49,6 +51,8 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 class Sqlite:
     """One database file, created when opened. Raises DatabaseRefused if it cannot be."""
 
+    address = ""
+
     def __init__(self, path: Path, memory: Memory) -> None:
         """Open the file; `memory` hears when a transaction begins, and when it is undone."""
         self._path = path
@@ -57,6 +61,7 @@ class Sqlite:
         self._last: tuple[int, int] | None = None  # numbers given out in the open transaction
         self._lock = threading.Lock()
         self._readers: deque[_Connection] = deque()
+        self._bells: list[Fifo] = []
         try:
             # Whoever holds this file writes: a fair queue between processes, which SQLite's own
             # busy timeout is not (it polls, and under load one process starves).
@@ -129,6 +134,12 @@ class Sqlite:
                     yield True
                     return
 
+    def bell(self, what: str) -> Fifo:
+        """Return the bell of `what`, for all processes that work on this file."""
+        made = Fifo(self._beside(f"{what}-bell"))
+        self._bells.append(made)
+        return made
+
     def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
         """Bring the schema up to date."""
         try:
@@ -147,6 +158,8 @@ class Sqlite:
         """Close every connection that is not in use."""
         self._writer.close()
         self._queue.close()
+        while self._bells:
+            self._bells.pop().close()
         while self._readers:
             self._readers.pop().close()
 

@@ -1,81 +1,59 @@
-"""R4 criteria Subscriptions: what one says, and everything about it that could never work.
+"""The door for Subscriptions: everything about one that could never work is refused by name.
 
-Source: FHIR R4 subscription.html. A Subscription that we accept is active at once; one that could
-never fire is refused with each wrong element named.
+Source: FHIR R4 subscription.html; Subscriptions R5 Backport 1.1, conformance.html. A criteria
+Subscription that we accept is active at once; one to a topic when its endpoint answers a handshake.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fhir_profiles import systems
-from server import definitions
+from server import definitions, fhirpath
 from server.errors import FhirError, Issue, Unprocessable
-from server.search import request as search_request
-from server.search.conditions import Reader, SearchRequest
 from server.search.match import is_local
 from server.search.parameters import Parameters
-from server.search.values import micros, time_range
-from server.subscriptions import endpoints
+from server.subscriptions import extensions, topics
+from server.subscriptions import hook as hooks
+from server.subscriptions.endpoints import Policy
+from server.subscriptions.hook import ACTIVE, EMPTY, FULL, ID_ONLY, OFF, REQUESTED
 
-INTERACTIONS = frozenset({"create", "update", "delete"})
-DEFAULT_INTERACTIONS = frozenset({"create", "update"})
 PAYLOADS = ("application/fhir+json", "application/json")
+CONTENTS = (EMPTY, ID_ONLY, FULL)
 REDACTED = "********"
+PATH_LIMIT, ATTEMPTS_LIMIT = 2000, 18
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, field names
 _OURS = ("host", "content-", "transfer-encoding", "connection", "x-inforce-", "x-signature")
-_KNOWN_EXTENSIONS = frozenset({systems.EXT_HOOK_SECRET, systems.EXT_HOOK_INTERACTION})
+_TYPED = re.compile(r"[A-Z][A-Za-z]+(\?|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
-    """One rest-hook, ready to match and deliver. `end` is microseconds since 1970, or None."""
+class Door:
+    """What Subscriptions are read by: our base URL, the search parameters, where they may go."""
 
-    rid: int
-    id: str
-    active: bool
-    request: SearchRequest
-    interactions: frozenset[str]
-    endpoint: str
-    headers: tuple[tuple[str, str], ...]
-    payload: str
-    secret: str
-    end: int | None
-
-    def is_live(self, moment: datetime) -> bool:
-        """Tell whether the hook is active and its end has not come."""
-        return self.active and (self.end is None or micros(moment) < self.end)
+    base: str
+    parameters: Parameters
+    policy: Policy
 
 
-class _NoTerminology:
-    """Criteria are matched without reading anything: value sets are not known there."""
-
-    def members(self, _value_set: str) -> None:
-        return None
-
-    def relatives(self, _system: str, _code: str, *, above: bool) -> None:  # noqa: ARG002
-        return None
-
-
-def accept(
-    body: dict[str, Any], base: str, parameters: Parameters, *, allow_private: bool
-) -> tuple[dict[str, Any], str]:
+def accept(body: dict[str, Any], door: Door) -> tuple[dict[str, Any], str]:
     """Return the Subscription as we store it, and its secret apart from it ("" if none).
 
-    `requested` becomes `active`; the secret is replaced by asterisks, and asterisks sent back mean
-    that the kept secret stays (returned as REDACTED). Raises Unprocessable naming each element
-    that cannot work.
+    The secret is replaced by asterisks, and asterisks sent back mean that the kept secret stays
+    (returned as REDACTED). Raises Unprocessable naming each element that cannot work.
     """
-    issues = list(_issues(body, base, parameters, allow_private=allow_private))
+    issues = list(_issues(body, door))
     if issues:
         raise Unprocessable(issues=issues)
-    stored = {**body, "status": "active"} if body["status"] == "requested" else dict(body)
+    is_topic = topics.find(body["criteria"]) is not None
+    stored = dict(body)
+    if body["status"] in (REQUESTED, ACTIVE):
+        stored["status"] = REQUESTED if is_topic else ACTIVE
+    stored.pop("error", None)  # it told of an earlier try
     secret, kept = "", []
     for extension in body.get("extension", []):
-        if extension["url"] == systems.EXT_HOOK_SECRET:
+        if extensions.canonical(extension["url"]) == systems.EXT_HOOK_SECRET:
             secret = extension["valueString"]
             kept.append({**extension, "valueString": REDACTED})
         else:
@@ -85,73 +63,40 @@ def accept(
     return stored, secret
 
 
-def hook(rid: int, body: dict[str, Any], secret: str, base: str, parameters: Parameters) -> Hook:
-    """Return the Hook of a stored Subscription.
-
-    One whose criteria name a search parameter that is gone is not active: without it, it would
-    match too much.
-    """
-    channel = body["channel"]
-    request = _criteria_if_known(body["criteria"], base, parameters)
-    headers = (line.partition(":") for line in channel.get("header", []))
-    end = body.get("end")
-    return Hook(
-        rid=rid,
-        id=body["id"],
-        active=body["status"] == "active" and request is not None,
-        request=request or SearchRequest("", ()),
-        interactions=_interactions(body) or DEFAULT_INTERACTIONS,
-        endpoint=channel["endpoint"],
-        headers=tuple((name.strip(), value.strip()) for name, _, value in headers),
-        payload=channel.get("payload", ""),
-        secret=secret,
-        end=time_range(end)[0] if end else None,
-    )
+def _issues(body: dict[str, Any], door: Door) -> Iterator[Issue]:
+    if body["status"] not in (REQUESTED, ACTIVE, OFF):
+        yield Issue("value", "Expected requested, active or off.", "Subscription.status")
+    wrong = list(extensions.problems(body))
+    yield from wrong
+    yield from _channel_issues(body["channel"], door.policy)
+    if _TYPED.match(body["criteria"]):
+        yield from _criteria_issues(body, door)
+    else:
+        yield from _topic_issues(body, door)
+    if not wrong:
+        yield from _said_issues(body)
 
 
-def _criteria(text: str, base: str, parameters: Parameters) -> SearchRequest:
-    type_name, _, query = text.partition("?")
-    reader = Reader(parameters, base, 0, _NoTerminology())
-    return search_request.parse(reader, [type_name], parse_qsl(query, keep_blank_values=True))
-
-
-def _criteria_if_known(text: str, base: str, parameters: Parameters) -> SearchRequest | None:
-    try:
-        request = _criteria(text, base, parameters)
-    except FhirError:
-        return None
-    return None if request.unknown else request
-
-
-def _interactions(body: dict[str, Any]) -> frozenset[str]:
-    wanted = (e for e in body.get("extension", []) if e["url"] == systems.EXT_HOOK_INTERACTION)
-    return frozenset(str(e.get("valueCode")) for e in wanted)
-
-
-def _issues(
-    body: dict[str, Any], base: str, parameters: Parameters, *, allow_private: bool
-) -> Iterator[Issue]:
-    yield from _criteria_issues(body["criteria"], base, parameters)
-    yield from _channel_issues(body["channel"], allow_private=allow_private)
-    for index, extension in enumerate(body.get("extension", [])):
-        place = f"Subscription.extension[{index}]"
-        url = extension["url"]
-        if url.startswith(systems.BASE) and url not in _KNOWN_EXTENSIONS:
-            yield Issue("extension", "We define no such extension.", f"{place}.url")
-        elif url == systems.EXT_HOOK_SECRET and not extension.get("valueString"):
-            yield Issue("value", "Expected the secret as valueString.", place)
-    if not _interactions(body) <= INTERACTIONS:
-        allowed = ", ".join(sorted(INTERACTIONS))
-        yield Issue("value", f"Expected valueCode of {allowed}.", "Subscription.extension")
-
-
-def _criteria_issues(text: str, base: str, parameters: Parameters) -> Iterator[Issue]:
+def _criteria_issues(body: dict[str, Any], door: Door) -> Iterator[Issue]:
     place = "Subscription.criteria"
-    if text.partition("?")[0] not in definitions.type_numbers():
+    type_name, _, query = body["criteria"].partition("?")
+    if type_name not in definitions.type_numbers():
         yield Issue("value", "Expected Type?query with an R4 resource type.", place)
         return
+    yield from _search_issues(type_name, query, place, door)
+    channel = body["channel"]
+    for name, present in (
+        ("payload", extensions.content(channel)),
+        ("extension", extensions.number(channel, systems.EXT_HEARTBEAT)),
+    ):
+        if present:
+            said = "Only a Subscription to a topic can have this."
+            yield Issue("not-supported", said, f"Subscription.channel.{name}")
+
+
+def _search_issues(type_name: str, query: str, place: str, door: Door) -> Iterator[Issue]:
     try:
-        request = _criteria(text, base, parameters)
+        request = hooks.search(type_name, query, door.base, door.parameters)
     except FhirError as error:
         yield from (Issue(i.code, i.text, place) for i in error.issues)
         return
@@ -162,19 +107,111 @@ def _criteria_issues(text: str, base: str, parameters: Parameters) -> Iterator[I
         yield Issue("not-supported", f"Unknown search parameter {name[:40]!r}.", place)
 
 
-def _channel_issues(channel: dict[str, Any], *, allow_private: bool) -> Iterator[Issue]:
+def _topic_issues(body: dict[str, Any], door: Door) -> Iterator[Issue]:
+    topic = topics.find(body["criteria"])
+    if topic is None:
+        listed = ", ".join(sorted(topics.all_topics()))
+        text = f"Expected Type?query, or one of the topics {listed}."
+        yield Issue("not-supported", text, "Subscription.criteria")
+        return
+    for text, place in extensions.filters(body):
+        type_name, query = hooks.filter_of(text, topic)
+        name = query.partition("=")[0].partition(":")[0]
+        if (type_name, name) not in topic.filters or "=" not in query:
+            known = ", ".join(sorted(name for _, name in topic.filters))
+            yield Issue("not-supported", f"This topic can be filtered by {known}.", place)
+        else:
+            yield from _search_issues(type_name, query, place, door)
+    channel = body["channel"]
+    content = extensions.content(channel)
+    if content not in CONTENTS:
+        place = "Subscription.channel.payload.extension"
+        yield Issue("required", f"Expected backport-payload-content of {', '.join(CONTENTS)}.",
+                    place)  # fmt: skip
+    if not channel.get("payload"):
+        text = f"Expected {' or '.join(PAYLOADS)}."
+        yield Issue("required", text, "Subscription.channel.payload")
+    if content == FULL:
+        yield from _content_issues(channel, door.policy)
+
+
+def _channel_issues(channel: dict[str, Any], policy: Policy) -> Iterator[Issue]:
     place = "Subscription.channel"
-    if channel["type"] != "rest-hook":
+    custom = channel.get("_type", {}).get("extension") if channel.get("_type") else None
+    if channel["type"] != "rest-hook" or custom:
         yield Issue("not-supported", "Only rest-hook is delivered here.", f"{place}.type")
-    wrong = endpoints.problem(channel.get("endpoint", ""), allow_private=allow_private)
+    wrong = policy.problem(channel.get("endpoint", ""))
     if wrong:
         yield Issue("value", wrong, f"{place}.endpoint")
-    if channel.get("payload", PAYLOADS[0]) not in PAYLOADS:
+    payload = channel.get("payload", "")
+    if payload and payload not in PAYLOADS:
         yield Issue("not-supported", f"Expected {' or '.join(PAYLOADS)}.", f"{place}.payload")
+    elif payload and not wrong and not extensions.content(channel):
+        yield from _content_issues(channel, policy)
     for index, line in enumerate(channel.get("header", [])):
         if not _is_header(line):
             text = "Expected Name: value in Latin-1; Host, Content-… and X-Inforce-… are ours."
             yield Issue("value", text, f"{place}.header[{index}]")
+
+
+def _content_issues(channel: dict[str, Any], policy: Policy) -> Iterator[Issue]:
+    """Yield a refusal where resources would travel in clear text beyond this network."""
+    if policy.is_too_open(channel.get("endpoint", "")):
+        text = (
+            "Resources are sent by https only; use https, or a payload without them"
+            " (INFORCE_PLAIN_HTTP_HOOKS is false)."
+        )
+        yield Issue("security", text, "Subscription.channel.endpoint")
+
+
+def _said_issues(body: dict[str, Any]) -> Iterator[Issue]:
+    is_topic = topics.find(body["criteria"]) is not None
+    type_name = "" if is_topic else body["criteria"].partition("?")[0]
+    for one in extensions.said(body):
+        text = _PROBLEMS[one.name](one.value, type_name) if one.name in _PROBLEMS else ""
+        if text:
+            yield Issue("value", text, one.place)
+
+
+def _interaction_problem(value: Any, type_name: str) -> str:
+    if not type_name:
+        return "The topic says which interactions it is about."
+    if value in hooks.INTERACTIONS:
+        return ""
+    return f"Expected valueCode of {', '.join(sorted(hooks.INTERACTIONS))}."
+
+
+def _success_problem(value: Any, _type_name: str) -> str:
+    return "" if hooks.codes(str(value)) else "Expected HTTP statuses such as 200-299,404."
+
+
+def _attempts_problem(value: Any, _type_name: str) -> str:
+    return "" if 1 <= value <= ATTEMPTS_LIMIT else f"Expected 1 to {ATTEMPTS_LIMIT}."
+
+
+def _path_problem(expression: str, type_name: str) -> str:
+    """Return why a FHIRPath criterion could never be met by a resource of the type, or ""."""
+    if len(expression) > PATH_LIMIT:
+        return f"At most {PATH_LIMIT} characters."
+    try:
+        fhirpath.criterion(expression)
+    except fhirpath.Unusable as error:
+        return str(error)
+    known = definitions.elements(type_name) if type_name in definitions.type_numbers() else None
+    if known is not None:
+        names = set(known) | {"resourceType"}
+        for name in sorted(fhirpath.elements_of(expression) - names):
+            return f"{type_name} has no element {name[:40]!r}."
+    return ""
+
+
+# What is wrong with what an extension says, given the resource type ("" for a topic).
+_PROBLEMS: dict[str, Callable[[Any, str], str]] = {
+    extensions.INTERACTION: _interaction_problem,
+    extensions.PATH: _path_problem,
+    extensions.SUCCESS: _success_problem,
+    extensions.ATTEMPTS: _attempts_problem,
+}
 
 
 def _is_header(line: str) -> bool:

@@ -1,139 +1,221 @@
-"""The dispatcher: one loop and a pool of threads, in one process per database.
+"""The engine for SQLite: one loop and a pool of threads, in one process per database.
 
-The process that leads the database is the dispatcher; its lead ends with it, however it ends.
-Rows stay `due` until their outcome is committed, so a crash repeats and never loses.
+The process that leads the database delivers; its lead ends with it, however it ends. Rows stay
+`due` until their outcome is committed, so a crash repeats and never loses.
 """
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from queue import Empty, SimpleQueue
+from contextlib import suppress
+from queue import SimpleQueue
 
 from server.errors import log_fault
 from server.search.values import micros
 from server.store import deliveries
-from server.store.database import Database
-from server.store.deliveries import Due, Outcome
-from server.subscriptions import delivery
-from server.subscriptions.criteria import Hook
-from server.subscriptions.delivery import Sender
-from server.subscriptions.events import Hooks
+from server.store.connection import Connection
+from server.store.deliveries import Due, Lane
+from server.subscriptions import dispatch, endpoints
+from server.subscriptions.breaker import Breaker
+from server.subscriptions.dispatch import Ended, Post, Record
+from server.subscriptions.hook import Hook
 
-THREADS = 32
-PER_ENDPOINT = 24  # so that one slow endpoint leaves threads for the others
+THREADS = 64
 BATCH = 256
-POLL_S = 0.25  # a safety net: finds what another process wrote; our own writes wake the loop
+TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
+POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
 _log = logging.getLogger(__name__)
+Ready = tuple[Hook, Sequence[Due]]
 
 
-class Dispatcher:
-    """Delivers what is due, in order per Subscription and resource, until stopped."""
+class Threads:
+    """Delivers what is due, in order in each lane, until stopped."""
 
-    def __init__(
-        self, database: Database, hooks: Hooks, sender: Sender, now: Callable[[], datetime]
-    ) -> None:
-        """Work on `database`; nothing starts before start()."""
-        self._database = database
-        self._hooks = hooks
-        self._sender = sender
-        self._now = now
-        self._wake = threading.Event()
+    def __init__(self, post: Post) -> None:
+        """Work on the database of `post`; nothing starts before start()."""
+        self._post = post
+        self._bell = post.database.bell("dispatch")
+        self._breaker = Breaker()
         self._stop = threading.Event()
-        self._settled: SimpleQueue[Outcome] = SimpleQueue()
-        self._flying: dict[int, str] = {}
+        self._landed: SimpleQueue[Ended] = SimpleQueue()
+        self._ended: list[Ended] = []  # attempts that are over and not recorded yet
+        self._flying: dict[int, Hook] = {}  # attempts under way, by their first row
+        self._rows: set[int] = set()  # all rows that are under way, or not recorded yet
+        self._found: deque[Due] = deque()  # rows that were read and not sent yet
+        self._settled_at = 0.0
+        self._later: dict[int, float] = {}  # Subscription row -> when to look at it again
+        self._record: Record = lambda _ended: None
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
-    def start(self) -> None:
+    def start(self, record: Record) -> None:
         """Begin, as soon as no other process is the dispatcher of this database."""
+        self._record = record
         self._thread.start()
 
+    def added(self, _connection: Connection, _lanes: Sequence[Lane]) -> None:
+        """Do nothing: the rows themselves are found."""
+
     def wake(self) -> None:
-        """Look at the outbox now: something was committed."""
-        self._wake.set()
+        """Let the loop look now, in whichever process it runs."""
+        self._bell.ring()
 
     def stop(self) -> None:
         """Start no more attempts and wait for those under way to be recorded."""
         self._stop.set()
-        self._wake.set()
+        self._bell.ring()
         self._thread.join()
 
     def _run(self) -> None:
-        with self._database.lead("dispatch", self._stop.wait) as leads:
+        with self._post.database.lead("dispatch", self._stop.wait) as leads:
             if not leads:
                 return
             with ThreadPoolExecutor(THREADS, thread_name_prefix="delivery") as pool:
                 while not self._stop.is_set():
                     self._turn(pool)
-            self._settle()
+            self._found.clear()
+            with suppress(Exception):  # what is not recorded is sent again by the next one
+                self._land()
+                while self._ended:
+                    self._settle()
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
-        self._wake.clear()
         try:
+            self._land()
             self._settle()
-            for due, hook in self._ready():
-                self._flying[due.did] = hook.endpoint
-                pool.submit(self._attempt, due, hook)
+            for hook, dues in self._ready():
+                self._flying[dues[0].did] = hook
+                self._rows.update(due.did for due in dues)
+                pool.submit(self._attempt, hook, dues)
         except Exception as error:  # noqa: BLE001 the loop outlives a full disk or a locked file, and tries again
             log_fault(_log, "dispatcher turn failed", error)
             self._stop.wait(1.0)
-        self._wake.wait(POLL_S)
+        self._bell.wait(SETTLE_S if self._ended else POLL_S)
+
+    def _land(self) -> None:
+        """Take in what has ended: its threads are free."""
+        for _ in range(self._landed.qsize()):
+            ended = self._landed.get_nowait()
+            self._flying.pop(ended.attempt.dues[0].did)
+            self._ended.append(ended)
 
     def _settle(self) -> None:
-        outcomes = []
-        while True:
-            try:
-                outcomes.append(self._settled.get_nowait())
-            except Empty:
-                break
-        if not outcomes:
+        """Record what has ended; while there is more to send, many at a time."""
+        if not self._ended:
             return
-        try:
-            with self._database.write() as connection:
-                deliveries.settle(connection, outcomes)
-        except Exception:
-            for one in outcomes:
-                self._settled.put(one)
-            raise
-        for one in outcomes:
-            self._flying.pop(one.did, None)
-            if one.state == "dead":
-                _log.error("delivery given up, row %d, last status %s", one.did, one.status)
+        if self._found and len(self._ended) < TOGETHER and not self._is_late():
+            return
+        self._settled_at = time.monotonic()
+        ended = self._ended[:TOGETHER]
+        self._record(ended)
+        del self._ended[: len(ended)]
+        for one in ended:
+            self._rows.difference_update(due.did for due in one.attempt.dues)
 
-    def _ready(self) -> list[tuple[Due, Hook]]:
-        now = self._now()
-        free = THREADS - len(self._flying)
-        if free <= 0:
-            return []
-        busy = Counter(self._flying.values())
-        with self._database.read() as connection:
-            hooks = self._hooks.by_row(connection)
-            full = [rid for rid, hook in hooks.items() if busy[hook.endpoint] >= PER_ENDPOINT]
-            limit = len(self._flying) + BATCH
-            found = deliveries.due(connection, micros(now), limit, without=full)
-        if len(found) == limit:
-            self._wake.set()  # there is more: look again without those that are full by then
-        ready: list[tuple[Due, Hook]] = []
-        for due in found:
-            hook = hooks.get(due.subscription)
-            if due.did in self._flying or len(ready) >= free:
-                continue
-            if hook is None or not hook.is_live(now):
-                self._settled.put(Outcome(due.did, "dead", due.attempts, micros(now), None))
-                self._flying[due.did] = ""
-                self._wake.set()
-            elif busy[hook.endpoint] < PER_ENDPOINT:
-                busy[hook.endpoint] += 1
-                ready.append((due, hook))
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._settled_at > SETTLE_S
+
+    def _ready(self) -> list[Ready]:
+        """Return what to send now, at most as much as there are threads for."""
+        steady = time.monotonic()
+        self._later = {sub: at for sub, at in self._later.items() if at > steady}
+        flying = Counter(hook.endpoint for hook in self._flying.values())
+        busy = {hook.rid for hook in self._flying.values()}
+        busy.update(one.attempt.dues[0].subscription for one in self._ended)
+        with self._post.database.read() as connection:
+            hooks = self._post.hooks.by_row(connection)
+            ready = self._take(connection, hooks, flying, busy)
+            if not ready:
+                # All that was read waits for full endpoints: others may have something new.
+                left_out = self._left_out(hooks.values(), flying, busy)
+                limit, now = len(self._rows) + BATCH, micros(self._post.now())
+                found = deliveries.due(connection, now, limit, without=left_out)
+                known = self._rows | {due.did for due in self._found}
+                self._found.extend(due for due in found if due.did not in known)
+                ready = self._take(connection, hooks, flying, busy)
+        if ready:
+            self._bell.ring()  # there may be more
         return ready
 
-    def _attempt(self, due: Due, hook: Hook) -> None:
-        answer = delivery.Answer(None)
+    def _take(
+        self,
+        connection: Connection,
+        hooks: Mapping[int, Hook],
+        flying: Counter[str],
+        busy: set[int],
+    ) -> list[Ready]:
+        """Take from what was read all that can go now; what waits for its endpoint stays."""
+        now, steady, stays = self._post.now(), time.monotonic(), deque[Due]()
+        room = THREADS - flying.total()
+        ready: list[Ready] = []
+        while self._found and len(ready) < room:
+            due = self._found.popleft()
+            hook = hooks.get(due.subscription)
+            if hook is None or not hook.is_live(now) or hook.rid in self._later:
+                continue  # it is found again when it can go
+            if flying[hook.endpoint] >= _share(flying, hook.endpoint):
+                stays.append(due)
+                continue
+            dues = self._dues(connection, hook, due, micros(now), busy)
+            if dues and not self._waits(hook, steady):
+                flying[hook.endpoint] += 1
+                busy.add(hook.rid)
+                ready.append((hook, dues))
+        self._found.extendleft(reversed(stays))
+        return ready
+
+    def _left_out(self, hooks: Iterable[Hook], flying: Counter[str], busy: set[int]) -> list[int]:
+        """Return the Subscriptions that nothing can be sent to now."""
+        return [
+            hook.rid
+            for hook in hooks
+            if hook.rid in self._later
+            or flying[hook.endpoint] >= _share(flying, hook.endpoint)
+            or (hook.topic is not None and hook.rid in busy)
+        ]
+
+    def _dues(
+        self, connection: Connection, hook: Hook, due: Due, now: int, busy: set[int]
+    ) -> Sequence[Due]:
+        """Return what goes out with `due`; nothing where the Subscription's order has it wait.
+
+        To a topic's Subscription one notification is under way at a time, by event numbers.
+        """
+        if hook.topic is None:
+            return [due]
+        if hook.rid in busy:
+            return []
+        first = deliveries.first_of(connection, hook.rid)
+        if first is None or first.due_at > now:
+            self._later[hook.rid] = time.monotonic() + POLL_S
+            return []
+        return deliveries.batch(connection, first, dispatch.batch_limit(hook))
+
+    def _waits(self, hook: Hook, steady: float) -> bool:
+        """Tell whether the endpoint is silent, and has to be left alone for a while."""
+        wait_s = self._breaker.wait_s(endpoints.origin(hook.endpoint), steady)
+        if wait_s:
+            self._later[hook.rid] = steady + min(wait_s, POLL_S * 4)
+        return wait_s > 0
+
+    def _attempt(self, hook: Hook, dues: Sequence[Due]) -> None:
         try:
-            answer = self._sender.send(hook, due, int(self._now().timestamp()))
+            ended = dispatch.attempt(self._post, hook, dues)
         except Exception as error:  # noqa: BLE001 a row must never stay in flight: it is tried again
-            log_fault(_log, f"delivery attempt failed, row {due.did}", error)
-        self._settled.put(delivery.outcome(due, answer, micros(self._now())))
-        self._wake.set()
+            log_fault(_log, f"delivery attempt failed, row {dues[0].did}", error)
+            ended = dispatch.failed(self._post, hook, dues)
+        origin = endpoints.origin(hook.endpoint)
+        answered = ended.attempt.answer.status is not None
+        self._breaker.heard(origin, time.monotonic(), answered=answered)
+        self._landed.put(ended)
+        self._bell.ring()
+
+
+def _share(flying: Counter[str], endpoint: str) -> int:
+    """Return how many threads an endpoint may have: half of those that others leave.
+
+    However many of them hang, another one finds a thread.
+    """
+    return max(1, (THREADS - flying.total() + flying[endpoint]) // 2)

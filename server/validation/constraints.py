@@ -11,10 +11,9 @@ from itertools import islice
 from typing import Any
 
 from fhir_profiles import codec
-from server import definitions
+from server import definitions, fhirpath
 from server.errors import Issue
-from server.validation import fhirpath
-from server.validation.fhirpath import Rule
+from server.fhirpath import Rule
 from server.validation.structure import shape
 
 # Rules that look through the whole resource for each of its parts cost the square of its size.

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from fhir_profiles import loader
+from server import fhirpath
 from server.errors import Issue
-from server.validation import fhirpath
 
 Node = dict[str, Any]
 _CODE, _SYSTEM = "code", "system"

@@ -1,18 +1,24 @@
-"""Subscriptions: refused at the door, matched, signed, retried (SUBC-01 to SUBC-04)."""
+"""Subscriptions: refused at the door, matched, signed, retried (SUBC-01 to SUBC-04, SUBT)."""
 
 import hashlib
 import hmac
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
-from fhir_profiles import systems
+from fhir_profiles import codec, systems
+from server import fhirpath
 from server.errors import Unprocessable
 from server.search.values import micros
-from server.store.deliveries import Due
-from server.subscriptions import criteria, delivery, endpoints
+from server.store.deliveries import Due, Kept
+from server.subscriptions import criteria, delivery
+from server.subscriptions import hook as hooks
+from server.subscriptions.criteria import Door
 from server.subscriptions.delivery import Answer
+from server.subscriptions.endpoints import Policy
+from server.subscriptions.hook import Hook
 from tests import samples
 from tests.engines import BUILT_IN
 from tests.fakes import NOW
@@ -22,7 +28,12 @@ BASE = "http://me/fhir"
 
 def accept(**more: Any) -> tuple[dict[str, Any], str]:
     body = {**samples.subscription("https://hooks.example/x"), **more}
-    return criteria.accept(body, BASE, BUILT_IN, allow_private=False)
+    return criteria.accept(body, Door(BASE, BUILT_IN, Policy()))
+
+
+def hook(stored: dict[str, Any], secret: str = "") -> Hook:
+    body = {**stored, "id": "sub", "meta": {"versionId": "1"}}
+    return hooks.hook(Kept(1, 1, codec.encode(body), secret, 0), BASE, BUILT_IN)
 
 
 def channel(**more: Any) -> dict[str, Any]:
@@ -54,7 +65,7 @@ def channel(**more: Any) -> dict[str, Any]:
         ({"extension": [{"url": systems.EXT_HOOK_SECRET, "valueCode": "y"}]},
          "Subscription.extension[0]"),
         ({"extension": [{"url": systems.EXT_HOOK_INTERACTION, "valueCode": "read"}]},
-         "Subscription.extension"),
+         "Subscription.extension[0]"),
     ],
 )  # fmt: skip
 def test_what_could_never_work_is_refused(more: dict[str, Any], expression: str) -> None:
@@ -75,16 +86,16 @@ def test_requested_becomes_active() -> None:
 def test_headers_arrive_whole() -> None:
     """A value with colons is not cut (prior-art check 34)."""
     stored, _ = accept(**channel(header=["X-Callback: https://a:8443/x"]))
-    hook = criteria.hook(1, stored, "", BASE, BUILT_IN)
+    found = hook(stored)
 
-    assert (("X-Callback", "https://a:8443/x"),) == hook.headers
+    assert (("X-Callback", "https://a:8443/x"),) == found.headers
 
 
 def test_a_hook_without_interactions_is_not_called_on_delete() -> None:
     """Create and update unless delete was asked for (prior-art checks 19, 21)."""
-    plain = criteria.hook(1, accept()[0], "", BASE, BUILT_IN)
+    plain = hook(accept()[0])
     both = [{"url": systems.EXT_HOOK_INTERACTION, "valueCode": c} for c in ("create", "delete")]
-    chosen = criteria.hook(1, accept(extension=both)[0], "", BASE, BUILT_IN)
+    chosen = hook(accept(extension=both)[0])
 
     assert {"create", "update"} == plain.interactions
     assert {"create", "delete"} == chosen.interactions
@@ -93,9 +104,9 @@ def test_a_hook_without_interactions_is_not_called_on_delete() -> None:
 def test_a_hook_ends_at_its_end() -> None:
     """Subscription.end (SUBC-03)."""
     stored, _ = accept(end=NOW.isoformat())
-    hook = criteria.hook(1, stored, "", BASE, BUILT_IN)
+    found = hook(stored)
 
-    assert [True, False] == [hook.is_live(NOW + timedelta(seconds=s)) for s in (-1, 0)]
+    assert [True, False] == [found.is_live(NOW + timedelta(seconds=s)) for s in (-1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -112,34 +123,41 @@ def test_a_hook_ends_at_its_end() -> None:
 )
 def test_private_addresses_need_leave(url: str, private: bool) -> None:
     """The guard against calling into the own network (prior-art check 31)."""
-    assert private == bool(endpoints.problem(url, allow_private=False))
-    assert "" == endpoints.problem(url, allow_private=True)
+    assert private == bool(Policy().problem(url))
+    assert "" == Policy(private=True).problem(url)
 
 
-DUE = Due(1, 2, 3, "delivery-1", "trace-1", 0, "POST", b'{"a":1}')
+def due(attempts: int = 0, body: bytes = b'{"a":1}') -> Due:
+    return Due(
+        did=1, subscription=2, event=4, rid=3, uid="delivery-1", trace="trace-1",
+        attempts=attempts, depth=0, at=0, due_at=0, head=None, state="due", status=None, reason="",
+        type="Coverage", id="c", version=1, method="POST", body=body,
+    )  # fmt: skip
 
 
 def test_a_delivery_is_signed_over_time_id_and_body() -> None:
     """The signature cannot be replayed for another body, id or time (prior-art check 27)."""
-    hook = criteria.hook(1, accept()[0], "key", BASE, BUILT_IN)
-    headers = delivery.headers_of(hook, DUE, 1700000000, DUE.body)
+    found = hook(accept()[0], "key")
+    what = delivery.sent(found, BASE, [due()])
+    headers = delivery.headers_of(found, what, 1700000000)
 
     def mac(text: bytes) -> str:
         return hmac.new(b"key", text, hashlib.sha256).hexdigest()
 
     assert "v1=" + mac(b'1700000000.delivery-1.{"a":1}') == headers["X-Inforce-Signature"]
     assert mac(b'{"a":1}') == headers["X-Signature"]
-    assert ("delivery-1", "1", "create", "trace-1") == tuple(
+    assert ("delivery-1", "1", "create", "trace-1", "1") == tuple(
         headers[n] for n in ("X-Inforce-Delivery", "X-Inforce-Attempt", "X-Inforce-Interaction",
-                             "X-Request-Id")
+                             "X-Request-Id", "X-Inforce-Depth")
     )  # fmt: skip
 
 
 def test_an_unsigned_hook_has_no_signature() -> None:
     """No secret, no header that pretends to be one."""
-    hook = criteria.hook(1, accept()[0], "", BASE, BUILT_IN)
+    found = hook(accept()[0])
+    what = delivery.sent(found, BASE, [due()])
 
-    assert "X-Inforce-Signature" not in delivery.headers_of(hook, DUE, 1, b"")
+    assert "X-Inforce-Signature" not in delivery.headers_of(found, what, 1)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +170,11 @@ def test_an_unsigned_hook_has_no_signature() -> None:
         (2, Answer(401), "due", 25),
         (0, Answer(404), "due", 1),
         (0, Answer(302), "due", 1),
-        (0, Answer(503, 90), "due", 90),
-        (3, Answer(503, 1), "due", 120),
-        (0, Answer(503, 99999), "due", 3600),
+        (0, Answer(503, "90"), "due", 90),
+        (3, Answer(503, "1"), "due", 120),
+        (0, Answer(503, "99999"), "due", 3600),
+        (0, Answer(503, format_datetime(NOW + timedelta(seconds=70))), "due", 70),
+        (0, Answer(503, "soon"), "due", 1),
         (0, Answer(422), "dead", 0),
         (0, Answer(410), "dead", 0),
         (11, Answer(500), "dead", 0),
@@ -162,14 +182,176 @@ def test_an_unsigned_hook_has_no_signature() -> None:
 )
 def test_what_follows_an_attempt(attempts: int, answer: Answer, state: str, wait_s: int) -> None:
     """The published schedule, Retry-After honoured up to an hour, and the few final answers."""
-    due = Due(1, 2, 3, "d", "t", attempts, "POST", b"")
     now = micros(NOW)
-    found = delivery.outcome(due, answer, now)
+    (found,) = delivery.outcomes(hook(accept()[0]), [due(attempts)], answer, now)
 
     assert (state, attempts + 1) == (found.state, found.attempts)
     assert wait_s * 1_000_000 == found.due_at - now
 
 
+def said(name: str, **value: Any) -> dict[str, Any]:
+    return {"url": f"https://www.medplum.com/fhir/StructureDefinition/{name}", **value}
+
+
+def test_success_codes_and_attempts_are_the_subscriptions_own() -> None:
+    """A receiver that answers 404 for taken, and one that is asked twice at most."""
+    found = hook(
+        accept(
+            extension=[
+                said("subscription-success-codes", valueString="200-299,404"),
+                said("subscription-max-attempts", valueInteger=2),
+            ]
+        )[0]
+    )
+
+    def state(attempts: int, status: int) -> str:
+        return delivery.outcomes(found, [due(attempts)], Answer(status), 0)[0].state
+
+    assert ["done", "due", "dead"] == [state(0, 404), state(0, 500), state(1, 500)]
+
+
 def test_the_schedule_is_longer_than_a_day() -> None:
     """A receiver may be down over night and loses nothing (prior-art check 24)."""
     assert sum(delivery.RETRY_AFTER_S) > 24 * 3600
+
+
+PATH = "fhir-path-criteria-expression"
+
+
+@pytest.mark.req("check-20")
+@pytest.mark.parametrize(
+    ("extension", "expression"),
+    [
+        (said(PATH, valueString="%previous.status !="), "Subscription.extension[0]"),
+        (said(PATH, valueString="%before.status = 1"), "Subscription.extension[0]"),
+        (said(PATH, valueString="%current.statsu = 'active'"), "Subscription.extension[0]"),
+        (said(PATH, valueString="differs(1)"), "Subscription.extension[0]"),
+        (said("subscription-max-attempts", valueInteger=19), "Subscription.extension[0]"),
+        (said("subscription-success-codes", valueString="2xx"), "Subscription.extension[0]"),
+        (said("subscription-secrets", valueString="x"), "Subscription.extension[0].url"),
+        ({"url": "http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.topic",
+          "valueCanonical": "x"}, "Subscription.extension[0].url"),
+    ],
+)  # fmt: skip
+def test_extensions_that_could_never_work_are_refused(
+    extension: dict[str, Any], expression: str
+) -> None:
+    """Bad FHIRPath, a misspelled element, an unknown extension: the place is named."""
+    with pytest.raises(Unprocessable) as refused:
+        accept(extension=[extension])
+
+    assert [expression] == [issue.expression for issue in refused.value.issues]
+
+
+@pytest.mark.req("check-21")
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{start}medplum.com/fhir/StructureDefinition/subscription-supported-interaction"
+        for start in ("http://", "https://", "http://www.", "https://www.")
+    ],
+)
+def test_every_host_variant_means_the_same(url: str) -> None:
+    """Both interactions count, under whatever name the documentation of the day had."""
+    found = hook(accept(extension=[{"url": url, "valueCode": c} for c in ("create", "update")])[0])
+    only = hook(accept(extension=[{"url": url, "valueCode": "create"}])[0])
+
+    assert {"create", "update"} == found.interactions
+    assert {"create"} == only.interactions
+
+
+COVERAGE = {"resourceType": "Coverage", "status": "active"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "before", "after", "fires"),
+    [
+        ("%previous.subscriberId != %current.subscriberId", {}, {"subscriberId": "1"}, True),
+        ("%previous.subscriberId != %current.subscriberId", {"subscriberId": "1"}, {}, True),
+        ("%previous.subscriberId != %current.subscriberId", {}, {}, False),
+        ("%previous.subscriberId = %current.subscriberId", {}, {}, True),
+        ("%previous.status != %current.status", None, {}, True),
+        ("%previous.exists()", None, {}, False),
+        ("%current.exists()", {}, None, False),
+        ("%previous.exists() implies %previous.status != %current.status", {}, {}, False),
+        ("%current.status", {}, {}, False),
+    ],
+)
+def test_changed_includes_empty_to_value(
+    expression: str, before: dict[str, str] | None, after: dict[str, str] | None, fires: bool
+) -> None:
+    """A member id that was just entered has changed, which plain FHIRPath leaves open."""
+    versions = [None if one is None else {**COVERAGE, **one} for one in (before, after)]
+
+    assert fires == fhirpath.criterion(expression)(*versions)
+
+
+def topic(name: str, content: str = "id-only", **more: Any) -> dict[str, Any]:
+    payload = {"extension": [{"url": systems.EXT_CONTENT, "valueCode": content}]}
+    return {
+        "criteria": f"{systems.BASE}/SubscriptionTopic/{name}",
+        "channel": {"type": "rest-hook", "endpoint": "https://hooks.example/x",
+                    "payload": "application/fhir+json", "_payload": payload, **more},
+    }  # fmt: skip
+
+
+def filtered(text: str) -> dict[str, Any]:
+    extension = [{"url": systems.EXT_FILTER, "valueString": text}]
+    return {**topic("coverage-changed"), "_criteria": {"extension": extension}}
+
+
+@pytest.mark.req("SUBT-15 SUBT-16 SUBT-17 SUBT-18 SUBT-19 SUBT-20 SUBT-23 SUBT-28 SUBT-29")
+@pytest.mark.parametrize(
+    ("more", "expression"),
+    [
+        (topic("coverage-chnged"), "Subscription.criteria"),
+        (filtered("colour=red"), "Subscription.criteria.extension[0]"),
+        (filtered("Patient?name=x"), "Subscription.criteria.extension[0]"),
+        (filtered("status:contains=x"), "Subscription.criteria.extension[0]"),
+        (topic("coverage-changed", "everything"), "Subscription.channel.payload.extension"),
+        (topic("coverage-changed", payload="application/fhir+json; fhirVersion=4.3"),
+         "Subscription.channel.payload"),
+        (topic("coverage-changed", endpoint="nowhere"), "Subscription.channel.endpoint"),
+        (topic("coverage-changed", "full-resource", endpoint="http://hooks.example/x"),
+         "Subscription.channel.endpoint"),
+        (topic("coverage-changed", type="websocket"), "Subscription.channel.type"),
+        ({**topic("coverage-changed"), "_criteria": {"extension": [
+            {"url": "http://hl7.org/fhir/5.0/subscriptions-backport/x", "valueString": "y"}]}},
+         "Subscription.criteria.extension[0].url"),
+        ({**topic("coverage-changed"), "status": "error"}, "Subscription.status"),
+    ],
+)  # fmt: skip
+def test_what_no_topic_can_give_is_refused(more: dict[str, Any], expression: str) -> None:
+    """What the Backport has a server reject, with the element named."""
+    with pytest.raises(Unprocessable) as refused:
+        accept(**more)
+
+    assert [expression] == [issue.expression for issue in refused.value.issues]
+
+
+def test_a_topic_waits_for_its_handshake() -> None:
+    """SUBT-03: the answer to the create says requested; filters and numbers are understood."""
+    extension = [{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 7}]
+    stored, _ = accept(**{**filtered("Coverage?status=active,draft"),
+                          **topic("coverage-changed", extension=extension)})  # fmt: skip
+    found = hook(stored)
+
+    assert ("requested", "id-only", 7) == (found.status, found.content, found.max_count)
+    assert ["Coverage"] == [name for name, _ in found.searches]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "fits"),
+    [
+        (("hooks.example",), "https://hooks.example/x", True),
+        (("hooks.example",), "https://evil.example/x", False),
+        ((".hooks.example",), "https://a.hooks.example/x", True),
+        ((".hooks.example",), "https://hooks.example.evil/x", False),
+        ((), "https://[::ffff:10.0.0.1]/x", False),
+        ((), "https://app.localhost/x", False),
+        ((), "https://hooks.example:0/x", False),
+    ],
+)
+def test_only_allowed_hosts_are_called(allowed: tuple[str, ...], url: str, fits: bool) -> None:
+    """The allow-list, and addresses in disguise (prior-art check 31)."""
+    assert fits == (Policy(hosts=allowed).problem(url) == "")

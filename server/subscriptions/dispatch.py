@@ -1,0 +1,102 @@
+"""What an engine of deliveries does, whatever runs it; and one attempt, the same for all.
+
+Two engines: threads of the server on SQLite (threads.py), and Procrastinate's workers on PostgreSQL
+(procrastinate.py). One set of contract tests holds for both. A row of the event log is the truth:
+an engine may be killed at any moment and loses nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from server.search.values import micros
+from server.store.connection import Connection
+from server.store.database import Database
+from server.store.deliveries import Due, Lane, Outcome
+from server.subscriptions import audit, delivery
+from server.subscriptions.audit import Attempt
+from server.subscriptions.delivery import Answer, Sent
+from server.subscriptions.events import Hooks
+from server.subscriptions.hook import EMPTY, Hook
+from server.subscriptions.sender import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that is over, and what becomes of the deliveries it was about."""
+
+    attempt: Attempt
+    outcomes: Sequence[Outcome]
+
+
+Record = Callable[[Sequence[Ended]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What an engine works with; `base` is our FHIR base URL."""
+
+    database: Database
+    hooks: Hooks
+    sender: Sender
+    base: str
+    now: Callable[[], datetime]
+
+
+class Dispatch(Protocol):
+    """An engine: it delivers what is due, in order in each lane, at least once."""
+
+    def start(self, record: Record) -> None:
+        """Begin; `record` makes the end of attempts last."""
+        ...
+
+    def stop(self) -> None:
+        """Start no more attempts and wait for those under way to be recorded."""
+        ...
+
+    def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
+        """Hear, inside their transaction, of deliveries that are due now: a lane for each."""
+        ...
+
+    def wake(self) -> None:
+        """Hear that a transaction with such deliveries was committed."""
+        ...
+
+
+def attempt(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
+    """Send one notification, and tell what came of it."""
+    what = delivery.sent(hook, post.base, dues)
+    return _ended(post, hook, dues, what, post.sender.send(hook, what, int(post.now().timestamp())))
+
+
+def failed(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
+    """Tell of an attempt that a fault of ours kept from being made: it is tried again."""
+    first = dues[0]
+    what = Sent(first.uid, b"", first.attempts + 1, first.trace, first.depth)
+    return _ended(post, hook, dues, what, Answer(None, fault="the server failed"))
+
+
+def _ended(post: Post, hook: Hook, dues: Sequence[Due], what: Sent, answer: Answer) -> Ended:
+    now = micros(post.now())
+    outcomes = delivery.outcomes(hook, dues, answer, now)
+    ended = Attempt(
+        subscription=hook.id,
+        endpoint=hook.endpoint,
+        kind=audit.NOTIFICATION,
+        uid=what.uid,
+        number=what.attempt,
+        trace=what.trace,
+        dues=dues,
+        answer=answer,
+        state=outcomes[0].state,
+        at=now,
+        reason=outcomes[0].reason,
+        carries=bool(what.body) and hook.content != EMPTY,
+    )
+    return Ended(ended, outcomes)
+
+
+def batch_limit(hook: Hook) -> int:
+    """Return how many events may go out together: those of criteria each by itself."""
+    return hook.max_count if hook.topic is not None else 1

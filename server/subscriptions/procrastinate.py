@@ -1,0 +1,243 @@
+"""The engine for PostgreSQL: Procrastinate's jobs, deferred in the transaction of the event.
+
+A job says "the next delivery of this lane"; the event log says which that is and when it is due.
+So a job that is run twice, or without need, sends nothing more than it should, and real-time events
+overtake batch ones only across lanes. Jobs hold row numbers, no patient data. Any number of
+processes run them: the server itself, or `inforce worker` on as many machines as wanted.
+
+Measured, and answered here: a job behind a lock is found by polling only, so that is short; the
+jobs of a killed worker stay `doing` until somebody sweeps; finished jobs slow down the start, so
+they are deleted; and what a worker says of its jobs need not survive a crash, so it commits without
+waiting for the disk.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import procrastinate
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+
+from server.errors import log_fault
+from server.search.values import micros, moment
+from server.store import deliveries
+from server.store.connection import Connection
+from server.store.deliveries import Due, Lane
+from server.subscriptions import dispatch, endpoints
+from server.subscriptions.breaker import Breaker
+from server.subscriptions.dispatch import Post, Record
+from server.subscriptions.hook import Hook
+
+CONCURRENCY = 32
+POLL_S = 0.2
+HEARTBEAT_S, STALLED_S, SWEEP_S = 1.0, 5.0, 1.0
+SHARE_WAIT_S = 0.5
+AT_ONCE = 1000  # jobs in one statement
+RESTART_S, TOLD_AGAIN_S = 1.0, 0.3
+TASK = "deliver"
+_log = logging.getLogger(__name__)
+# It logs each job at INFO, several lines for each; what it warns of is heard.
+logging.getLogger("procrastinate").setLevel(logging.WARNING)
+
+
+class _Later(Exception):
+    """The lane's next delivery is due at a later moment (microseconds since 1970)."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+
+class _Again(procrastinate.BaseRetryStrategy):
+    """Every job is tried again: at the moment it names, or in a second where it failed."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: Job
+    ) -> procrastinate.RetryDecision:
+        del job
+        if isinstance(exception, _Later):
+            return procrastinate.RetryDecision(retry_at=moment(exception.at))
+        log_fault(_log, "delivery job failed", exception)
+        return procrastinate.RetryDecision(retry_in={"seconds": 1})
+
+
+class Procrastinate:
+    """Defers jobs, and runs them unless other processes are to."""
+
+    def __init__(self, post: Post, *, is_worker: bool) -> None:
+        """Work on the PostgreSQL database of `post`; bring Procrastinate's own tables up."""
+        self._post = post
+        self._is_worker = is_worker
+        self._breaker = Breaker()
+        self._flying: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._record: Record = lambda _ended: None
+        self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._app = procrastinate.App(
+            connector=procrastinate.SyncPsycopgConnector(
+                conninfo=post.database.address, min_size=1, max_size=1
+            )
+        )
+        self._task = self._app.task(name=TASK)(lambda **_lane: None)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make Procrastinate's tables, in one process, and jobs for rows from before there were."""
+        database = self._post.database
+        with database.lead("procrastinate", self._stop.wait), self._app.open():
+            if self._app.check_connection():
+                return
+            self._app.schema_manager.apply_schema()
+        with database.write() as connection:
+            self.added(connection, deliveries.lanes_due(connection))
+
+    def start(self, record: Record) -> None:
+        """Begin to run jobs, unless other processes are to."""
+        self._record = record
+        if self._is_worker:
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Do nothing: PostgreSQL itself tells the workers at the commit."""
+
+    def stop(self) -> None:
+        """Take no more jobs and wait for those under way."""
+        self._stop.set()
+        if not self._is_worker or not self._thread.is_alive():
+            return
+        # A worker that is told to stop before it has begun forgets it, so it is told twice; both
+        # let the jobs under way come to their end.
+        for limit_s in (TOLD_AGAIN_S, None):
+            loop, main = self._loop, self._main
+            if loop is not None and main is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(main.cancel)
+            self._thread.join(limit_s)
+            if not self._thread.is_alive():
+                return
+
+    def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
+        """Defer a job for each lane, on the connection of the caller's transaction."""
+        jobs = [self._job(*lane) for lane in lanes]
+        try:
+            for start in range(0, len(jobs), AT_ONCE):
+                self._app.job_manager.batch_defer_jobs(
+                    jobs=jobs[start : start + AT_ONCE], connection=connection.raw
+                )
+        except ConnectorException as error:
+            raise (error.__cause__ or error) from error  # so that contention is known as such
+
+    def _job(self, subscription: int, rid: int, priority: int) -> Job:
+        deferrer = self._task.configure(lock=f"{subscription}/{rid}", priority=-priority)
+        return deferrer.make_new_job(subscription=subscription, rid=rid)
+
+    def _run(self) -> None:
+        """Work until stopped; begin anew where the database was away."""
+        while not self._stop.is_set():
+            try:
+                asyncio.run(self._work())
+            except asyncio.CancelledError:
+                return
+            except Exception as error:  # noqa: BLE001 the worker outlives a database that is away
+                log_fault(_log, "worker failed", error)
+            self._stop.wait(RESTART_S)
+
+    async def _work(self) -> None:
+        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        if self._stop.is_set():
+            return
+        connector = procrastinate.PsycopgConnector(
+            conninfo=self._post.database.address,
+            kwargs={"options": "-c synchronous_commit=off"},
+            min_size=2,
+            max_size=8,
+        )
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="delivery") as pool:
+            app = procrastinate.App(connector=connector)
+
+            async def deliver(subscription: int, rid: int) -> None:
+                await asyncio.get_running_loop().run_in_executor(
+                    pool, self._deliver, subscription, rid
+                )
+
+            app.task(name=TASK, retry=_Again())(deliver)
+            async with app.open_async():
+                sweeper = asyncio.create_task(self._sweep(app))
+                try:
+                    await app.run_worker_async(
+                        concurrency=CONCURRENCY,
+                        install_signal_handlers=False,
+                        fetch_job_polling_interval=POLL_S,
+                        delete_jobs="always",
+                        update_heartbeat_interval=HEARTBEAT_S,
+                        stalled_worker_timeout=STALLED_S,
+                    )
+                finally:
+                    sweeper.cancel()
+
+    async def _sweep(self, app: procrastinate.App) -> None:
+        """Give the jobs of workers that are gone to those that are there."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                stalled = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S)
+                for job in stalled:
+                    await app.job_manager.retry_job(job, retry_at=self._post.now())
+            except ConnectorException as error:
+                log_fault(_log, "sweep failed", error)
+
+    def _deliver(self, subscription: int, rid: int) -> None:
+        """Send what goes next in a lane. Raises _Later where that is not due yet."""
+        now = self._post.now()
+        with self._post.database.read() as connection:
+            hook = self._post.hooks.by_row(connection).get(subscription)
+            dues = self._next(connection, hook, rid, micros(now)) if hook is not None else ()
+        if hook is None or not dues or not hook.is_live(now):
+            return  # sent by another job, or held: then it is deferred again when it is let go
+        self._take(hook)
+        try:
+            ended = dispatch.attempt(self._post, hook, dues)
+        finally:
+            with self._lock:
+                self._flying[hook.endpoint] -= 1
+        answered = ended.attempt.answer.status is not None
+        self._breaker.heard(endpoints.origin(hook.endpoint), time.monotonic(), answered=answered)
+        self._record([ended])
+        if ended.attempt.state == "due":
+            raise _Later(ended.outcomes[0].due_at)
+
+    def _next(self, connection: Connection, hook: Hook, rid: int, now: int) -> Sequence[Due]:
+        if hook.topic is None:
+            first = deliveries.first_of_lane(connection, hook.rid, rid)
+        else:
+            first = deliveries.first_of(connection, hook.rid)
+        if first is None:
+            return ()
+        if first.due_at > now:
+            raise _Later(first.due_at)
+        if hook.topic is None:
+            return (first,)
+        return deliveries.batch(connection, first, dispatch.batch_limit(hook))
+
+    def _take(self, hook: Hook) -> None:
+        """Take a place for an endpoint, or raise _Later where it is silent or has its share."""
+        origin, now = endpoints.origin(hook.endpoint), time.monotonic()
+        with self._lock:
+            left = CONCURRENCY - self._flying.total() + self._flying[hook.endpoint]
+            if self._flying[hook.endpoint] >= max(1, left // 2):
+                raise self._later(SHARE_WAIT_S)
+            wait_s = self._breaker.wait_s(origin, now)
+            if wait_s:
+                raise self._later(wait_s)
+            self._flying[hook.endpoint] += 1
+
+    def _later(self, wait_s: float) -> _Later:
+        return _Later(micros(self._post.now() + timedelta(seconds=wait_s)))

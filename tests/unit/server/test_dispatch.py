@@ -1,0 +1,367 @@
+"""The contract of both engines, over real databases and a sender that we hold.
+
+Order, recovery, give-up, batches, fairness: the same tests for threads on SQLite and Procrastinate
+on PostgreSQL.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhir_profiles import codec, systems
+from server import clock
+from server.app import dispatcher
+from server.interactions import _write, attempts, delete, search, subscription_state
+from server.interactions._write import Origin, Writing
+from server.registry import Registry
+from server.store import deliveries
+from server.store.database import Database
+from server.store.deliveries import Due
+from server.store.sqlite import Sqlite
+from server.subscriptions import delivery
+from server.subscriptions.delivery import Answer, Sent
+from server.subscriptions.dispatch import Dispatch, Post
+from server.subscriptions.events import Hooks
+from server.subscriptions.hook import Hook
+from tests import engines, samples
+from tests.engines import BASE
+from tests.programs import wait_for
+
+WAIT_S = 20.0
+
+
+class HeldSender:
+    """Answers with the given statuses, one for each attempt, then with 200; keeps what was sent."""
+
+    def __init__(self, *statuses: int | None) -> None:
+        self.sent: list[tuple[int, bytes]] = []
+        self.uids: list[str] = []
+        self._statuses = list(statuses)
+        self._lock = threading.Lock()
+
+    def send(self, hook: Hook, what: Sent, timestamp: int) -> Answer:
+        assert hook.endpoint
+        assert timestamp
+        with self._lock:
+            self.sent.append((what.attempt, what.body))
+            self.uids.append(what.uid)
+            return Answer(self._statuses.pop(0) if self._statuses else 200)
+
+
+class Station:
+    """A database with an engine that writes to it and one that delivers, started when told."""
+
+    def __init__(self, database: Database, sender: Any) -> None:
+        self.database, self.sender = database, sender
+        hooks = Hooks(BASE, Registry())
+        post = Post(database, hooks, sender, BASE, clock.now)
+        self.dispatch: Dispatch = dispatcher(post, is_worker=True)
+        self.engine = engines.engine(
+            database, hooks, now=clock.now, dispatch=self.dispatch, new_id=clock.new_id
+        )
+
+    def start(self) -> None:
+        self.dispatch.start(partial(attempts.record, self.engine))
+
+    def subscribe(self, criteria: str = "Coverage", name: str = "sub", **more: Any) -> None:
+        body = {**samples.subscription(f"http://127.0.0.1:9/{name}", criteria), "id": name, **more}
+        engines.put(self.engine, body, name)
+
+    def save(self, fhir_id: str, **more: str) -> None:
+        engines.put(self.engine, samples.coverage(fhir_id, **more), fhir_id)
+
+    def sent(self, count: int) -> list[tuple[int, bytes]]:
+        """Wait until so many attempts were made, and all of them recorded."""
+        wait_for(lambda: len(self.sender.sent) >= count, f"{count} attempts", WAIT_S)
+        wait_for(lambda: not self.waiting(), "nothing waits", WAIT_S)
+        found: list[tuple[int, bytes]] = self.sender.sent
+        return found
+
+    def waiting(self) -> int:
+        with self.database.read() as connection:
+            return deliveries.counts(connection)[0]
+
+    def counts(self) -> tuple[int, int, int]:
+        with self.database.read() as connection:
+            return deliveries.counts(connection)
+
+    def listed(self) -> list[Due]:
+        with self.database.read() as connection:
+            return deliveries.listed(connection, {}, before=None, limit=1000)[::-1]
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> Iterator[Database]:
+    made = Database(new_database())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def station(database: Database) -> Iterator[Callable[..., Station]]:
+    made: list[Station] = []
+
+    def build(sender: Any = None) -> Station:
+        made.append(Station(database, sender or HeldSender()))
+        return made[-1]
+
+    yield build
+    for one in made:
+        if one.dispatch._thread.is_alive():  # type: ignore[attr-defined]
+            one.dispatch.stop()
+
+
+Build = Callable[..., Station]
+
+
+@pytest.mark.req("check-28 check-29")
+def test_events_of_one_resource_keep_their_order_through_retries(station: Build) -> None:
+    """Version 2 waits until version 1 was taken; version 1 comes though version 2 would not fit."""
+    one = station(HeldSender(500))
+    one.subscribe("Coverage?status=active")
+    one.save("c", status="active")
+    one.save("c", status="draft")
+    one.save("c", status="active", dependent="2")
+    one.start()
+
+    found = one.sent(3)
+    assert [1, 2, 1] == [attempt for attempt, _ in found]
+    assert [False, False, True] == [b'"dependent"' in body for _, body in found]
+    assert one.sender.uids[0] == one.sender.uids[1]
+
+
+@pytest.mark.req("check-24")
+def test_every_attempt_is_an_audit_event(station: Build) -> None:
+    """Two attempts, two AuditEvents: one of a minor failure, one of success, of one delivery."""
+    one = station(HeldSender(500))
+    one.subscribe()
+    one.save("c")
+    one.start()
+    one.sent(2)
+
+    about = ("entity:identifier", f"{systems.DELIVERY}|{one.sender.uids[0]}")
+    page = search.search(one.engine, "AuditEvent", [about, ("_sort", "date")])
+    found = [codec.decode(match.body) for match in page.matches]
+    assert ["4", "0"] == [audit["outcome"] for audit in found]
+    assert "Patient/pat" in [entity["what"].get("reference") for entity in found[0]["entity"]]
+
+
+def test_what_was_not_settled_is_sent_again_by_the_next_engine(station: Build) -> None:
+    """The outbox row is the truth: a process that dies loses nothing."""
+    one = station()
+    one.subscribe()
+    one.save("c")
+    assert 1 == one.waiting()
+    other = station()
+    other.start()
+
+    assert 1 == len(other.sent(1))
+
+
+@pytest.mark.req("SUBT-31")
+def test_a_write_that_is_undone_tells_nobody(station: Build) -> None:
+    """SUBT-31: events commit with their resource or not at all."""
+    one = station()
+    one.subscribe()
+    engine = one.engine
+    incoming = _write.check(engine, "Coverage", samples.coverage("c"))
+
+    def work(writing: Writing) -> None:
+        writing.save(incoming, "c", method="PUT")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        _write.transact(engine, Origin(""), work)
+
+    assert (0, 0, 0) == one.counts()
+
+
+def test_criteria_choose(station: Build) -> None:
+    """SUBC-01: fires on a match only, and on delete only if asked (prior-art check 19)."""
+    one = station()
+    one.subscribe("Coverage?status=active")
+    one.save("a", status="draft")
+    one.save("b", status="active")
+    delete.delete(one.engine, "Coverage", "b", if_match=None, origin=Origin(""))
+
+    assert 1 == one.waiting()
+
+
+@pytest.mark.req("check-25")
+def test_a_final_no_is_a_dead_letter_and_the_next_event_goes_on(station: Build) -> None:
+    """Given up means counted and kept, not lost; sent again it is the same delivery."""
+    one = station(HeldSender(422))
+    one.subscribe()
+    one.save("c", status="active")
+    one.save("c", status="draft")
+    one.start()
+    one.sent(2)
+    wait_for(lambda: one.counts() == (0, 1, 0), "one dead letter", WAIT_S)
+
+    dead = next(due for due in one.listed() if due.state == "dead")
+    _write.transact(one.engine, Origin(""), lambda writing: writing.send_again([dead]))
+    found = one.sent(3)
+    assert found[0][1] == found[2][1]
+    assert one.sender.uids[0] == one.sender.uids[2]
+    assert (0, 0, 0) == one.counts()
+
+
+@pytest.mark.req("SUBC-03")
+def test_a_subscription_whose_every_attempt_failed_is_in_error(station: Build) -> None:
+    """It holds what comes then, and sends it when the client has asked for it again."""
+    limit = {"url": systems.EXT_HOOK_ATTEMPTS, "valueInteger": 1}
+    one = station(HeldSender(500))
+    one.subscribe(extension=[limit])
+    one.save("c")
+    one.start()
+    wait_for(lambda: _status(one) == "error", "the Subscription is in error", WAIT_S)
+    one.save("d")
+    assert (0, 1, 1) == one.counts()
+    assert 1 == len(one.sender.sent)
+
+    one.subscribe(extension=[limit])
+    assert "active" == _status(one)
+    assert b'"d"' in one.sent(2)[1][1]
+
+
+def _status(one: Station) -> str:
+    page = search.search(one.engine, "Subscription", [("_id", "sub")])
+    return str(codec.decode(page.matches[0].body)["status"])
+
+
+def _topic(**more: Any) -> dict[str, Any]:
+    payload = {"extension": [{"url": systems.EXT_CONTENT, "valueCode": "id-only"}]}
+    channel = {"type": "rest-hook", "endpoint": "http://127.0.0.1:9/t",
+               "payload": "application/fhir+json", "_payload": payload, **more}  # fmt: skip
+    return {"criteria": f"{systems.BASE}/SubscriptionTopic/coverage-changed", "channel": channel}
+
+
+def _numbers(body: bytes) -> list[int]:
+    parameters = codec.decode(body)["entry"][0]["resource"]["parameter"]
+    events = [p["part"] for p in parameters if p["name"] == "notification-event"]
+    return [int(part[0]["valueString"]) for part in events]
+
+
+@pytest.mark.req("SUBT-22 SUBT-24")
+def test_events_of_a_topic_go_out_in_order_of_their_numbers(station: Build) -> None:
+    """At most maxCount together, without gaps; what failed comes again as it was."""
+    one = station(HeldSender(500))
+    one.subscribe(**_topic(extension=[{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 2}]))
+    for number in range(3):
+        one.save(f"c{number}")
+    assert (0, 0, 3) == one.counts()
+    with one.database.read() as connection:
+        (hook,) = one.engine.hooks.by_row(connection).values()
+    subscription_state.move(one.engine, hook, "active")
+    one.save("c3")
+    one.save("c3", status="draft")
+    one.start()
+
+    found = one.sent(4)
+    assert [[1, 2], [1, 2], [3, 4], [5]] == [_numbers(body) for _, body in found]
+    assert found[0][1] == found[1][1]
+    assert one.sender.uids[0] == one.sender.uids[1]
+
+
+@pytest.mark.req("check-22")
+def test_a_chain_of_deliveries_ends(station: Build) -> None:
+    """A write that too many deliveries led to is stored, told to nobody, and audited."""
+    one = station()
+    one.subscribe()
+    for depth in (8, 9):
+        incoming = _write.check(one.engine, "Coverage", samples.coverage(f"d{depth}"))
+        _write.transact(
+            one.engine, Origin("t", depth=depth),
+            lambda writing, i=incoming: writing.save(i, i.body["id"], method="PUT"),  # type: ignore[misc]
+        )  # fmt: skip
+
+    assert (1, 1, 0) == one.counts()
+    found = search.search(one.engine, "AuditEvent", [("subtype", "loop"), ("outcome", "8")])
+    assert 1 == len(found.matches)
+
+
+class StuckSender(HeldSender):
+    """Holds everything but for one endpoint until told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.fast = threading.Event(), threading.Event()
+
+    def send(self, hook: Hook, what: Sent, timestamp: int) -> Answer:
+        if hook.endpoint.endswith("fast"):
+            self.fast.set()
+        else:
+            self.go.wait(WAIT_S)
+        return super().send(hook, what, timestamp)
+
+
+def test_endpoints_that_hang_leave_the_others_alone(station: Build) -> None:
+    """However much waits for several endpoints, another one's event goes out at once."""
+    one = station(StuckSender())
+    for name in ("slow-1", "slow-2", "slow-3"):
+        one.subscribe("Coverage?status=active", name)
+    one.subscribe("Coverage?status=draft", "fast")
+    for number in range(100):
+        one.save(f"slow-{number}", status="active")
+    one.start()
+    one.save("fast", status="draft")
+
+    assert one.sender.fast.wait(WAIT_S)
+    one.sender.go.set()
+
+
+def test_a_fault_of_ours_is_tried_again(station: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that could not be made is no delivery that is lost."""
+    one = station()
+    one.subscribe()
+    one.save("c")
+    real, broken = delivery.sent, [True]
+
+    def sent(*given: Any) -> Sent:
+        if broken and broken.pop():
+            raise RuntimeError
+        found: Sent = real(*given)
+        return found
+
+    monkeypatch.setattr(delivery, "sent", sent)
+    one.start()
+
+    assert 1 == len(one.sent(1))
+
+
+def test_two_engines_deliver_each_event_once(station: Build) -> None:
+    """Two processes of a SQLite file: one leads. Two workers of PostgreSQL: each takes its part."""
+    sender = HeldSender()
+    first, second = station(sender), station(sender)
+    first.subscribe()
+    first.start()
+    second.start()
+    for number in range(30):
+        first.save(f"c{number}")
+
+    first.sent(30)
+    assert 30 == len(sender.sent) == len(set(sender.uids))
+    first.dispatch.stop()
+    second.save("after")
+    assert 31 == len(second.sent(31))
+
+
+def test_a_full_disk_leaves_no_wrong_numbers(tmp_path: Path) -> None:
+    """SQLite undoes the transaction itself; what was learnt in it is forgotten."""
+    made = Database(f"sqlite:///{tmp_path / 'full.db'}")
+    with made.write() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute("CREATE TABLE filler (x BLOB)")
+    assert isinstance(made._engine, Sqlite)
+    made._engine._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(sqlite3.OperationalError, match="full"), made.write() as connection:
+        number = made.names.system(connection, "http://a")
+        connection.execute("INSERT INTO filler VALUES (zeroblob(100000))")
+    with made.write() as connection:
+        assert number == made.names.system(connection, "http://b")
+    made.close()
