@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PURE := bots/domain/*,bots/x12/*,bots/mapping/*,bots/handlers/*,server/search/*,server/validation/*,fhir_profiles/*
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test fast lint fmt cover conformance bench golden wheel clean
+.PHONY: help setup demo run test fast lint fmt cover conformance bench chaos golden wheel clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 10
@@ -51,8 +51,11 @@ cover: $(STAMP) ## branch coverage of the pure rooms by the fast tests, at least
 conformance: $(STAMP) ## the checklist of the FHIR server, row by row, on both databases
 	@$(BIN)/python tools/conformance.py
 
-bench: $(STAMP) ## measure one check and one create and read against their limits
+bench: $(STAMP) ## measure checks, deliveries, reads and writes against their limits
 	$(BIN)/python tools/bench.py $(ARGS)
+
+chaos: $(STAMP) ## kill -9 programs at random under load on both engines; every event must arrive
+	@$(BIN)/python tools/chaos.py $(ARGS)
 
 golden: $(STAMP) ## write the expected responses of fixtures/x12/271 anew; review the diff
 	$(BIN)/python tools/golden.py

@@ -14,7 +14,7 @@ from fhirpy import SyncFHIRClient
 from requests.adapters import HTTPAdapter
 
 from bots.errors import NeverRetry, RetryLater
-from bots.ports import Resource
+from bots.ports import RUN, Resource
 from fhir_profiles import codec
 
 TIMEOUT_S = (5.0, 30.0)
@@ -62,7 +62,7 @@ class _Client(SyncFHIRClient):
         *,
         returning_status: bool = False,
     ) -> Any:
-        headers = {**self._build_request_headers(), **(extra_headers or {})}
+        headers = {**self._build_request_headers(), **_cause(), **(extra_headers or {})}
         body = None
         if data is not None:
             body = codec.encode(data)
@@ -174,9 +174,15 @@ class FhirClient:
     def _send(
         self, method: str, path: str, body: Resource, headers: dict[str, str]
     ) -> Resource | None:
-        found: Resource | None = self._client._do_request(  # noqa: SLF001 the way to set headers
-            method, path, data=body, extra_headers=headers
+        found: Resource | None
+        found, status = self._client._do_request(  # noqa: SLF001 the way to set headers
+            method, path, data=body, extra_headers=headers, returning_status=True
         )
+        run, version = RUN.get(), (found or {}).get("meta", {}).get("versionId")
+        # A conditional create that found one has written nothing, nor has an update without change.
+        is_new = status == HTTPStatus.CREATED or version != body.get("meta", {}).get("versionId")
+        if run is not None and found is not None and version and is_new:
+            run.wrote.append(f"{found['resourceType']}/{found['id']}/_history/{version}")
         return found
 
     def _get(self, path: str, parameters: dict[str, str] | None = None) -> Resource | None:
@@ -207,6 +213,15 @@ class FhirClient:
         numbers = [one.get("meta", {}).get("versionId") for one in versions]
         place = numbers.index(version) + 1 if version in numbers else len(versions)
         return versions[place] if place < len(versions) else None
+
+
+def _cause() -> dict[str, str]:
+    """Return the headers that tell the server which delivery a request follows from."""
+    run = RUN.get()
+    if run is None:
+        return {}
+    told = {"X-Request-Id": run.trace, "X-Inforce-Depth": run.depth}
+    return {name: value for name, value in told.items() if value}
 
 
 def _entry(one: Resource) -> Resource | None:

@@ -1,7 +1,8 @@
 """The doors a bot uses, as protocols, and the records that describe a bot and its tools."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -94,6 +95,22 @@ class Mail(Protocol):
         Raises RetryLater where the message is taken for nobody.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a bot: the trace and depth of the delivery that it answers, and what it wrote.
+
+    `depth` goes back to the server with every write, so that a loop of bots is seen; `wrote` are
+    Type/id/_history/version.
+    """
+
+    trace: str = ""
+    depth: str = ""
+    wrote: list[str] = field(default_factory=list)
+
+
+RUN: ContextVar[Run | None] = ContextVar("run", default=None)
 
 
 @dataclass(frozen=True, slots=True)

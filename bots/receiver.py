@@ -9,13 +9,14 @@ import hashlib
 import hmac
 import logging
 import traceback
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 
 from bots.errors import NeverRetry, RetryLater
-from bots.ports import Tools
+from bots.ports import RUN, Run, Tools
 from bots.registry import BY_NAME
 from fhir_profiles import codec
 
@@ -68,23 +69,45 @@ def is_genuine(headers: Headers, body: bytes, secret: str, now_s: int) -> bool:
 
 
 def _run(name: str, resource: dict[str, Any], tools: Tools) -> Response:
-    trace = request.headers.get("X-Request-Id", "")
+    """Run a bot and answer what came of it, and what it wrote, for the server's audit."""
+    run = Run(request.headers.get("X-Request-Id", ""), request.headers.get("X-Inforce-Depth", ""))
+    token = RUN.set(run)
+    try:
+        answer = _ran(name, resource, tools, run.trace)
+    finally:
+        RUN.reset(token)
+    if run.wrote:
+        answer.headers["X-Inforce-Wrote"] = ", ".join(run.wrote)
+    return answer
+
+
+def _ran(name: str, resource: dict[str, Any], tools: Tools, trace: str) -> Response:
     try:
         BY_NAME[name].handle(resource, tools)
     except RetryLater as error:
         _log.warning("%s: later: %s, trace %s", name, error, trace)
-        answer = _text("later", 503)
+        answer = _outcome("transient", f"{name}: later: {error}", 503)
         if error.after_s is not None:
             answer.headers["Retry-After"] = str(error.after_s)
         return answer
     except NeverRetry as error:
         _log.error("%s: never: %s, trace %s", name, error, trace)
-        return _text("never", 422)
+        return _outcome("processing", f"{name}: never: {error}", 422)
     except Exception as error:  # noqa: BLE001 the door: logged without its message, then retried
         lines = "".join(traceback.format_tb(error.__traceback__))
         _log.error("%s: %s, trace %s\n%s", name, type(error).__name__, trace, lines)
-        return _text("failed", 500)
-    return _text("done", 200)
+        return _outcome("exception", f"{name}: failed", 500)
+    return _outcome("informational", f"{name}: done", 200)
+
+
+def _outcome(code: str, text: str, status: int) -> Response:
+    """Answer an OperationOutcome; its words go into the AuditEvent of the attempt."""
+    severity = "information" if status == HTTPStatus.OK else "error"
+    body = {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": severity, "code": code, "diagnostics": text}],
+    }
+    return Response(codec.encode(body), status, content_type="application/fhir+json")
 
 
 def _text(text: str, status: int) -> Response:

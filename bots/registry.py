@@ -9,6 +9,8 @@ BOTS: tuple[Bot, ...] = (
     check_eligibility.BOT,
     request_eligibility.BOT,
 )
+# Two clearinghouses of 22 s each, and the mail: the server waits so long for a bot's answer.
+TIMEOUT_S = 75
 BY_NAME = {bot.name: bot for bot in BOTS}
 
 
@@ -34,5 +36,6 @@ def subscription(bot: Bot, *, hooks_url: str, secret: str, header: bool) -> Reso
     if header:
         channel["header"] = [f"Authorization: Bearer {secret}"]
     else:
+        channel["extension"] = [{"url": systems.EXT_TIMEOUT, "valueUnsignedInt": TIMEOUT_S}]
         found["extension"] = [{"url": systems.EXT_HOOK_SECRET, "valueString": secret}]
     return found

@@ -141,7 +141,7 @@ def _parts(settings: Settings) -> Iterator[tuple[Engine, Dispatch]]:
 def dispatcher(post: Post, *, is_worker: bool) -> Dispatch:
     """Return the engine of deliveries for a database; `is_worker` tells whether it delivers."""
     if not post.database.address:
-        return Threads(post)
+        return Threads(post, is_worker=is_worker)
     from server.subscriptions.procrastinate import Procrastinate  # noqa: PLC0415 200 ms
 
     return Procrastinate(post, is_worker=is_worker)

@@ -159,10 +159,6 @@ def _serve(chosen: argparse.Namespace) -> int:
 def _worker(chosen: argparse.Namespace) -> int:
     overrides = {"INFORCE_DATABASE": chosen.database} if chosen.database else {}
     settings = server_settings.read(server_settings.environment() | overrides)
-    if not settings.database.startswith("postgres"):
-        raise SettingRefused(
-            "INFORCE_DATABASE: workers need postgresql://…; on SQLite the server delivers by itself"
-        )
     logging.basicConfig(level=logging.INFO, format=app.LOG_FORMAT)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -254,7 +254,7 @@ def send_again(connection: Connection, dids: Iterable[int], now: int) -> None:
 
 def remove_done(connection: Connection, before: int, limit: int) -> int:
     """Forget deliveries that were taken before a moment; return how many, at most `limit`."""
-    return int(connection.execute(sql("delete_done"), (before, limit)).rowcount)
+    return len(connection.execute(sql("delete_done"), (before, limit)).fetchall())
 
 
 def counts(connection: Connection) -> tuple[int, int, int]:

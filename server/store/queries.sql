@@ -130,7 +130,8 @@ SELECT sub, rid, priority FROM delivery WHERE state = 'due' ORDER BY did;
 
 -- name: delete_done
 DELETE FROM delivery WHERE did IN
-(SELECT did FROM delivery WHERE state = 'done' AND due < ? ORDER BY due LIMIT ?);
+(SELECT did FROM delivery WHERE state = 'done' AND due < ? ORDER BY due LIMIT ?)
+RETURNING did;
 
 -- name: delivery_counts
 SELECT (SELECT count(*) FROM delivery WHERE state = 'due'),
@@ -143,7 +144,8 @@ SELECT r.rid FROM resource r WHERE r.type = ? AND r.upd < ? AND EXISTS
 
 -- name: take_tick
 INSERT INTO tick (name, slot) VALUES (?, ?)
-ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE tick.slot < excluded.slot;
+ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE tick.slot < excluded.slot
+RETURNING slot;
 
 -- name: parameter_resources
 SELECT v.body, p.ready FROM search_parameter p JOIN resource r ON r.rid = p.rid

@@ -6,4 +6,4 @@ from server.store.statements import sql
 
 def take(connection: Connection, name: str, slot: int) -> bool:
     """Tell whether the tick `slot` of `name` is ours: nobody had it, or one after it, before."""
-    return bool(connection.execute(sql("take_tick"), (name, slot)).rowcount == 1)
+    return connection.execute(sql("take_tick"), (name, slot)).fetchone() is not None

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import procrastinate
@@ -39,19 +40,23 @@ POLL_S = 0.2
 HEARTBEAT_S, STALLED_S, SWEEP_S = 1.0, 5.0, 1.0
 SHARE_WAIT_S = 0.5
 AT_ONCE = 1000  # jobs in one statement
-RESTART_S, TOLD_AGAIN_S = 1.0, 0.3
-TASK = "deliver"
+RESTART_S, FIRST_STEPS_S = 1.0, 0.2
+TASK, BEHIND = "deliver", -10
 _log = logging.getLogger(__name__)
 # It logs each job at INFO, several lines for each; what it warns of is heard.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
 
 class _Later(Exception):
-    """The lane's next delivery is due at a later moment (microseconds since 1970)."""
+    """The lane's next delivery goes at a later moment (microseconds since 1970).
 
-    def __init__(self, at: int) -> None:
+    Where its endpoint makes it wait, it goes `behind` the others then: by their numbers alone, the
+    jobs of an endpoint that hangs would be taken first again and again.
+    """
+
+    def __init__(self, at: int, *, behind: bool = False) -> None:
         super().__init__()
-        self.at = at
+        self.at, self.behind = at, behind
 
 
 class _Again(procrastinate.BaseRetryStrategy):
@@ -60,9 +65,9 @@ class _Again(procrastinate.BaseRetryStrategy):
     def get_retry_decision(
         self, *, exception: BaseException, job: Job
     ) -> procrastinate.RetryDecision:
-        del job
         if isinstance(exception, _Later):
-            return procrastinate.RetryDecision(retry_at=moment(exception.at))
+            priority = BEHIND if exception.behind else job.priority
+            return procrastinate.RetryDecision(retry_at=moment(exception.at), priority=priority)
         log_fault(_log, "delivery job failed", exception)
         return procrastinate.RetryDecision(retry_in={"seconds": 1})
 
@@ -81,6 +86,7 @@ class Procrastinate:
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
+        self._began: float | None = None  # when the worker began, by the clock of its loop
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._app = procrastinate.App(
             connector=procrastinate.SyncPsycopgConnector(
@@ -114,15 +120,17 @@ class Procrastinate:
         self._stop.set()
         if not self._is_worker or not self._thread.is_alive():
             return
-        # A worker that is told to stop before it has begun forgets it, so it is told twice; both
-        # let the jobs under way come to their end.
-        for limit_s in (TOLD_AGAIN_S, None):
-            loop, main = self._loop, self._main
-            if loop is not None and main is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(main.cancel)
-            self._thread.join(limit_s)
-            if not self._thread.is_alive():
-                return
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(self._end, loop)
+        self._thread.join()
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel the work; a worker that is told so in its first steps would forget it."""
+        if self._main is not None:
+            wait_s = 0.0 if self._began is None else self._began + FIRST_STEPS_S - loop.time()
+            loop.call_later(max(0.0, wait_s), self._main.cancel)
 
     def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
         """Defer a job for each lane, on the connection of the caller's transaction."""
@@ -151,7 +159,9 @@ class Procrastinate:
             self._stop.wait(RESTART_S)
 
     async def _work(self) -> None:
-        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        self._loop, self._main, self._began = (
+            asyncio.get_running_loop(), asyncio.current_task(), None,
+        )  # fmt: skip
         if self._stop.is_set():
             return
         connector = procrastinate.PsycopgConnector(
@@ -171,6 +181,7 @@ class Procrastinate:
             app.task(name=TASK, retry=_Again())(deliver)
             async with app.open_async():
                 sweeper = asyncio.create_task(self._sweep(app))
+                self._began = asyncio.get_running_loop().time()
                 try:
                     await app.run_worker_async(
                         concurrency=CONCURRENCY,
@@ -240,4 +251,4 @@ class Procrastinate:
             self._flying[hook.endpoint] += 1
 
     def _later(self, wait_s: float) -> _Later:
-        return _Later(micros(self._post.now() + timedelta(seconds=wait_s)))
+        return _Later(micros(self._post.now() + timedelta(seconds=wait_s)), behind=True)

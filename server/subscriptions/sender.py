@@ -71,7 +71,7 @@ class Sender:
         )
 
     def _post(self, hook: Hook, what: Sent, timestamp: int) -> Answer:
-        self._limit.at = time.monotonic() + hook.timeout_s
+        self._limit.at = time.monotonic() + hook.timeout_s + WATCH_S  # a timeout comes first
         reply = self._pool.request(
             "POST",
             hook.endpoint,

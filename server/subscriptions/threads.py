@@ -34,9 +34,10 @@ Ready = tuple[Hook, Sequence[Due]]
 class Threads:
     """Delivers what is due, in order in each lane, until stopped."""
 
-    def __init__(self, post: Post) -> None:
-        """Work on the database of `post`; nothing starts before start()."""
+    def __init__(self, post: Post, *, is_worker: bool) -> None:
+        """Work on the database of `post`; only wake who delivers if this is no worker."""
         self._post = post
+        self._is_worker = is_worker
         self._bell = post.database.bell("dispatch")
         self._breaker = Breaker()
         self._stop = threading.Event()
@@ -53,7 +54,8 @@ class Threads:
     def start(self, record: Record) -> None:
         """Begin, as soon as no other process is the dispatcher of this database."""
         self._record = record
-        self._thread.start()
+        if self._is_worker:
+            self._thread.start()
 
     def added(self, _connection: Connection, _lanes: Sequence[Lane]) -> None:
         """Do nothing: the rows themselves are found."""
@@ -66,7 +68,8 @@ class Threads:
         """Start no more attempts and wait for those under way to be recorded."""
         self._stop.set()
         self._bell.ring()
-        self._thread.join()
+        if self._is_worker:
+            self._thread.join()
 
     def _run(self) -> None:
         with self._post.database.lead("dispatch", self._stop.wait) as leads:

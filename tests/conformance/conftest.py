@@ -69,8 +69,9 @@ def seed_of(config: pytest.Config) -> int:
 def api(new_database: Callable[[], str]) -> Iterator[Api]:
     """A server of this module's own."""
     settings = Settings(
-        database=new_database(), auth="open", allow_private_hooks=True, cors_origins=(ORIGIN,)
-    )
+        database=new_database(), auth="open", allow_private_hooks=True, cors_origins=(ORIGIN,),
+        delivery="workers",  # nothing is written behind a test's back
+    )  # fmt: skip
     app = create_app(settings)
     yield Api(app.test_client())
     close(app)

@@ -131,4 +131,4 @@ def test_both_ways_create_the_same(app: Flask) -> None:
 
     assert told[0] == told[1]
     assert 201 == answers[0].status_code
-    assert 2 == api.get("Basic").get_json()["total"]
+    assert 2 == api.get("Basic?code:text=new").get_json()["total"]

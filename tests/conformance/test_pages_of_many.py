@@ -10,18 +10,18 @@ MANY = 30
 NUMBER = "N-1"
 
 
-def basic(number: int) -> dict[str, Any]:
+def schedule(number: int) -> dict[str, Any]:
     """A resource whose one value stands under two systems."""
     both = [{"system": f"urn:{name}", "value": NUMBER} for name in ("a", "b")]
-    return {"resourceType": "Basic", "id": f"b{number:02}", "code": {"text": "x"},
-            "identifier": both}  # fmt: skip
+    return {"resourceType": "Schedule", "id": f"b{number:02}", "identifier": both,
+            "actor": [{"display": "x"}]}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def many(api: Api) -> Api:
     """Thirty resources, stored in the order of their ids."""
     for number in range(MANY):
-        api.put(basic(number))
+        api.put(schedule(number))
     return api
 
 
@@ -43,11 +43,14 @@ def walk(api: Api, query: str, relation: str) -> tuple[list[str], str]:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        (f"Basic?identifier={NUMBER}&_count=7", [f"b{n:02}" for n in range(MANY)]),
-        ("Basic?_count=7", [f"b{n:02}" for n in range(MANY)]),
-        ("Basic?_sort=_lastUpdated&_count=7", [f"b{n:02}" for n in range(MANY)]),
-        ("Basic?_sort=-_lastUpdated&_count=7", [f"b{n:02}" for n in range(MANY)][::-1]),
-        (f"Basic?identifier={NUMBER}&_sort=-_id&_count=7", [f"b{n:02}" for n in range(MANY)][::-1]),
+        (f"Schedule?identifier={NUMBER}&_count=7", [f"b{n:02}" for n in range(MANY)]),
+        ("Schedule?_count=7", [f"b{n:02}" for n in range(MANY)]),
+        ("Schedule?_sort=_lastUpdated&_count=7", [f"b{n:02}" for n in range(MANY)]),
+        ("Schedule?_sort=-_lastUpdated&_count=7", [f"b{n:02}" for n in range(MANY)][::-1]),
+        (
+            f"Schedule?identifier={NUMBER}&_sort=-_id&_count=7",
+            [f"b{n:02}" for n in range(MANY)][::-1],
+        ),
     ],
 )
 def test_every_match_once_there_and_back(many: Api, query: str, expected: list[str]) -> None:
