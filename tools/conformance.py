@@ -28,7 +28,7 @@ class Collector:
         """Note the rows of each test, and leave out the tests of none."""
         kept = []
         for item in items:
-            rows = [mark.args[0] for mark in item.iter_markers("req")]
+            rows = [row for mark in item.iter_markers("req") for row in mark.args[0].split()]
             if any(row in WANTED for row in rows):
                 callspec = getattr(item, "callspec", None)
                 kind = callspec.params.get("kind") if callspec else None

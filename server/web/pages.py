@@ -3,9 +3,10 @@
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request, url_for
 
 from server.interactions.engine import Engine
+from server.web import deliveries as delivered
 from server.web.benefits import summary
 from server.web.today import today
 
@@ -35,8 +36,39 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     def benefits(coverage_id: str) -> str:
         return render_template("benefits.html", page=summary(engine, coverage_id, zone))
 
+    @site.get("/deliveries")
+    def deliveries() -> str:
+        page = delivered.listing(engine, request.args, zone)
+        return render_template("deliveries.html", page=page, states=delivered.STATES)
+
+    @site.get("/deliveries/<uid>")
+    def delivery(uid: str) -> str:
+        row, attempts = delivered.one(engine, uid, zone)
+        return render_template("delivery.html", row=row, attempts=attempts)
+
+    @site.post("/deliveries/<uid>/redeliver")
+    def redeliver(uid: str) -> Response:
+        if not _is_ours():
+            return refuse(403)
+        delivered.again(engine, uid)
+        answer = Response(status=303)
+        answer.headers["Location"] = url_for("pages.delivery", uid=uid)
+        return answer
+
     site.after_request(secure)
     return site
+
+
+def _is_ours() -> bool:
+    """Tell whether a form was sent from one of our own pages: no other site may act for a person.
+
+    Browsers say where a request comes from; who says nothing is no browser. Our own forms have no
+    Origin to tell, as our pages give no referrer.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return request.headers.get("Origin", "") in ("", request.host_url.rstrip("/"))
 
 
 def secure(answer: Response) -> Response:
@@ -51,6 +83,10 @@ def secure(answer: Response) -> Response:
 
 def refuse(status: int) -> Response:
     """Answer a page that cannot be shown, with the next step."""
-    texts = {404: "There is no such page.", 410: "This coverage was deleted."}
+    texts = {
+        403: "This can only be done from our own pages.",
+        404: "There is no such page.",
+        410: "This coverage was deleted.",
+    }
     body = render_template("error.html", text=texts.get(status, "This page cannot be shown."))
     return secure(Response(body, status, content_type="text/html; charset=utf-8"))

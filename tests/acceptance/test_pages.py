@@ -136,7 +136,7 @@ def test_errors_say_who_does_what_next(programs: Programs, browser: Browser) -> 
 
 
 PATHS = ["/", *(f"/benefits/coverage-{name}" for name in ("ana-rivera", "una-person",
-         "omar-haddad", "ari-cohen")), "/benefits/none"]  # fmt: skip
+         "omar-haddad", "ari-cohen")), "/benefits/none", "/deliveries"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -223,3 +223,27 @@ def test_data_from_payers_is_escaped(programs: Programs) -> None:
     assert "<script" not in text
     assert "<img" not in text
     assert "&lt;script&gt;" in text
+
+
+@pytest.mark.req("check-25")
+def test_a_delivery_is_looked_into_and_sent_again(programs: Programs, browser: Browser) -> None:
+    """Filter, open, read the attempts, send again: without JavaScript."""
+    page = opened(browser, programs, "/deliveries", scripts=False)
+    page.get_by_label("State").select_option("Delivered")
+    page.get_by_label("Resource, Type or Type/id").fill("Coverage/coverage-ana-rivera")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("rowheader").get_by_role("link").last.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Coverage/coverage-ana-rivera")
+    expect(page.locator("tbody")).to_contain_text("request-eligibility: done")
+    expect(page.locator("tbody")).to_contain_text("CoverageEligibilityRequest/")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Coverage/coverage-ana-rivera")
+    page.context.close()
+
+
+def test_no_other_site_sends_again(programs: Programs) -> None:
+    """A form of another page is refused."""
+    address = f"{programs.server}/deliveries/x/redeliver"
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = requests.post(address, headers=headers, timeout=9, allow_redirects=False)
+        assert 403 == answer.status_code

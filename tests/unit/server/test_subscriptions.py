@@ -300,7 +300,7 @@ def filtered(text: str) -> dict[str, Any]:
     return {**topic("coverage-changed"), "_criteria": {"extension": extension}}
 
 
-@pytest.mark.req("SUBT-15 SUBT-16 SUBT-17 SUBT-18 SUBT-19 SUBT-20 SUBT-23 SUBT-28 SUBT-29")
+@pytest.mark.req("SUBT-14 SUBT-15 SUBT-16 SUBT-17 SUBT-18 SUBT-19 SUBT-20 SUBT-23 SUBT-28 SUBT-29")
 @pytest.mark.parametrize(
     ("more", "expression"),
     [
