@@ -25,6 +25,8 @@ from server.subscriptions.hook import Hook
 
 THREADS = 64
 BATCH = 256
+RECORD_S, COMMIT_S = 0.0008, 0.004  # what an outcome and its commit cost, on a slow machine
+YIELD = 8.0  # how much longer than it has waited for the writer the loop leaves it to others
 TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
 POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
 _log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Threads:
         self._flying: dict[int, Hook] = {}  # attempts under way, by their first row
         self._rows: set[int] = set()  # all rows that are under way, or not recorded yet
         self._found: deque[Due] = deque()  # rows that were read and not sent yet
-        self._settled_at = 0.0
+        self._settled_at = self._paused_until = 0.0
         self._later: dict[int, float] = {}  # Subscription row -> when to look at it again
         self._record: Record = lambda _ended: None
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -88,13 +90,16 @@ class Threads:
         try:
             self._land()
             self._settle()
-            for hook, dues in self._ready():
+            for hook, dues in self._ready() if time.monotonic() >= self._paused_until else ():
                 self._flying[dues[0].did] = hook
                 self._rows.update(due.did for due in dues)
                 pool.submit(self._attempt, hook, dues)
         except Exception as error:  # noqa: BLE001 the loop outlives a full disk or a locked file, and tries again
             log_fault(_log, "dispatcher turn failed", error)
             self._stop.wait(1.0)
+        if time.monotonic() < self._paused_until:
+            self._stop.wait(self._paused_until - time.monotonic())
+            self._bell.ring()
         self._bell.wait(SETTLE_S if self._ended else POLL_S)
 
     def _land(self) -> None:
@@ -113,6 +118,10 @@ class Threads:
         self._settled_at = time.monotonic()
         ended = self._ended[:TOGETHER]
         self._record(ended)
+        # Waiting for the writer tells that others write: then they go first, for a multiple of it.
+        now = time.monotonic()
+        waited_s = now - self._settled_at - RECORD_S * len(ended) - COMMIT_S
+        self._paused_until = now + max(0.0, waited_s) * YIELD
         del self._ended[: len(ended)]
         for one in ended:
             self._rows.difference_update(due.did for due in one.attempt.dues)
