@@ -45,13 +45,8 @@ _CLOSERS = "inforce.closers"
 
 def create_app(settings: Settings) -> Flask:
     """Return the WSGI application, its dispatcher running."""
-    database = Database(settings.database)
-    registry = Registry()
-    hooks = Hooks(settings.fhir_base, registry)
-    sender = Sender(connections=CONNECTIONS, policy=settings.policy)
-    post = Post(database, hooks, sender, settings.fhir_base, clock.now)
-    deliver = dispatcher(post, is_worker=settings.delivery == "server")
-    engine = make_engine(settings, database, hooks, registry, deliver)
+    engine, deliver, sender = _parts(settings, is_worker=settings.delivery == "server")
+    database = engine.database
     topic_resources.install(engine)
     app = Flask("server", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
@@ -82,15 +77,38 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def make_engine(
-    settings: Settings,
-    database: Database,
-    hooks: Hooks,
-    registry: Registry,
-    deliver: Dispatch,
-) -> Engine:
-    """Return the engine that interactions work with; `deliver` hears of events."""
-    return Engine(
+@contextmanager
+def engine_alone(settings: Settings) -> Iterator[Engine]:
+    """Give an engine without the programs around it: a running server delivers its events."""
+    engine, _, sender = _parts(settings, is_worker=False)
+    try:
+        yield engine
+    finally:
+        sender.close()
+        engine.database.close()
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[None]:
+    """Deliver the events of a database, beside a server or in its place."""
+    engine, deliver, sender = _parts(settings, is_worker=True)
+    deliver.start(partial(attempts.record, engine))
+    try:
+        yield
+    finally:
+        deliver.stop()
+        sender.close()
+        engine.database.close()
+
+
+def _parts(settings: Settings, *, is_worker: bool) -> tuple[Engine, Dispatch, Sender]:
+    """Return an engine with what delivers its events, put together and not started."""
+    database, registry = Database(settings.database), Registry()
+    hooks = Hooks(settings.fhir_base, registry)
+    sender = Sender(connections=CONNECTIONS, policy=settings.policy)
+    post = Post(database, hooks, sender, settings.fhir_base, clock.now)
+    deliver = dispatcher(post, is_worker=is_worker)
+    engine = Engine(
         database=database,
         hooks=hooks,
         registry=registry,
@@ -103,39 +121,7 @@ def make_engine(
         now=clock.now,
         new_id=clock.new_id,
     )
-
-
-@contextmanager
-def engine_alone(settings: Settings) -> Iterator[Engine]:
-    """Give an engine without the programs around it: a running server delivers its events."""
-    with _parts(settings) as (engine, _):
-        yield engine
-
-
-@contextmanager
-def worker(settings: Settings) -> Iterator[None]:
-    """Deliver events of a PostgreSQL database, beside a server or in its place."""
-    with _parts(settings) as (engine, deliver):
-        deliver.start(partial(attempts.record, engine))
-        try:
-            yield
-        finally:
-            deliver.stop()
-
-
-@contextmanager
-def _parts(settings: Settings) -> Iterator[tuple[Engine, Dispatch]]:
-    database = Database(settings.database)
-    sender = Sender(connections=CONNECTIONS, policy=settings.policy)
-    try:
-        registry = Registry()
-        hooks = Hooks(settings.fhir_base, registry)
-        post = Post(database, hooks, sender, settings.fhir_base, clock.now)
-        deliver = dispatcher(post, is_worker=True)
-        yield make_engine(settings, database, hooks, registry, deliver), deliver
-    finally:
-        sender.close()
-        database.close()
+    return engine, deliver, sender
 
 
 def dispatcher(post: Post, *, is_worker: bool) -> Dispatch:

@@ -84,7 +84,7 @@ def _add_serve(commands: Commands) -> None:
     serve.set_defaults(run=_serve)
     worker = commands.add_parser(
         "worker",
-        help="deliver the events of a PostgreSQL database, as many processes as wanted",
+        help="deliver the events of a database; on PostgreSQL as many processes as wanted",
         epilog="example: INFORCE_DATABASE=postgresql://… INFORCE_AUTH=open inforce worker",
     )
     worker.add_argument("--database", help="database URL (INFORCE_DATABASE)")

@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from tests import databases
+from tests.programs import Programs
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
@@ -43,3 +44,14 @@ def new_database(
     server = request.getfixturevalue("postgres") if kind == "postgresql" else ""
     folder = tmp_path_factory.mktemp(kind)
     return lambda: databases.new(kind, folder, server)
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """A receiver of deliveries, in a process of its own."""
+    started = Programs(tmp_path_factory.mktemp("receiver"))
+    try:
+        started.start("receiver")
+        yield started
+    finally:
+        started.stop()

@@ -56,11 +56,9 @@ class Outbox:
         hooks = self._engine.hooks.by_row(self._connection)
         for due in dues:
             hook = hooks.get(due.subscription)
-            deliveries.send_again(self._connection, [due.did], now)
+            deliveries.send_again(self._connection, due.did, now)
             if hook is not None and hook.status == ACTIVE:
-                self._released.append(
-                    (due.subscription, 0 if hook.topic else due.rid, deliveries.REAL_TIME)
-                )
+                self._released.append((due.subscription, hook.lane(due.rid), deliveries.REAL_TIME))
             else:
                 deliveries.hold(self._connection, due.subscription)
 
@@ -82,7 +80,7 @@ class Outbox:
             self._connection.guard(events.EVENTS)
             deliveries.add(self._connection, [new for new, _, _ in self._found])
             lanes += [
-                (new.subscription, 0 if hook.topic else new.rid, new.priority)
+                (new.subscription, hook.lane(new.rid), new.priority)
                 for new, hook, _ in self._found
                 if not new.is_held and not new.reason
             ]

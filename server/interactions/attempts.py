@@ -41,8 +41,7 @@ def _is_exhausted(one: Ended) -> bool:
 
 def _fail(engine: Engine, subscription: str) -> None:
     with engine.database.read() as connection:
-        hooks = engine.hooks.by_row(connection).values()
-        hook = next((one for one in hooks if one.id == subscription), None)
+        hook = engine.hooks.named(connection, subscription)
     if hook is not None and hook.is_live(engine.now()):
         text = "Every attempt at a delivery failed. Mend the endpoint, then store status requested."
         subscription_state.move(engine, hook, ERROR, text)

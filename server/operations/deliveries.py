@@ -55,17 +55,14 @@ def listed(call: Call) -> dict[str, Any]:
 
 
 def redeliver(call: Call) -> dict[str, Any]:
-    """Let deliveries go out once more: those named by `delivery`, or all that were given up.
-
-    On an instance `eventsSinceNumber` and `eventsUntilNumber` name them too.
-    """
+    """Let deliveries go out once more: those named by `delivery`, or all that were given up."""
     named = call.all("delivery")
 
     def work(writing: Writing) -> int:
         connection = writing.connection
         if named:
             chosen = [deliveries.by_uid(connection, uid) for uid in sorted(named)]
-            found = [due for due in chosen if due is not None and due.state in ("done", "dead")]
+            found = [due for due in chosen if due is not None and due.is_over]
         else:
             wanted = _wanted(call, connection) | {"state": "dead"}
             found = deliveries.listed(connection, wanted, before=None, limit=COUNT_LIMIT)

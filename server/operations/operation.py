@@ -46,8 +46,7 @@ class Call:
 
     def hook(self, connection: Connection) -> Hook:
         """Return the Subscription that is called. Raises NotFound where there is none."""
-        hooks = self.engine.hooks.by_row(connection).values()
-        found = next((one for one in hooks if one.id == self.id), None)
+        found = self.engine.hooks.named(connection, self.id)
         if found is None:
             raise NotFound("There is no such Subscription.")
         return found

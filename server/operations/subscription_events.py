@@ -63,7 +63,7 @@ def resend(call: Call) -> dict[str, Any]:
     def work(writing: Writing) -> int:
         hook = call.hook(writing.connection)
         found = deliveries.numbered(writing.connection, hook.rid, since, until, LIMIT)
-        again = [due for due in found if due.state in ("done", "dead")]
+        again = [due for due in found if due.is_over]
         writing.send_again(again)
         return len(again)
 

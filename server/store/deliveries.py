@@ -48,6 +48,11 @@ class Due:
     method: str
     body: bytes
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether no attempt is to come: it was taken or given up, and may be sent again."""
+        return self.state in ("done", "dead")
+
 
 @dataclass(frozen=True, slots=True)
 class New:
@@ -83,20 +88,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Subscription that is not deleted: `events` is how many events it has had."""
+    """A Subscription that is not deleted."""
 
     rid: int
     vrid: int
     body: bytes
     secret: str
-    events: int
 
 
 def subscriptions(connection: Connection) -> list[Kept]:
     """Return every Subscription that is not deleted."""
     number = definitions.type_numbers()["Subscription"]
     rows = connection.execute(sql("subscriptions"), (number,))
-    return [Kept(rid, vrid, unpacked(body), *rest) for rid, vrid, body, *rest in rows]
+    return [Kept(rid, vrid, unpacked(body), secret) for rid, vrid, body, secret in rows]
 
 
 def epochs(connection: Connection) -> tuple[int, int]:
@@ -246,10 +250,9 @@ def settle(connection: Connection, outcomes: Iterable[Outcome]) -> None:
         )  # fmt: skip
 
 
-def send_again(connection: Connection, dids: Iterable[int], now: int) -> None:
-    """Let deliveries be due once more, as they were, with all attempts before them."""
-    for did in dids:
-        connection.execute(sql("send_again"), (now, did))
+def send_again(connection: Connection, did: int, now: int) -> None:
+    """Let a delivery be due once more, as it was, with all attempts before it."""
+    connection.execute(sql("send_again"), (now, did))
 
 
 def remove_done(connection: Connection, before: int, limit: int) -> int:

@@ -5,6 +5,7 @@ Two engines: threads of the server on SQLite (threads.py), and Procrastinate's w
 an engine may be killed at any moment and loses nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +98,9 @@ def _ended(post: Post, hook: Hook, dues: Sequence[Due], what: Sent, answer: Answ
     return Ended(ended, outcomes)
 
 
-def batch_limit(hook: Hook) -> int:
-    """Return how many events may go out together: those of criteria each by itself."""
-    return hook.max_count if hook.topic is not None else 1
+def share(flying: Counter[str], endpoint: str, places: int) -> int:
+    """Return how many of all places an endpoint may have: half of those that others leave.
+
+    However many of them hang, another one finds a place.
+    """
+    return max(1, (places - flying.total() + flying[endpoint]) // 2)

@@ -151,6 +151,10 @@ class Hooks:
         """Return every Subscription that is not deleted, by its resource row."""
         return self._at(connection, deliveries.epochs(connection)).by_row
 
+    def named(self, connection: Connection, fhir_id: str) -> Hook | None:
+        """Return the Subscription with this id, None where there is none."""
+        return next((one for one in self.by_row(connection).values() if one.id == fhir_id), None)
+
     def concerned(
         self, connection: Connection, epochs: tuple[int, int], event: Event
     ) -> list[Hook]:

@@ -63,6 +63,13 @@ class Hook:
     success: Codes
     attempts_limit: int
 
+    def lane(self, rid: int) -> int:
+        """Return the resource row that orders its deliveries about `rid`: 0 where all are one line.
+
+        To a topic's Subscription they go by event numbers, whatever they are about.
+        """
+        return 0 if self.topic is not None else rid
+
     def is_over(self, moment: datetime) -> bool:
         """Tell whether the end of the Subscription has come."""
         return self.end is not None and micros(moment) >= self.end

@@ -127,10 +127,13 @@ class Procrastinate:
         self._thread.join()
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the work; a worker that is told so in its first steps would forget it."""
-        if self._main is not None:
-            wait_s = 0.0 if self._began is None else self._began + FIRST_STEPS_S - loop.time()
-            loop.call_later(max(0.0, wait_s), self._main.cancel)
+        """Cancel the work; a worker that is told so in its first steps would forget it.
+
+        Work that has not begun looks by itself whether it is to.
+        """
+        if self._main is not None and self._began is not None:
+            wait_s = max(0.0, self._began + FIRST_STEPS_S - loop.time())
+            loop.call_later(wait_s, self._main.cancel)
 
     def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
         """Defer a job for each lane, on the connection of the caller's transaction."""
@@ -162,8 +165,6 @@ class Procrastinate:
         self._loop, self._main, self._began = (
             asyncio.get_running_loop(), asyncio.current_task(), None,
         )  # fmt: skip
-        if self._stop.is_set():
-            return
         connector = procrastinate.PsycopgConnector(
             conninfo=self._post.database.address,
             kwargs={"options": "-c synchronous_commit=off"},
@@ -180,6 +181,8 @@ class Procrastinate:
 
             app.task(name=TASK, retry=_Again())(deliver)
             async with app.open_async():
+                if self._stop.is_set():
+                    return
                 sweeper = asyncio.create_task(self._sweep(app))
                 self._began = asyncio.get_running_loop().time()
                 try:
@@ -236,14 +239,14 @@ class Procrastinate:
             raise _Later(first.due_at)
         if hook.topic is None:
             return (first,)
-        return deliveries.batch(connection, first, dispatch.batch_limit(hook))
+        return deliveries.batch(connection, first, hook.max_count)
 
     def _take(self, hook: Hook) -> None:
         """Take a place for an endpoint, or raise _Later where it is silent or has its share."""
         origin, now = endpoints.origin(hook.endpoint), time.monotonic()
         with self._lock:
-            left = CONCURRENCY - self._flying.total() + self._flying[hook.endpoint]
-            if self._flying[hook.endpoint] >= max(1, left // 2):
+            share = dispatch.share(self._flying, hook.endpoint, CONCURRENCY)
+            if self._flying[hook.endpoint] >= share:
                 raise self._later(SHARE_WAIT_S)
             wait_s = self._breaker.wait_s(origin, now)
             if wait_s:

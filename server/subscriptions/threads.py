@@ -167,7 +167,7 @@ class Threads:
             hook = hooks.get(due.subscription)
             if hook is None or not hook.is_live(now) or hook.rid in self._later:
                 continue  # it is found again when it can go
-            if flying[hook.endpoint] >= _share(flying, hook.endpoint):
+            if flying[hook.endpoint] >= dispatch.share(flying, hook.endpoint, THREADS):
                 stays.append(due)
                 continue
             dues = self._dues(connection, hook, due, micros(now), busy)
@@ -184,7 +184,7 @@ class Threads:
             hook.rid
             for hook in hooks
             if hook.rid in self._later
-            or flying[hook.endpoint] >= _share(flying, hook.endpoint)
+            or flying[hook.endpoint] >= dispatch.share(flying, hook.endpoint, THREADS)
             or (hook.topic is not None and hook.rid in busy)
         ]
 
@@ -203,7 +203,7 @@ class Threads:
         if first is None or first.due_at > now:
             self._later[hook.rid] = time.monotonic() + POLL_S
             return []
-        return deliveries.batch(connection, first, dispatch.batch_limit(hook))
+        return deliveries.batch(connection, first, hook.max_count)
 
     def _waits(self, hook: Hook, steady: float) -> bool:
         """Tell whether the endpoint is silent, and has to be left alone for a while."""
@@ -223,11 +223,3 @@ class Threads:
         self._breaker.heard(origin, time.monotonic(), answered=answered)
         self._landed.put(ended)
         self._bell.ring()
-
-
-def _share(flying: Counter[str], endpoint: str) -> int:
-    """Return how many threads an endpoint may have: half of those that others leave.
-
-    However many of them hang, another one finds a thread.
-    """
-    return max(1, (THREADS - flying.total() + flying[endpoint]) // 2)

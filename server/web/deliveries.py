@@ -104,7 +104,7 @@ def again(engine: Engine, uid: str) -> None:
 
     def work(writing: Writing) -> None:
         due = deliveries.by_uid(writing.connection, uid)
-        if due is not None and due.state in ("done", "dead"):
+        if due is not None and due.is_over:
             writing.send_again([due])
 
     _write.transact(engine, Origin(engine.new_id()), work)
@@ -145,7 +145,7 @@ def _row(due: Due, names: Mapping[int, str], zone: ZoneInfo) -> Row:
         reason=due.reason,
         at=values.moment(due.at).astimezone(zone),
         next=values.moment(due.due_at).astimezone(zone) if due.state == "due" else None,
-        may_go_again=due.state in ("done", "dead"),
+        may_go_again=due.is_over,
     )
 
 

@@ -21,16 +21,6 @@ STATUS = "backport-subscription-status-r4"
 
 
 @pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("receiver"))
-    try:
-        started.start("receiver")
-        yield started
-    finally:
-        started.stop()
-
-
-@pytest.fixture(scope="module")
 def api(new_database: Callable[[], str]) -> Iterator[Api]:
     """A server whose deliveries may go to this machine."""
     app = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))

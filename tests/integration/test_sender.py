@@ -1,7 +1,6 @@
 """The sender against receivers that misbehave, each in its time, and the guard of addresses."""
 
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,16 +15,6 @@ from tests.programs import Programs
 pytestmark = pytest.mark.loopback
 TIMEOUT_S = 1
 WHAT = Sent(uid="u", body=b"{}", attempt=1, trace="t", depth=0)
-
-
-@pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    started = Programs(tmp_path_factory.mktemp("sender"))
-    try:
-        started.start("receiver")
-        yield started
-    finally:
-        started.stop()
 
 
 def send(endpoint: str, policy: Policy) -> Answer:

@@ -33,7 +33,7 @@ def accept(**more: Any) -> tuple[dict[str, Any], str]:
 
 def hook(stored: dict[str, Any], secret: str = "") -> Hook:
     body = {**stored, "id": "sub", "meta": {"versionId": "1"}}
-    return hooks.hook(Kept(1, 1, codec.encode(body), secret, 0), BASE, BUILT_IN)
+    return hooks.hook(Kept(1, 1, codec.encode(body), secret), BASE, BUILT_IN)
 
 
 def channel(**more: Any) -> dict[str, Any]:
