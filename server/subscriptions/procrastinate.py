@@ -7,8 +7,9 @@ processes run them: the server itself, or `inforce worker` on as many machines a
 
 Measured, and answered here: a job behind a lock is found by polling only, so that is short; the
 jobs of a killed worker stay `doing` until somebody sweeps; finished jobs slow down the start, so
-they are deleted; and what a worker says of its jobs need not survive a crash, so it commits without
-waiting for the disk.
+they are deleted; what a worker says of its jobs need not survive a crash, so it commits without
+waiting for the disk; and to take the next job must not cost more the more wait, so there is an
+index of their locks, and PostgreSQL is told to walk indexes only.
 """
 
 import asyncio
@@ -42,6 +43,9 @@ SHARE_WAIT_S = 0.5
 AT_ONCE = 1000  # jobs in one statement
 RESTART_S, FIRST_STEPS_S = 1.0, 0.2
 TASK, BEHIND = "deliver", -10
+OFF = ("synchronous_commit", "enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_sort")
+_INDEX = "inforce_jobs_lock"
+_BY_LOCK = f"CREATE INDEX {_INDEX} ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
 _log = logging.getLogger(__name__)
 # It logs each job at INFO, several lines for each; what it warns of is heard.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
@@ -97,14 +101,15 @@ class Procrastinate:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make Procrastinate's tables, in one process, and jobs for rows from before there were."""
+        """Make Procrastinate's tables, in one process; jobs for older rows come with our index."""
         database = self._post.database
         with database.lead("procrastinate", self._stop.wait), self._app.open():
-            if self._app.check_connection():
-                return
-            self._app.schema_manager.apply_schema()
-        with database.write() as connection:
-            self.added(connection, deliveries.lanes_due(connection))
+            if not self._app.check_connection():
+                self._app.schema_manager.apply_schema()
+            with database.write() as connection:
+                if connection.execute(f"SELECT to_regclass('{_INDEX}')").fetchone()[0] is None:
+                    connection.execute(_BY_LOCK)
+                    self.added(connection, deliveries.lanes_due(connection))
 
     def start(self, record: Record) -> None:
         """Begin to run jobs, unless other processes are to."""
@@ -167,7 +172,7 @@ class Procrastinate:
         )  # fmt: skip
         connector = procrastinate.PsycopgConnector(
             conninfo=self._post.database.address,
-            kwargs={"options": "-c synchronous_commit=off"},
+            kwargs={"options": " ".join(f"-c {setting}=off" for setting in OFF)},
             min_size=2,
             max_size=8,
         )
