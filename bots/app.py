@@ -12,12 +12,14 @@ from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
 from bots.connectors.route import Route
+from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
 from bots.mailer import Mailer
 from bots.ports import Tools
 from bots.receiver import receiver
 from bots.settings import Settings
 
+THREADS = 32  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
 
 
@@ -53,7 +55,7 @@ def application() -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     settings = bots_settings.read(bots_settings.environment())
-    return receiver(tools(settings), settings.hook_secret)
+    return receiver(tools(settings), settings.hook_secret, Deadline(settings.timeout_s, THREADS))
 
 
 def _end_with(parent: int) -> None:

@@ -18,7 +18,7 @@ from bots.errors import NeverRetry, RetryLater
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
 
-THREADS, PORT_LIMIT = 32, 65535
+PORT_LIMIT = 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
@@ -99,7 +99,8 @@ def _serve(chosen: argparse.Namespace, _settings: Settings) -> int:
         address=chosen.host,
         port=chosen.port,
         interface=Interfaces.WSGI,
-        blocking_threads=THREADS,
+        blocking_threads=app.THREADS,
+        respawn_failed_workers=True,
         log_level=LogLevels.error,
         websockets=False,
     ).serve()
@@ -111,7 +112,11 @@ def _register(chosen: argparse.Namespace, settings: Settings) -> int:
     rows = []
     for bot in BOTS:
         wish = subscription(
-            bot, hooks_url=settings.public_url, secret=settings.hook_secret, header=chosen.header
+            bot,
+            hooks_url=settings.public_url,
+            secret=settings.hook_secret,
+            header=chosen.header,
+            timeout_s=settings.timeout_s,
         )
         stored = fhir.put(wish)
         rows.append({"bot": bot.name, "criteria": bot.criteria, "status": stored["status"]})

@@ -1,20 +1,22 @@
 """POST /hooks/<bot>: check who calls, run the bot, and answer what should follow.
 
-200 done; 422 never again; 503 again, with Retry-After where a wait is known; 401 for a delivery
-that is neither signed nor carries the secret. A server that PUTs to endpoint/Type/id, as strict
-R4 says, is understood too.
+200 done; 422 never again; 503 again, with Retry-After where a wait is known, also for a bot that
+was stopped at its deadline; 401 for a delivery that is neither signed nor carries the secret. A
+server that PUTs to endpoint/Type/id, as strict R4 says, is understood too.
 """
 
 import hashlib
 import hmac
 import logging
 import traceback
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 
+from bots.deadline import Deadline, Overdue
 from bots.errors import NeverRetry, RetryLater
 from bots.ports import RUN, Run, Tools
 from bots.registry import BY_NAME
@@ -25,7 +27,7 @@ BODY_LIMIT_BYTES = 10 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-def receiver(tools: Tools, secret: str) -> Flask:
+def receiver(tools: Tools, secret: str, deadline: Deadline) -> Flask:
     """Return the WSGI application that runs bots for deliveries which know `secret`."""
     app = Flask("bots", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT_BYTES
@@ -42,7 +44,7 @@ def receiver(tools: Tools, secret: str) -> Flask:
             resource = None
         if not isinstance(resource, dict) or not resource.get("id"):
             return _text("expected a FHIR resource with an id as payload", 422)
-        return _run(name, resource, tools)
+        return _run(name, resource, tools, deadline)
 
     app.add_url_rule("/hooks/<name>", "hook", take, methods=["POST"])
     app.add_url_rule("/hooks/<name>/<type_name>/<fhir_id>", "hook-put", take, methods=["PUT"])
@@ -68,12 +70,12 @@ def is_genuine(headers: Headers, body: bytes, secret: str, now_s: int) -> bool:
     return hmac.compare_digest(expected.encode(), sent.encode())
 
 
-def _run(name: str, resource: dict[str, Any], tools: Tools) -> Response:
+def _run(name: str, resource: dict[str, Any], tools: Tools, deadline: Deadline) -> Response:
     """Run a bot and answer what came of it, and what it wrote, for the server's audit."""
     run = Run(request.headers.get("X-Request-Id", ""), request.headers.get("X-Inforce-Depth", ""))
     token = RUN.set(run)
     try:
-        answer = _ran(name, resource, tools, run.trace)
+        answer = _ran(name, lambda: BY_NAME[name].handle(resource, tools), deadline, run.trace)
     finally:
         RUN.reset(token)
     if run.wrote:
@@ -81,15 +83,18 @@ def _run(name: str, resource: dict[str, Any], tools: Tools) -> Response:
     return answer
 
 
-def _ran(name: str, resource: dict[str, Any], tools: Tools, trace: str) -> Response:
+def _ran(name: str, work: Callable[[], None], deadline: Deadline, trace: str) -> Response:
     try:
-        BY_NAME[name].handle(resource, tools)
+        deadline.run(work)
     except RetryLater as error:
         _log.warning("%s: later: %s, trace %s", name, error, trace)
         answer = _outcome("transient", f"{name}: later: {error}", 503)
         if error.after_s is not None:
             answer.headers["Retry-After"] = str(error.after_s)
         return answer
+    except Overdue:
+        _log.error("%s: stopped after %g s, trace %s", name, deadline.limit_s, trace)
+        return _outcome("timeout", f"{name}: stopped after {deadline.limit_s:g} s", 503)
     except NeverRetry as error:
         _log.error("%s: never: %s, trace %s", name, error, trace)
         return _outcome("processing", f"{name}: never: {error}", 422)

@@ -9,16 +9,17 @@ BOTS: tuple[Bot, ...] = (
     check_eligibility.BOT,
     request_eligibility.BOT,
 )
-# Two clearinghouses of 22 s each, and the mail: the server waits so long for a bot's answer.
-TIMEOUT_S = 75
+ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take
 BY_NAME = {bot.name: bot for bot in BOTS}
 
 
-def subscription(bot: Bot, *, hooks_url: str, secret: str, header: bool) -> Resource:
+def subscription(
+    bot: Bot, *, hooks_url: str, secret: str, header: bool, timeout_s: int
+) -> Resource:
     """Return the Subscription of a bot; the same every time, so that a PUT of it changes nothing.
 
     The secret goes into our signing extension, or with `header` into channel.header, for servers
-    that do not sign.
+    that do not sign. `timeout_s` is how long the bot may take.
     """
     channel: Resource = {
         "type": "rest-hook",
@@ -36,6 +37,7 @@ def subscription(bot: Bot, *, hooks_url: str, secret: str, header: bool) -> Reso
     if header:
         channel["header"] = [f"Authorization: Bearer {secret}"]
     else:
-        channel["extension"] = [{"url": systems.EXT_TIMEOUT, "valueUnsignedInt": TIMEOUT_S}]
+        wait_s = timeout_s + ANSWER_S
+        channel["extension"] = [{"url": systems.EXT_TIMEOUT, "valueUnsignedInt": wait_s}]
         found["extension"] = [{"url": systems.EXT_HOOK_SECRET, "valueString": secret}]
     return found

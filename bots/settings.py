@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 STEDI_URL = "https://healthcare.us.stedi.com"
-SECRET_LENGTH = 32
+SECRET_LENGTH, TIMEOUT_LIMIT_S = 32, 110
 SANDBOX_URL = "http://127.0.0.1:8082"
 
 
@@ -40,6 +40,7 @@ class Settings:
     alert_to: tuple[str, ...]
     provider: str
     sender_id: str
+    timeout_s: int
     zone: ZoneInfo
 
 
@@ -75,6 +76,7 @@ def read(env: Mapping[str, str]) -> Settings:
         alert_to=_list(env, "INFORCE_BOTS_ALERT_TO"),
         provider=env.get("INFORCE_BOTS_PROVIDER", ""),
         sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
+        timeout_s=_seconds(env.get("INFORCE_BOTS_TIMEOUT", "70")),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
 
@@ -116,6 +118,12 @@ def _sender(text: str) -> str:
     if not re.fullmatch(r"[A-Z0-9]{2,15}", text):
         raise SettingRefused("INFORCE_BOTS_SENDER_ID: expected 2 to 15 capital letters or digits")
     return text
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= TIMEOUT_LIMIT_S:
+        raise SettingRefused(f"INFORCE_BOTS_TIMEOUT: expected 1 to {TIMEOUT_LIMIT_S} seconds")
+    return int(text)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -1,6 +1,7 @@
 """The events of one write transaction, recorded at its end, and the turns of Subscriptions."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from server.interactions.engine import Engine
@@ -34,6 +35,16 @@ class Outbox:
         """Hear of a new version."""
         for hook in self._engine.hooks.concerned(self._connection, epochs, event):
             self._found.append((self._new(hook, event), hook, event))
+
+    def tell_again(self, epochs: tuple[int, int], event: Event, only: str, now: int) -> int:
+        """Tell of a version once more, as of now; return how many Subscriptions hear of it.
+
+        With `only`, an id, no other Subscription does.
+        """
+        hooks = self._engine.hooks.concerned(self._connection, epochs, event)
+        chosen = [hook for hook in hooks if not only or hook.id == only]
+        self._found += [(replace(self._new(hook, event), at=now), hook, event) for hook in chosen]
+        return len(chosen)
 
     def turn(self, rid: int, body: dict[str, Any], updated: int) -> None:
         """Let what waits for a Subscription go, wait or end, as its new status has it.

@@ -191,6 +191,34 @@ class Writing:
         """Let deliveries go out once more, as they were, with the whole schedule before them."""
         self._outbox.send_again(dues, micros(self._engine.now()))
 
+    def tell_again(self, type_name: str, fhir_id: str, only: str) -> int:
+        """Make a new event of the current version for each Subscription it concerns; count them.
+
+        With `only`, an id, for no other Subscription. Raises NotFound where there is no version.
+        """
+        current = self.current(type_name, fhir_id)
+        if current is None:
+            raise NotFound(f"There is no {type_name} with this id.")
+        newest, *older = resources.history(
+            self.connection, (type_name, fhir_id), resources.Span(), before=None, limit=2
+        )
+        body = codec.decode(newest.body) if newest.body is not None else None
+        previous = codec.decode(older[0].body) if older and older[0].body is not None else None
+        event = events.Event(
+            type=type_name,
+            id=fhir_id,
+            interaction=_interaction(newest.body, was_there=not newest.created),
+            rid=current.rid,
+            vrid=newest.row,
+            moment=moment(newest.updated),
+            before=self._rows(previous) if previous is not None else None,
+            after=self._rows(body) if body is not None else None,
+            previous=previous,
+            body=newest.body,
+        )
+        now = micros(self._engine.now())
+        return self._outbox.tell_again(self._epochs, event, only, now)
+
     def _first(self, incoming: Incoming, fhir_id: str) -> Saved:
         updated = self._moment(None)
         body = _stamped(incoming, fhir_id, 1, updated)
@@ -240,7 +268,7 @@ class Writing:
             self._outbox.notice(self._epochs, events.Event(
                 type=saved.type,
                 id=saved.id,
-                interaction=_interaction(saved, was_there=there),
+                interaction=_interaction(saved.body, was_there=there),
                 rid=rid,
                 vrid=vrid,
                 moment=moment(saved.updated),
@@ -329,8 +357,8 @@ def match(before: Current | None, if_match: int | None) -> None:
         raise PreconditionFailed("If-Match names another version than the current one.")
 
 
-def _interaction(saved: Saved, *, was_there: bool) -> str:
-    if saved.body is None:
+def _interaction(body: bytes | None, *, was_there: bool) -> str:
+    if body is None:
         return "delete"
     return "update" if was_there else "create"
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -187,8 +187,6 @@ def _vread(type_name: str, fhir_id: str, version_id: str) -> Response:
 
 def _operate(operation: Operation) -> Callable[..., Response]:
     def view(type_name: str = "", fhir_id: str = "") -> Response:
-        if operation.types and type_name and type_name not in operation.types:
-            raise NotFound("Nothing is served at this address.")
         has_body = request.method == "POST" and bool(request.content_length or _is_chunked())
         call = Call(
             engine=engine(),
@@ -258,12 +256,13 @@ def fhir_api(origins: Iterable[str]) -> Blueprint:
     for number, (code, method, rule, view) in enumerate(ROUTES):
         api.add_url_rule(rule, f"{number}-{code}", view, methods=[method], strict_slashes=True)
     for number, operation in enumerate(OPERATIONS):
-        for level in operation.levels:
-            place = _LEVELS[level]
-            name = f"{number}-{level}-{operation.name}"
-            view = _operate(operation)
+        for place, given in _places(operation):
             api.add_url_rule(
-                f"{place}/${operation.name}", name, view, methods=list(operation.methods)
+                f"{place}/${operation.name}",
+                f"{number}-{operation.name}-{place.replace('.', '')}",
+                _operate(operation),
+                methods=list(operation.methods),
+                defaults=given,
             )
     jobs.add_routes(api)
     allowed = frozenset(origins)
@@ -271,6 +270,16 @@ def fhir_api(origins: Iterable[str]) -> Blueprint:
     api.before_request(_negotiate)
     api.after_app_request(lambda answer: exchange.finish(answer, allowed))
     return api
+
+
+def _places(operation: Operation) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rules under which an operation is called, and the type where it is in the rule."""
+    for level in operation.levels:
+        types = operation.types if level != SYSTEM else ()
+        for name in types:
+            yield _LEVELS[level].replace("<type_name>", name), {"type_name": name}
+        if not types:
+            yield _LEVELS[level], {}
 
 
 def statement(base: str, date: str) -> tuple[bytes, str]:

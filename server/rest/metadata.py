@@ -82,11 +82,7 @@ def _resource(
         "searchInclude": ["*", *(f"{name}:{code}" for code in references)],
         "searchRevInclude": _referring().get(name, []),
         "searchParam": searchable,
-        "operation": [
-            _operation(o)
-            for o in operations
-            if set(o.levels) - {SYSTEM} and (not o.types or name in o.types)
-        ],
+        "operation": [_operation(o) for o in _of_type(name, operations)],
     }
     if name == "Subscription":
         found["extension"] = [
@@ -94,6 +90,13 @@ def _resource(
             for url in sorted(topics.all_topics())
         ]
     return {key: value for key, value in found.items() if value != []}
+
+
+def _of_type(name: str, operations: list[Operation]) -> list[Operation]:
+    """Return the operations of a type; one of its own stands for that of all types."""
+    found = [o for o in operations if set(o.levels) - {SYSTEM} and (not o.types or name in o.types)]
+    own = {o.name for o in found if o.types}
+    return [o for o in found if o.types or o.name not in own]
 
 
 @cache

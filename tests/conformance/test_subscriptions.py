@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.datastructures import Headers
 
 from fhir_profiles import systems
 from server.app import close, create_app
@@ -18,6 +20,7 @@ from tests.receiver import Got
 pytestmark = pytest.mark.loopback
 TOPIC = f"{systems.BASE}/SubscriptionTopic/coverage-changed"
 STATUS = "backport-subscription-status-r4"
+OLD_S = 302  # more than five minutes
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def test_what_is_not_delivered_here_is_refused(api: Api) -> None:
 
 @pytest.mark.req("check-27")
 def test_a_delivery_can_be_verified_and_two_deletes_differ(api: Api, plain: Open) -> None:
-    """HMAC over time, id and body; the body of a deletion is empty, its signature is not."""
+    """The body of a deletion is empty, its signature is not; the secret is not read back."""
     extension = [{"url": systems.EXT_HOOK_SECRET, "valueString": "key"}]
     extension += [{"url": systems.EXT_HOOK_INTERACTION, "valueCode": "delete"}]
     line = plain(criteria="Coverage", extension=extension)
@@ -156,12 +159,34 @@ def test_a_delivery_can_be_verified_and_two_deletes_differ(api: Api, plain: Open
         api.call("DELETE", f"Coverage/{name}")
 
     first, second = line.got(2)
-    for got in (first, second):
-        signed = f"{got.headers['x-inforce-timestamp']}.{got.uid}.".encode()
-        expected = hmac.new(b"key", signed, hashlib.sha256).hexdigest()
-        assert f"v1={expected}" == got.headers["x-inforce-signature"]
     assert first.headers["x-inforce-signature"] != second.headers["x-inforce-signature"]
     assert "********" in api.get(f"Subscription/{line.id}").get_data(as_text=True)
+
+
+@pytest.mark.req("check-27")
+def test_the_published_verifier(api: Api, plain: Open) -> None:
+    """It takes what we send, and nothing that was changed, is old, or of another secret."""
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
+    code = page.partition("## Verify a delivery")[2].partition("```python")[2].partition("```")[0]
+    published: dict[str, Any] = {}
+    exec(code, published)  # noqa: S102 our own page
+    is_genuine = published["is_genuine"]
+    line = plain(extension=[{"url": systems.EXT_HOOK_SECRET, "valueString": "key"}])
+    put(api, "verified")
+
+    (got,) = line.got(1)
+    sent, body = Headers(got.headers), got.body.encode()
+    assert is_genuine(sent, body, "key")
+    assert not is_genuine(sent, body, "other")
+    assert not is_genuine(sent, body + b" ", "key")
+    later = str(int(got.headers["x-inforce-timestamp"]) + 1)
+    assert not is_genuine(Headers({**got.headers, "x-inforce-timestamp": later}), body, "key")
+    stamp = str(int(later) - OLD_S)
+    signed = hmac.new(b"key", f"{stamp}.{got.uid}.".encode() + body, hashlib.sha256).hexdigest()
+    old = {"x-inforce-timestamp": stamp, "x-inforce-signature": f"v1={signed}"}
+    assert not is_genuine(Headers({**got.headers, **old}), body, "key")
+    plainly = hmac.new(b"key", body, hashlib.sha256).hexdigest()
+    assert plainly == got.headers["x-signature"]
 
 
 @pytest.mark.req("check-24 check-25")
@@ -308,6 +333,32 @@ def test_events_are_asked_for_by_number_and_sent_again(api: Api, topical: Open) 
     again = wait_for(lambda: line.receiver.received(line.path)[before:], "it is sent again")
     assert sent[-1].body == again[0].body
     assert sent[-1].uid == again[0].uid
+
+
+def test_a_resource_is_told_of_again(api: Api, plain: Open) -> None:
+    """As a new event of its current version, to all that it concerns or to the one named."""
+    changed = [{"url": systems.EXT_HOOK_PATH, "valueString": "%previous.dependent = '1'"}]
+    one, other, neither = plain(), plain(extension=changed), plain(criteria="Patient?active=true")
+    put(api, "told", dependent="1")
+    put(api, "told", dependent="2")
+    first, sent = [*one.got(2), *other.got(1)][1:]
+
+    def resend(address: str, subscription: str = "") -> Any:
+        wish = {"name": "subscription", "valueString": subscription}
+        parts = [wish] if subscription else []
+        body = {"resourceType": "Parameters", "parameter": parts}
+        return api.post(f"{address}/$resend", body)
+
+    assert 2 == resend("Coverage/told").get_json()["parameter"][0]["valueUnsignedInt"]
+    again = [one.got(3)[2], other.got(2)[1]]
+    assert [first.body, sent.body] == [got.body for got in again]
+    assert not {first.uid, sent.uid} & {got.uid for got in again}
+    assert 1 == resend("Coverage/told", f"Subscription/{one.id}").get_json()["parameter"][0][
+        "valueUnsignedInt"]  # fmt: skip
+    assert first.body == one.got(4)[3].body
+    assert 400 == resend("Coverage/told", one.id).status_code
+    assert [404, 404] == [resend(a).status_code for a in ("Coverage/nobody", "Nothing/told")]
+    assert [2, 0] == [len(line.receiver.received(line.path)) for line in (other, neither)]
 
 
 @pytest.mark.req("SUBT-23")

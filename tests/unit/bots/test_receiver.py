@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
 from bots import receiver, registry
+from bots.deadline import Deadline
 from bots.errors import NeverRetry, RetryLater
 from bots.ports import Bot, Tools
 from fhir_profiles import systems
@@ -75,7 +76,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
 @pytest.fixture
 def client() -> FlaskClient:
-    return receiver.receiver(tools(FakeFhir()), SECRET).test_client()
+    return receiver.receiver(tools(FakeFhir()), SECRET, Deadline(30, 2)).test_client()
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def client() -> FlaskClient:
         (RetryLater("payer down", after_s=90), 503, "90"),
         (NeverRetry("refused"), 422, None),
         (KeyError("MEM0001"), 500, None),
+        (TimeoutError("MEM0001"), 500, None),
     ],
 )
 def test_what_follows_from_what_a_bot_raises(
@@ -133,10 +135,12 @@ def test_what_is_no_notification(
 def test_registration_is_the_same_every_time() -> None:
     """A PUT of it changes nothing; the secret goes where the server can use it."""
     for bot in registry.BOTS:
-        ours = registry.subscription(bot, hooks_url="http://b", secret=SECRET, header=False)
-        plain = registry.subscription(bot, hooks_url="http://b", secret=SECRET, header=True)
+        ours, again, plain = (
+            registry.subscription(bot, hooks_url="http://b", secret=SECRET, header=h, timeout_s=70)
+            for h in (False, False, True)
+        )
 
-        assert ours == registry.subscription(bot, hooks_url="http://b", secret=SECRET, header=False)
+        assert ours == again
         assert f"http://b/hooks/{bot.name}" == ours["channel"]["endpoint"]
         assert systems.EXT_HOOK_SECRET == ours["extension"][0]["url"]
         assert [f"Authorization: Bearer {SECRET}"] == plain["channel"]["header"]
