@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+RECORDS = frozenset({"AuditEvent"})  # types whose resources are stored once and never changed
+
 
 @dataclass(frozen=True, slots=True)
 class Element:

@@ -6,11 +6,13 @@ the receiver writes down each delivery before it answers.
 
 import itertools
 import json
+import sqlite3
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,10 @@ from typing import Any
 
 import requests
 
+from fhir_profiles import systems
 from server import clock
+from server.store import deliveries, purge
+from server.store.database import Database
 from tests import databases, samples
 from tests.programs import Programs, wait_for
 from tests.receiver import Got
@@ -126,6 +131,7 @@ def _bursts(folder: Path) -> Iterator[str]:
     with _programs(folder / "burst", "", processes=2) as programs:
         subscribe(programs, "/ok", "Coverage?status=active")
         found = _burst(programs)
+    sizes = _sizes(folder / "burst" / "inforce.db", RESOURCES + CREATES + UPDATES)
     yield f"| {POSTERS} posters, {CREATES} creates and {UPDATES} updates, SQLite | figure |"
     yield "|---|---|"
     yield f"| created without a Subscription | {alone:.0f}/s |"
@@ -135,11 +141,51 @@ def _bursts(folder: Path) -> Iterator[str]:
     yield f"| backlog when the posters stop | {found.backlog_s:.1f} s |"
     yield (f"| lost, doubled, out of order | {found.lost}, {found.doubled}, "
            f"{found.disordered} |")  # fmt: skip
+    yield f"| database: a version of a coverage ({len(_body())} bytes) | {sizes['version']:.0f} B |"
+    yield f"| its delivery | {sizes['delivery']:.0f} B |"
+    yield f"| the AuditEvent of the attempt | {sizes['AuditEvent']:.0f} B |"
     yield ""
 
 
+def _body() -> bytes:
+    return json.dumps({k: v for k, v in _coverage("x").items() if k != "id"}).encode()
+
+
+def _sizes(path: Path, events: int) -> dict[str, float]:
+    """Return the bytes that an event takes: its AuditEvent, its delivery, and all else.
+
+    Each is what a compacted copy of the database has less without it.
+    """
+    database = Database(f"sqlite:///{path}")
+    far = 2**62
+    sizes = [_compact(path)]
+    with database.write() as connection:
+        while purge.audits(connection, database.names, systems.AUDIT_SUBTYPE, far, 1000):
+            pass
+    sizes.append(_compact(path))
+    with database.write() as connection:
+        deliveries.remove_done(connection, far, events)
+    sizes.append(_compact(path))
+    database.close()
+    whole, unaudited, bare = sizes
+    return {
+        "AuditEvent": (whole - unaudited) / events,
+        "delivery": (unaudited - bare) / events,
+        "version": bare / events,
+    }
+
+
+def _compact(path: Path) -> int:
+    copy = path.with_suffix(".copy")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("VACUUM INTO ?", (str(copy),))
+    size = copy.stat().st_size
+    copy.unlink()
+    return size
+
+
 def _creates(programs: Programs) -> load.Run:
-    body = json.dumps({k: v for k, v in _coverage("x").items() if k != "id"}).encode()
+    body = _body()
     return _run(programs, lambda _n: load.request("POST", "/fhir/Coverage", body), CREATES, 201)
 
 

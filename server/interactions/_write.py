@@ -6,7 +6,15 @@ from typing import Any, TypeVar
 
 from fhir_profiles import codec
 from server import definitions
-from server.errors import BadRequest, Conflict, Issue, NotFound, PreconditionFailed, Unprocessable
+from server.errors import (
+    BadRequest,
+    Conflict,
+    Issue,
+    MethodRefused,
+    NotFound,
+    PreconditionFailed,
+    Unprocessable,
+)
 from server.interactions._outbox import Outbox
 from server.interactions.engine import Engine
 from server.search import parameters
@@ -244,6 +252,8 @@ class Writing:
         *,
         is_event: bool = True,
     ) -> None:
+        if before is not None and saved.type in definitions.RECORDS:
+            raise MethodRefused(f"{saved.type} is a record: it is stored once and never changed.")
         rid, vrid, statements = resources.next_version(
             numbers=self._engine.database.next_numbers(self.connection),
             type_name=saved.type,

@@ -15,6 +15,7 @@ from server.search import parameters
 from server.subscriptions import topics
 from server.validation import profiles
 
+_CHANGES = frozenset({"update", "patch", "delete"})
 _SYSTEM = frozenset({"transaction", "batch", "search-system", "history-system"})
 _PATCHES = ["application/json-patch+json", "application/merge-patch+json", "application/fhir+json"]
 
@@ -66,18 +67,19 @@ def _resource(
         {"name": p.code, "definition": p.url, "type": p.type} for _, p in sorted(known.items())
     ]
     references = sorted(p.code for p in known.values() if p.type == "reference")
+    is_record = name in definitions.RECORDS
     found = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         "supportedProfile": profiles.supported(name),
-        "interaction": interactions,
+        "interaction": [i for i in interactions if not is_record or i["code"] not in _CHANGES],
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalUpdate": not is_record,
+        "conditionalDelete": "not-supported" if is_record else "single",
         "referencePolicy": ["literal", "logical"],
         "searchInclude": ["*", *(f"{name}:{code}" for code in references)],
         "searchRevInclude": _referring().get(name, []),

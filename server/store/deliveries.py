@@ -11,7 +11,7 @@ from typing import Any
 
 from server import definitions
 from server.store.connection import Connection
-from server.store.resources import unpacked
+from server.store.packing import unpacked
 from server.store.secrets import random_number
 from server.store.statements import sql
 

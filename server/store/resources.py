@@ -1,15 +1,14 @@
 """Versions of resources: append a version, read one, list histories."""
 
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 from server import definitions
 from server.store.connection import Connection, Statement
+from server.store.packing import packed, unpacked
 from server.store.statements import sql
 
 TENANT = 1  # the default tenant
-COMPRESS_ABOVE = 2048
 # How index rows are made; moves when search.index makes other rows of the same resource.
 PLAN = 3
 
@@ -64,7 +63,7 @@ def current(
     if row is None:
         return None
     rid, version, deleted, updated, body = row
-    return Current(rid, version, bool(deleted), updated, _unpack(body))
+    return Current(rid, version, bool(deleted), updated, _json(body))
 
 
 def next_version(  # noqa: PLR0913 the columns of a version
@@ -91,7 +90,8 @@ def next_version(  # noqa: PLR0913 the columns of a version
     else:
         rid = before.rid
         current = sql("set_current"), (number, updated, gone, PLAN, vrid, rid)
-    version = (vrid, rid, number, updated, method, 0, "", _pack(body))
+    stored = packed(body) if body is not None else None
+    version = (vrid, rid, number, updated, method, 0, "", stored)
     return rid, vrid, [current, (sql("insert_version"), version)]
 
 
@@ -101,7 +101,7 @@ def one_version(
     """Return when version number `version` of Type/id was stored, and its body; None if never."""
     args = (*_key(type_name, fhir_id), version)
     row = connection.execute(sql("one_version"), args).fetchone()
-    return (row[1], _unpack(row[3])) if row else None
+    return (row[1], _json(row[3])) if row else None
 
 
 def history(
@@ -129,9 +129,7 @@ def history(
     )
     rows = connection.execute(text, (*args, limit)).fetchall()
     return [
-        Version(
-            definitions.type_name(kind), fhir_id, ver, upd, method, created, _unpack(body), vrid
-        )
+        Version(definitions.type_name(kind), fhir_id, ver, upd, method, created, _json(body), vrid)
         for kind, fhir_id, ver, upd, method, created, body, vrid in rows
     ]
 
@@ -193,7 +191,7 @@ def next_after(
     """
     connection.hold(sql("hold_next"), (after, limit))
     rows = connection.execute(sql("next_resources"), (after, limit)).fetchall()
-    return [(rid, number, _unpack(body)) for rid, number, body in rows]
+    return [(rid, number, _json(body)) for rid, number, body in rows]
 
 
 def set_plan(connection: Connection, rid: int) -> None:
@@ -201,18 +199,9 @@ def set_plan(connection: Connection, rid: int) -> None:
     connection.execute(sql("set_plan"), (PLAN, rid))
 
 
-def unpacked(body: bytes) -> bytes:
-    """Return the JSON of a stored body, compressed or not."""
-    return zlib.decompress(body) if body[:1] != b"{" else body
-
-
 def _key(type_name: str, fhir_id: str) -> tuple[int, int, str]:
     return TENANT, definitions.type_numbers()[type_name], fhir_id
 
 
-def _pack(body: bytes | None) -> bytes | None:
-    return zlib.compress(body, 1) if body is not None and len(body) > COMPRESS_ABOVE else body
-
-
-def _unpack(body: bytes | None) -> bytes | None:
+def _json(body: bytes | None) -> bytes | None:
     return None if body is None else unpacked(body)

@@ -1,7 +1,7 @@
 """The SearchParameter resources in force, and whether every resource is indexed for each."""
 
 from server.store.connection import Connection
-from server.store.resources import unpacked
+from server.store.packing import unpacked
 from server.store.secrets import random_number
 from server.store.statements import sql
 

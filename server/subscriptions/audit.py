@@ -70,7 +70,7 @@ def audit_event(attempt: Attempt, base: str) -> dict[str, Any]:
             _agent("110153", base, requestor=True),
             _agent("110152", endpoints.origin(attempt.endpoint), requestor=False),
         ],
-        "source": {"observer": {"identifier": {"value": base}}},
+        "source": {"observer": {"display": base}},
         "entity": list(_entities(attempt)),
     }
 
@@ -86,7 +86,7 @@ def loop_event(hook: Hook, address: str, new: New, base: str) -> dict[str, Any]:
         "outcome": SERIOUS,
         "outcomeDesc": f"Not delivered: {new.reason} ({new.depth})",
         "agent": [_agent("110153", base, requestor=True)],
-        "source": {"observer": {"identifier": {"value": base}}},
+        "source": {"observer": {"display": base}},
         "entity": [_subscription(hook.id, new.uid), _resource(address), *_trace(new.trace)],
     }
 
