@@ -4,13 +4,13 @@ A job whose process ended is taken up again from its start: each kind may be run
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_profiles import codec
 from server.errors import NotFound, log_fault
 from server.interactions.engine import Engine
+from server.interactions.turns import Turns
 from server.search.values import micros
 from server.store import jobs
 from server.store.jobs import Job
@@ -52,25 +52,15 @@ class Worker:
         """Do nothing before start()."""
         self._engine = engine
         self._kinds = kinds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._turns = Turns(engine.database, "jobs", self._turn, POLL_S)
 
     def start(self) -> None:
         """Begin, as soon as no other process does the jobs of this database."""
-        self._thread.start()
+        self._turns.start()
 
     def stop(self) -> None:
         """Begin no more jobs and wait for the one under way."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with self._engine.database.lead("jobs", self._stop.wait) as leads:
-            while leads and not self._stop.wait(POLL_S):
-                try:
-                    self._turn()
-                except Exception as error:  # noqa: BLE001 the loop outlives a full disk, and tries again
-                    log_fault(_log, "jobs turn failed", error)
+        self._turns.stop()
 
     def _turn(self) -> None:
         with self._engine.database.read() as connection:

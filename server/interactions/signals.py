@@ -6,13 +6,13 @@ channels.html#rest-hook; FHIR R4 subscription.html.
 """
 
 import logging
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from server.errors import log_fault
 from server.interactions import attempts, subscription_state
 from server.interactions.engine import Engine
+from server.interactions.turns import Turns
 from server.search.values import micros
 from server.store import deliveries
 from server.subscriptions import delivery, notification
@@ -34,53 +34,42 @@ class Signals:
         """Do nothing before start()."""
         self._engine = engine
         self._sender = sender
-        self._stop = threading.Event()
         self._busy: set[tuple[int, str]] = set()
         self._beats: dict[int, float] = {}  # Subscription row -> when its next heartbeat is due
-        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="signal")
+        self._turns = Turns(engine.database, "signals", self._turn, POLL_S)
 
     def start(self) -> None:
         """Begin, as soon as no other process does this for the database."""
-        self._thread.start()
+        self._turns.start()
 
     def stop(self) -> None:
         """Begin nothing more and wait for what is under way."""
-        self._stop.set()
-        self._thread.join()
+        self._turns.stop()
+        self._pool.shutdown()
 
-    def _run(self) -> None:
-        with self._engine.database.lead("signals", self._stop.wait) as leads:
-            if not leads:
-                return
-            with ThreadPoolExecutor(THREADS, thread_name_prefix="signal") as pool:
-                while not self._stop.wait(POLL_S):
-                    try:
-                        self._turn(pool)
-                    except Exception as error:  # noqa: BLE001 the loop outlives a database that is away
-                        log_fault(_log, "signals turn failed", error)
-
-    def _turn(self, pool: ThreadPoolExecutor) -> None:
+    def _turn(self) -> None:
         with self._engine.database.read() as connection:
             hooks = self._engine.hooks.by_row(connection)
         now, steady = self._engine.now(), time.monotonic()
         self._beats = {rid: at for rid, at in self._beats.items() if rid in hooks}
         for hook in hooks.values():
             if hook.is_over(now) and hook.status != OFF:
-                self._begin(pool, hook, OFF)
+                self._begin(hook, OFF)
             elif hook.topic is not None and hook.status == REQUESTED:
-                self._begin(pool, hook, notification.HANDSHAKE)
+                self._begin(hook, notification.HANDSHAKE)
             elif hook.heartbeat_s and hook.status == ACTIVE:
                 due = self._beats.setdefault(hook.rid, steady + hook.heartbeat_s)
-                if due <= steady and self._begin(pool, hook, notification.HEARTBEAT):
+                if due <= steady and self._begin(hook, notification.HEARTBEAT):
                     self._beats[hook.rid] = max(due + hook.heartbeat_s, steady)
 
-    def _begin(self, pool: ThreadPoolExecutor, hook: Hook, what: str) -> bool:
+    def _begin(self, hook: Hook, what: str) -> bool:
         """Begin a task unless the same is under way for this Subscription; tell whether it is."""
         key = (hook.rid, what)
         if key in self._busy:
             return False
         self._busy.add(key)
-        pool.submit(self._do, hook, what, key)
+        self._pool.submit(self._do, hook, what, key)
         return True
 
     def _do(self, hook: Hook, what: str, key: tuple[int, str]) -> None:
@@ -93,7 +82,7 @@ class Signals:
                 self._shaken(hook, answer)
         except Exception as error:  # noqa: BLE001 the next turn tries again
             log_fault(_log, f"{what} failed", error)
-            self._stop.wait(1.0)
+            self._turns.wait(1.0)
         finally:
             self._busy.discard(key)
 

@@ -8,6 +8,7 @@ T = TypeVar("T")
 # A table, its columns (each int, float or str), and rows of it.
 Rows = tuple[str, Mapping[str, type], Iterable[tuple[Any, ...]]]
 Statement = tuple[str, tuple[Any, ...]]  # and its parameters
+Leads = Callable[[], bool]  # tells whether this process leads, now
 
 
 class DatabaseRefused(Exception):
@@ -112,8 +113,8 @@ class Engine(Protocol):
         """Return unused numbers for a row of `resource` and a row of `version`."""
         ...
 
-    def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[bool]:
-        """Wait until no other process leads `what`; give False if `stop` said to end."""
+    def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[Leads]:
+        """Wait until no other process leads `what`, or `stop` says to end."""
         ...
 
     def bell(self, what: str) -> Bell:

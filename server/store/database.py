@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from server.store.connection import Bell, Connection, Contention, DatabaseRefused, Engine
+from server.store.connection import Bell, Connection, Contention, DatabaseRefused, Engine, Leads
 from server.store.sqlite import Sqlite
 from server.store.statements import sql
 
@@ -122,10 +122,11 @@ class Database:
         """Return unused numbers for a row of `resource` and a row of `version`."""
         return self._engine.next_numbers(connection)
 
-    def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[bool]:
+    def lead(self, what: str, stop: Callable[[float], bool]) -> AbstractContextManager[Leads]:
         """Wait to be the one process that leads `what` (dispatch, jobs) on this database.
 
-        `stop` waits that many seconds and tells whether to give up; then False is given.
+        Gives a call that tells whether it still does: the lead may be lost with a connection.
+        `stop` waits that many seconds and tells whether to give up; then nobody was led.
         """
         return self._engine.lead(what, stop)
 

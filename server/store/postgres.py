@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,6 +16,7 @@ from server.store.connection import (
     Connection,
     Contention,
     DatabaseRefused,
+    Leads,
     Rows,
     Statement,
     statements,
@@ -171,17 +172,17 @@ class Postgres:
             return int(first)
 
     @contextmanager
-    def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:
+    def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[Leads]:
         """Hold an advisory lock on a connection of its own; it ends with the connection."""
         while True:
             try:
                 with psycopg.connect(self._url, autocommit=True) as raw:
                     leads = self._leads(raw, what, stop)
-                    yield leads
+                    yield partial(_is_alive, raw) if leads else lambda: False
                     return
             except psycopg.OperationalError:  # the database is away for a while
                 if stop(LEAD_POLL_S):
-                    yield False
+                    yield lambda: False
                     return
 
     def _leads(
@@ -233,6 +234,14 @@ class Postgres:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._pool.close()
+
+
+def _is_alive(raw: "psycopg.Connection[Any]") -> bool:
+    try:
+        raw.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _ddl(statement: str) -> str:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from server.store.bell import Fifo
-from server.store.connection import Connection, DatabaseRefused, Memory, Rows, Statement, statements
+from server.store.connection import (
+    Connection,
+    DatabaseRefused,
+    Leads,
+    Memory,
+    Rows,
+    Statement,
+    statements,
+)
 from server.store.group import Group
 
 BUSY_TIMEOUT_S = 10.0
@@ -120,7 +128,7 @@ class Sqlite:
         return self._last
 
     @contextmanager
-    def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[bool]:
+    def lead(self, what: str, stop: Callable[[float], bool]) -> Iterator[Leads]:
         """Hold a file lock, which ends with the process, however it ends."""
         with self._beside(what).open("w") as file:
             while True:
@@ -128,10 +136,10 @@ class Sqlite:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if stop(LEAD_POLL_S):
-                        yield False
+                        yield lambda: False
                         return
                 else:
-                    yield True
+                    yield lambda: True
                     return
 
     def bell(self, what: str) -> Fifo:

@@ -75,7 +75,7 @@ class Threads:
 
     def _run(self) -> None:
         with self._post.database.lead("dispatch", self._stop.wait) as leads:
-            if not leads:
+            if not leads():
                 return
             with ThreadPoolExecutor(THREADS, thread_name_prefix="delivery") as pool:
                 while not self._stop.is_set():
