@@ -88,19 +88,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Subscription that is not deleted."""
+    """A Subscription that is not deleted: its rows and its secret."""
 
     rid: int
     vrid: int
-    body: bytes
     secret: str
 
 
 def subscriptions(connection: Connection) -> list[Kept]:
-    """Return every Subscription that is not deleted."""
+    """Return every Subscription that is not deleted, in the order of their rows."""
     number = definitions.type_numbers()["Subscription"]
-    rows = connection.execute(sql("subscriptions"), (number,))
-    return [Kept(rid, vrid, unpacked(body), secret) for rid, vrid, body, secret in rows]
+    return [Kept(*row) for row in connection.execute(sql("subscriptions"), (number,)).fetchall()]
 
 
 def epochs(connection: Connection) -> tuple[int, int]:

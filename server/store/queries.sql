@@ -48,8 +48,7 @@ INSERT INTO code_system (url) VALUES (?) ON CONFLICT DO NOTHING;
 SELECT sys FROM code_system WHERE url = ?;
 
 -- name: subscriptions
-SELECT r.rid, r.vrid, v.body, s.secret FROM resource r
-JOIN version v ON v.vrid = r.vrid
+SELECT r.rid, r.vrid, s.secret FROM resource r
 JOIN subscription s ON s.rid = r.rid WHERE r.type = ? AND r.deleted = 0 ORDER BY r.rid;
 
 -- name: epochs

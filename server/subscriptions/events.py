@@ -13,7 +13,7 @@ from server.search.index import Row
 from server.search.match import Values, keys_in, keys_of, meets, values_of
 from server.search.parameters import Parameters
 from server.search.values import micros
-from server.store import deliveries
+from server.store import deliveries, resources
 from server.store.connection import Connection
 from server.subscriptions import topics
 from server.subscriptions.hook import COUNTING, Hook, hook
@@ -129,12 +129,24 @@ def _wants(one: Hook, change: Change, moment: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """All hooks as they were at an epoch, by row and by the resource types they are about."""
+    """All hooks as they were at an epoch, by row and by the resource types they are about.
+
+    `watched` is put together for a type when the first of its events asks: not for every one of
+    many Subscriptions that are stored together.
+    """
 
     epochs: tuple[int, int]
     parameters: Parameters | None
     by_row: dict[int, Hook]
-    by_type: dict[str, Watched]
+    by_type: dict[str, list[tuple[SearchRequest, Hook]]]
+    watched: dict[str, Watched]
+
+    def of(self, type_name: str) -> Watched | None:
+        """Return what is watched of a type, None where nothing is."""
+        found = self.watched.get(type_name)
+        if found is None and type_name in self.by_type:
+            found = self.watched[type_name] = Watched(self.by_type[type_name])
+        return found
 
 
 class Hooks:
@@ -145,7 +157,7 @@ class Hooks:
         self._base = base
         self._registry = registry
         # All in one, so that threads need no lock: who waits for the database may hold none.
-        self._kept = _Compiled((-1, -1), None, {}, {})
+        self._kept = _Compiled((-1, -1), None, {}, {}, {})
 
     def by_row(self, connection: Connection) -> dict[int, Hook]:
         """Return every Subscription that is not deleted, by its resource row."""
@@ -159,7 +171,7 @@ class Hooks:
         self, connection: Connection, epochs: tuple[int, int], event: Event
     ) -> list[Hook]:
         """Return the Subscriptions that an event concerns, at epochs that were read already."""
-        watched = self._at(connection, epochs).by_type.get(event.type)
+        watched = self._at(connection, epochs).of(event.type)
         return watched.concerned(event) if watched is not None else []
 
     def is_watched(self, connection: Connection, epochs: tuple[int, int], kind: str) -> bool:
@@ -171,22 +183,29 @@ class Hooks:
         if epochs == kept.epochs:
             return kept
         parameters = self._registry.at(connection, epochs[1])
-        by_row: dict[int, Hook] = {}
-        for one in deliveries.subscriptions(connection):
-            known = kept.by_row.get(one.rid)
-            same = known is not None and known.vrid == one.vrid and known.secret == one.secret
-            if known is not None and same and parameters is kept.parameters:
-                by_row[one.rid] = known
-            else:
-                by_row[one.rid] = hook(one, self._base, parameters)
-        self._kept = _Compiled(epochs, parameters, by_row, _by_type(by_row.values()))
+        standing = deliveries.subscriptions(connection)
+        same = {
+            one.rid: known
+            for one in standing
+            if (known := kept.by_row.get(one.rid)) is not None
+            and (known.vrid, known.secret) == (one.vrid, one.secret)
+            and parameters is kept.parameters
+        }
+        others = [one for one in standing if one.rid not in same]
+        bodies = resources.bodies(connection, [one.vrid for one in others])
+        read = {
+            one.rid: hook(one, body, self._base, parameters)
+            for one, body in zip(others, bodies, strict=True)
+        }
+        by_row = {one.rid: same.get(one.rid) or read[one.rid] for one in standing}
+        self._kept = _Compiled(epochs, parameters, by_row, _by_type(by_row.values()), {})
         return self._kept
 
 
-def _by_type(hooks: Iterable[Hook]) -> dict[str, Watched]:
+def _by_type(hooks: Iterable[Hook]) -> dict[str, list[tuple[SearchRequest, Hook]]]:
     asked: dict[str, list[tuple[SearchRequest, Hook]]] = {}
     for one in hooks:
         if one.status in COUNTING:
             for type_name, request in one.searches:
                 asked.setdefault(type_name, []).append((request, one))
-    return {type_name: Watched(pairs) for type_name, pairs in asked.items()}
+    return asked

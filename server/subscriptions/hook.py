@@ -79,13 +79,13 @@ class Hook:
         return self.status == ACTIVE and not self.is_over(moment)
 
 
-def hook(kept: Kept, base: str, parameters: Parameters) -> Hook:
-    """Return the Hook of a stored Subscription.
+def hook(kept: Kept, stored: bytes, base: str, parameters: Parameters) -> Hook:
+    """Return the Hook of a Subscription, whose JSON is `stored`.
 
     One whose criteria name a search parameter that is gone looks for nothing: without it, it would
     match too much.
     """
-    body: dict[str, Any] = codec.decode(kept.body)
+    body: dict[str, Any] = codec.decode(stored)
     channel = body["channel"]
     said = {one.name: one.value for one in extensions.said(body)}
     topic = topics.find(body["criteria"])

@@ -388,7 +388,7 @@ def test_the_clinic_names_who_is_told(programs: Programs) -> None:
     assert ["north@x.example"] == mail["to"]
 
 
-@pytest.mark.req("check-4 R002-25")
+@pytest.mark.req("check-4 check-32 R002-25")
 def test_outages_always_leave_a_response(programs: Programs) -> None:
     """A dropped connection, HTTP 500, 429 and AAA 42: told at once, mended by the next attempt."""
     for kind in ("drop", "http-500", "http-429", "aaa-42"):
@@ -406,6 +406,10 @@ def test_outages_always_leave_a_response(programs: Programs) -> None:
         assert (first["id"], "complete") == (last["id"], last["outcome"])
         asked = " ".join(programs.asked(person.member_id))
         assert 1 == len(set(re.findall(r"TRN\*1\*(\w+)", asked))), kind
+        audits = programs.search(f"AuditEvent?entity={elements.reference(first['request'])}")
+        assert {"4", "0"} == {audit["outcome"] for audit in audits}, kind
+        (failed,) = [audit for audit in audits if audit["outcome"] == "4"]
+        assert "check-eligibility: later: " in failed["outcomeDesc"]
 
 
 def test_bad_input_is_refused_precisely(programs: Programs) -> None:

@@ -30,8 +30,9 @@ def programs(
         started.stop()
 
 
+@pytest.mark.req("check-33")
 def test_a_bot_that_waits_for_a_payer_is_stopped(programs: Programs) -> None:
-    """Check 33: stopped and audited within its time and a second; the next attempt answers."""
+    """Stopped and audited within its time and a second; the next attempt answers."""
     programs.fault(route="primary", kind="none", times=1, latency_ms=PAYER_MS)
     assert programs.put(samples.coverage("waits")).ok
 

@@ -20,6 +20,7 @@ from tests.receiver import Got
 pytestmark = pytest.mark.loopback
 TOPIC = f"{systems.BASE}/SubscriptionTopic/coverage-changed"
 STATUS = "backport-subscription-status-r4"
+MANY, AT_ONCE = 1200, 400  # Subscriptions: all, and in one Bundle
 OLD_S = 302  # more than five minutes
 
 
@@ -189,7 +190,31 @@ def test_the_published_verifier(api: Api, plain: Open) -> None:
     assert plainly == got.headers["x-signature"]
 
 
-@pytest.mark.req("check-24 check-25")
+@pytest.mark.req("check-23")
+def test_the_last_of_very_many_subscriptions_fires(
+    new_database: Callable[[], str], receiver: Programs
+) -> None:
+    """1,200 of them are active on one type, and the newest is heard like the first."""
+    app = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
+    api, path = Api(app.test_client()), "/ok?many"
+    for start in range(0, MANY, AT_ONCE):
+        entries = []
+        for number in range(start, start + AT_ONCE):
+            criteria = f"Coverage?identifier=urn:many|{number}"
+            body = samples.subscription(f"{receiver.receiver}{path}", criteria)
+            request = {"method": "PUT", "url": f"Subscription/many-{number}"}
+            entries.append({"resource": {**body, "id": f"many-{number}"}, "request": request})
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        assert 200 == api.post("", bundle).status_code
+    wanted = [{"system": "urn:many", "value": str(number)} for number in (0, MANY - 1)]
+    put(api, "many", identifier=wanted)
+
+    got = wait_for(lambda: len(receiver.received(path)) == len(wanted), "both fire")
+    close(app)
+    assert got
+
+
+@pytest.mark.req("check-24 check-25 check-32")
 def test_a_failing_receiver_hears_again_and_the_dead_letter_can_be_sent(
     api: Api, plain: Open
 ) -> None:

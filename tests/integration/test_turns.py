@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 
 import psycopg
@@ -27,7 +28,7 @@ class Both:
     def __init__(self, database: Database) -> None:
         self.taken: list[str] = []
         self.one, self.other = (
-            Turns(database, "trial", lambda name=name: self.taken.append(name), PAUSE_S)
+            Turns(database, "trial", partial(self.taken.append, name), PAUSE_S)
             for name in ("one", "other")
         )
 

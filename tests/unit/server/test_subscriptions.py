@@ -33,7 +33,7 @@ def accept(**more: Any) -> tuple[dict[str, Any], str]:
 
 def hook(stored: dict[str, Any], secret: str = "") -> Hook:
     body = {**stored, "id": "sub", "meta": {"versionId": "1"}}
-    return hooks.hook(Kept(1, 1, codec.encode(body), secret), BASE, BUILT_IN)
+    return hooks.hook(Kept(1, 1, secret), codec.encode(body), BASE, BUILT_IN)
 
 
 def channel(**more: Any) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def channel(**more: Any) -> dict[str, Any]:
         (channel(type="email"), "Subscription.channel.type"),
         (channel(endpoint="ftp://x"), "Subscription.channel.endpoint"),
         (channel(endpoint="https://"), "Subscription.channel.endpoint"),
+        (channel(endpoint="Bot/missing"), "Subscription.channel.endpoint"),
         (channel(endpoint="http://localhost/x"), "Subscription.channel.endpoint"),
         (channel(endpoint="http://169.254.169.254/x"), "Subscription.channel.endpoint"),
         (channel(payload="application/fhir+xml"), "Subscription.channel.payload"),
