@@ -31,7 +31,7 @@ from server.search.values import micros, moment
 from server.store import deliveries
 from server.store.connection import Connection
 from server.store.deliveries import Due, Lane
-from server.subscriptions import dispatch, endpoints
+from server.subscriptions import dispatch
 from server.subscriptions.breaker import Breaker
 from server.subscriptions.dispatch import Post, Record
 from server.subscriptions.hook import Hook
@@ -228,7 +228,7 @@ class Procrastinate:
             with self._lock:
                 self._flying[hook.endpoint] -= 1
         answered = ended.attempt.answer.status is not None
-        self._breaker.heard(endpoints.origin(hook.endpoint), time.monotonic(), answered=answered)
+        self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
         self._record([ended])
         if ended.attempt.state == "due":
             raise _Later(ended.outcomes[0].due_at)
@@ -248,12 +248,12 @@ class Procrastinate:
 
     def _take(self, hook: Hook) -> None:
         """Take a place for an endpoint, or raise _Later where it is silent or has its share."""
-        origin, now = endpoints.origin(hook.endpoint), time.monotonic()
+        now = time.monotonic()
         with self._lock:
             share = dispatch.share(self._flying, hook.endpoint, CONCURRENCY)
             if self._flying[hook.endpoint] >= share:
                 raise self._later(SHARE_WAIT_S)
-            wait_s = self._breaker.wait_s(origin, now)
+            wait_s = self._breaker.wait_s(hook.endpoint, now)
             if wait_s:
                 raise self._later(wait_s)
             self._flying[hook.endpoint] += 1

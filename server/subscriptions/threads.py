@@ -18,7 +18,7 @@ from server.search.values import micros
 from server.store import deliveries
 from server.store.connection import Connection
 from server.store.deliveries import Due, Lane
-from server.subscriptions import dispatch, endpoints
+from server.subscriptions import dispatch
 from server.subscriptions.breaker import Breaker
 from server.subscriptions.dispatch import Ended, Post, Record
 from server.subscriptions.hook import Hook
@@ -118,10 +118,12 @@ class Threads:
         self._settled_at = time.monotonic()
         ended = self._ended[:TOGETHER]
         self._record(ended)
-        # Waiting for the writer tells that others write: then they go first, for a multiple of it.
+        # Waiting for the writer tells that others write: with much to send, they go first then, for
+        # a multiple of it.
         now = time.monotonic()
         waited_s = now - self._settled_at - RECORD_S * len(ended) - COMMIT_S
-        self._paused_until = now + max(0.0, waited_s) * YIELD
+        if len(self._found) >= TOGETHER:
+            self._paused_until = now + max(0.0, waited_s) * YIELD
         del self._ended[: len(ended)]
         for one in ended:
             self._rows.difference_update(due.did for due in one.attempt.dues)
@@ -207,7 +209,7 @@ class Threads:
 
     def _waits(self, hook: Hook, steady: float) -> bool:
         """Tell whether the endpoint is silent, and has to be left alone for a while."""
-        wait_s = self._breaker.wait_s(endpoints.origin(hook.endpoint), steady)
+        wait_s = self._breaker.wait_s(hook.endpoint, steady)
         if wait_s:
             self._later[hook.rid] = steady + min(wait_s, POLL_S * 4)
         return wait_s > 0
@@ -218,8 +220,7 @@ class Threads:
         except Exception as error:  # noqa: BLE001 a row must never stay in flight: it is tried again
             log_fault(_log, f"delivery attempt failed, row {dues[0].did}", error)
             ended = dispatch.failed(self._post, hook, dues)
-        origin = endpoints.origin(hook.endpoint)
         answered = ended.attempt.answer.status is not None
-        self._breaker.heard(origin, time.monotonic(), answered=answered)
+        self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
         self._landed.put(ended)
         self._bell.ring()

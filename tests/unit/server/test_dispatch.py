@@ -24,6 +24,7 @@ from server.store.database import Database
 from server.store.deliveries import Due
 from server.store.sqlite import Sqlite
 from server.subscriptions import delivery
+from server.subscriptions.breaker import OPEN_S, OPENS_AFTER
 from server.subscriptions.delivery import Answer, Sent
 from server.subscriptions.dispatch import Dispatch, Post
 from server.subscriptions.events import Hooks
@@ -313,6 +314,31 @@ def test_endpoints_that_hang_leave_the_others_alone(station: Build) -> None:
 
     assert one.sender.fast.wait(WAIT_S)
     one.sender.go.set()
+
+
+class DeafSender(HeldSender):
+    """One endpoint never answers."""
+
+    def send(self, hook: Hook, what: Sent, timestamp: int) -> Answer:
+        answer = super().send(hook, what, timestamp)
+        return Answer(None, fault="no connection") if hook.endpoint.endswith("deaf") else answer
+
+
+def test_a_dead_endpoint_is_not_its_whole_host(station: Build) -> None:
+    """Another endpoint of the same host gets its events at once, not after the circuit's wait."""
+    one = station(DeafSender())
+    one.subscribe("Coverage?status=active", "deaf")
+    for number in range(OPENS_AFTER + 1):
+        one.save(f"deaf-{number}", status="active")
+    one.start()
+    wait_for(lambda: len(one.sender.sent) >= OPENS_AFTER, "the circuit is open", WAIT_S)
+    one.subscribe("Coverage?status=draft", "heard")
+    one.save("heard", status="draft")
+
+    def heard() -> bool:
+        return any(due.id == "heard" and due.state == "done" for due in one.listed())
+
+    wait_for(heard, "the other endpoint is served", OPEN_S / 2)
 
 
 def test_a_fault_of_ours_is_tried_again(station: Build, monkeypatch: pytest.MonkeyPatch) -> None:
