@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 START_LIMIT_S = 60.0
 WAIT_S = 30.0
 PAUSE_S = 0.02
+SAMPLE_MEMBER = "INF100001"  # whom the 271s of tests are about
 T = TypeVar("T")
 
 
@@ -178,7 +179,8 @@ class Programs:
         return wait_for(lambda: self.search(query), query, limit_s)[0]
 
     def answer(self, member_id: str, x12: str) -> None:
-        """Let the sandbox answer checks of a member with these bytes."""
+        """Let the sandbox answer checks of a member with these bytes, about that member."""
+        x12 = x12.replace(SAMPLE_MEMBER, member_id)
         put = requests.put(
             f"{self.sandbox}/_control/eligibility/{member_id}", data=x12.encode(),
             headers={"Content-Type": "application/edi-x12"}, timeout=20,

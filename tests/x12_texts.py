@@ -1,5 +1,6 @@
 """271s written by hand in tests, without the project's own writer."""
 
+import re
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "x12"
@@ -13,6 +14,12 @@ def file_271(name: str) -> str:
     """Return one of the fixture files as it is."""
     with (FIXTURES / "271" / f"{name}.edi").open(encoding="utf-8", newline="") as file:
         return file.read()
+
+
+def sample_271(name: str) -> str:
+    """Return one of the fixture files about a subscriber, told of the sample patient instead."""
+    text = re.sub(r"NM1\*IL\*1\*[^~]*", "NM1*IL*1*RIVERA*ANA****MI*INF100001", file_271(name))
+    return re.sub(r"DMG\*D8\*[^~]*", "DMG*D8*19850214*F", text)
 
 
 def answer_271(*rows: str, trace: str = "TRACE1") -> str:

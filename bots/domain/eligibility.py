@@ -150,7 +150,7 @@ class Answer:
     """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C.
 
     Rows and dates of the subscriber beside a dependent who has own ones are kept apart: they say
-    nothing about the patient.
+    nothing about the patient. `has_own_rows` tells that the dependent has.
     """
 
     trace: str = ""
@@ -166,3 +166,12 @@ class Answer:
     rejects: tuple[Reject, ...] = ()
     flags: tuple[str, ...] = ()
     raw: str = ""
+    has_own_rows: bool = False
+
+    def of_subscriber(self) -> "Answer":
+        """Return what was said of the subscriber alone, where the payer added a dependent."""
+        rows = self.subscriber_benefits if self.has_own_rows else self.benefits
+        return replace(
+            self, dependent=None, dates=self.subscriber_dates or self.dates, subscriber_dates=(),
+            benefits=rows, subscriber_benefits=(), has_own_rows=False,
+        )  # fmt: skip

@@ -7,10 +7,11 @@ comes again.
 
 import re
 
-from bots.domain.eligibility import Inquiry
+from bots.domain import person_match
+from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import inquiry, request, response
+from bots.mapping import inquiry, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
@@ -62,7 +63,8 @@ def handle(wish: Resource, tools: Tools) -> None:
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
     exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
-    _follow_up(_store_somehow(head, exchange, there, tools), tools)
+    found = _response(head, question, exchange)
+    _follow_up(_store_somehow(head, found, there, tools), tools)
     _raise_if_open(exchange)
 
 
@@ -145,19 +147,38 @@ def _gaps(question: Inquiry, absent: list[Problem], tools: Tools) -> list[Proble
     ]
 
 
-def _response(head: Head, exchange: Exchange) -> Resource:
-    if exchange.answer is not None:
-        found = response.answered(head, exchange.answer, exchange.route)
-    else:
+def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
+    route, answer = exchange.route, exchange.answer
+    if answer is None:
         failure = exchange.failure
         if failure is None:
             raise ValueError("an exchange holds an answer or a failure")
         state = State.COULD_NOT_CHECK if failure.supported else State.NOT_SUPPORTED
         problem = Problem(failure.code, failure.text)
-        found = response.unanswered(head, [problem], state=state, route=exchange.route)
+        found = response.unanswered(head, [problem], state=state, route=route)
+    else:
+        found = _from_answer(head, question, answer, route)
     if _open_reason(exchange):
         found["extension"].append({"url": systems.EXT_RETRY, "valueBoolean": True})
     return found
+
+
+def _from_answer(head: Head, question: Inquiry, answer: Answer, route: str) -> Resource:
+    """Return what the payer said, unless it said it of somebody else."""
+    if not answer.benefits and answer.rejects:
+        return response.answered(head, answer, route)
+    match = person_match.compare(question, answer)
+    alone = answer.of_subscriber()
+    if not match.is_same and question.dependent is None and alone.benefits:
+        answer, match = alone, person_match.compare(question, alone)
+    if match.is_same:
+        return response.answered(head, answer, route, differs=match.differences)
+    problem = Problem(
+        tasks.MISMATCH,
+        "The payer's answer is about another person, or names none "
+        f"({', '.join(match.mismatches)}); nothing was taken from it.",
+    )
+    return response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
 
 
 def _open_reason(exchange: Exchange) -> str:
@@ -177,17 +198,15 @@ def _raise_if_open(exchange: Exchange) -> None:
         raise RetryLater(reason, after_s=after_s)
 
 
-def _store_somehow(
-    head: Head, exchange: Exchange, there: Resource | None, tools: Tools
-) -> Resource:
+def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: Tools) -> Resource:
     """Store the response; an answer that FHIR cannot hold is told as unreadable, never lost."""
     try:
-        return _store(_response(head, exchange), there, tools)
+        return _store(found, there, tools)
     except NeverRetry:
         problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
-        found = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK,
-                                    route=exchange.route)  # fmt: skip
-        return _store(found, there, tools)
+        route = elements.extension_value(found, systems.EXT_ROUTE) or ""
+        told = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
+        return _store(told, there, tools)
 
 
 def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
@@ -208,10 +227,12 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
 def _follow_up(stored: Resource, tools: Tools) -> None:
     """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
     _mark(stored, tools)
-    task = response.cob_task(stored, tools.now())
-    if task is not None:
+    for task in tasks.of_answer(stored, tools.now()):
         cause = elements.identifier(task, systems.CAUSE)
-        tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
+        there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
+        again = tasks.seen_again(there, stored)
+        if again is not None:
+            tools.fhir.update(again)  # where somebody else counts at this moment, one is enough
 
 
 def _mark(stored: Resource, tools: Tools) -> None:

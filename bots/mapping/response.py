@@ -6,7 +6,7 @@ Source: FHIR R4 coverageeligibilityresponse.html.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from html import escape
 from typing import Any
@@ -16,7 +16,6 @@ from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
 from bots.mapping import coding, items
 from bots.mapping.inquiry import Problem, focal_coverage
-from bots.mapping.request import trace_of
 from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import State
 
@@ -33,6 +32,7 @@ _REVIEW = (
     "unknown-",
     "unreadable",
     "percent-range",
+    "differs:",
 )
 _STATES = {
     Status.INACTIVE: State.INACTIVE,
@@ -66,10 +66,14 @@ class Head:
     on: date
 
 
-def answered(head: Head, answer: Answer, route: str) -> Resource:
-    """Return the response that holds a payer's answer."""
+def answered(head: Head, answer: Answer, route: str, differs: Iterable[str] = ()) -> Resource:
+    """Return the response that holds a payer's answer.
+
+    `differs` names what the payer has otherwise about the person, who is certain all the same.
+    """
     asked = _asked_types(head.request)
     found = verdict.judge(answer, asked, head.on)
+    found = replace(found, flags=(*found.flags, *(f"differs:{name}" for name in differs)))
     state = state_of(found)
     response = _frame(head, state, _sentence(found, head.on), route)
     flags = [*found.flags]
@@ -273,37 +277,3 @@ def has_newer_mark(coverage: Resource, response: Resource) -> bool:
         if checked >= response["created"]:
             return True
     return False
-
-
-def cob_task(stored: Resource, moment: datetime) -> Resource | None:
-    """Return the Task about other payers that an answer names, None if it names none.
-
-    One set of other payers makes one Task per coverage, however often it is told.
-    """
-    found = list(elements.extensions(stored, systems.EXT_OTHER_PAYER))
-    if not found:
-        return None
-    coverage = elements.reference(stored["insurance"][0]["coverage"])
-    named = sorted(
-        part["valueString"]
-        for payer in found
-        for entity in elements.extensions(payer, systems.EXT_ENTITY)
-        for part in entity["extension"]
-        if part["url"] in ("name", "id")
-    )
-    cause = f"other-payer-{trace_of('|'.join([coverage, *named]))}"
-    return {
-        "resourceType": "Task",
-        "meta": {"source": SOURCE},
-        "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": "coordination-of-benefits"}],
-            "text": "Another payer was named: settle who pays first",
-        },
-        "description": "The payer names other insurance. Confirm it and add it as a coverage.",
-        "focus": {"reference": f"CoverageEligibilityResponse/{stored['id']}"},
-        "for": stored["patient"],
-        "authoredOn": moment.isoformat(timespec="milliseconds"),
-    }

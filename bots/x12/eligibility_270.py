@@ -5,21 +5,16 @@ at once. Our delimiters and control characters are taken out of the data, never 
 """
 
 import re
-import unicodedata
 from datetime import datetime
 
 from bots.domain.eligibility import Inquiry, Person
+from bots.domain.names import plain
 from bots.x12 import envelope
 from bots.x12.envelope import Sender
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
 ORIGINATOR = "9INFORCE01"
 _OUTSIDE = re.compile(r"[^A-Z0-9 !\"&'()+,\-./;?=%@\[\]_{}\\|<>#$]")
-# Letters that Unicode does not take apart into a base letter and an accent.
-_LETTERS = str.maketrans(
-    {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th"}
-    | {"Þ": "TH", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ß": "ss"}
-)
 _NPI = re.compile(r"\d{10}")
 _ENTITY_PERSON, _ENTITY_ORGANIZATION = "1", "2"
 
@@ -84,9 +79,7 @@ def is_npi(text: str) -> bool:
 
 def clean(text: str, length: int) -> str:
     """Return `text` as X12 data: upper case, accents folded, our delimiters gone, cut to length."""
-    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    plain = "".join(c for c in plain if not unicodedata.combining(c)).upper()
-    return " ".join(_OUTSIDE.sub(" ", plain).split())[:length].rstrip()
+    return " ".join(_OUTSIDE.sub(" ", plain(text)).split())[:length].rstrip()
 
 
 def _body(inquiry: Inquiry, moment: datetime) -> list[list[str]]:

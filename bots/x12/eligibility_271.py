@@ -99,6 +99,7 @@ class _Reader:
             rejects=tuple(self._rejects),
             flags=tuple(dict.fromkeys(self._flags)),
             raw=raw,
+            has_own_rows=own is not outer,
         )
 
     def _take(self, segment: Segment) -> None:

@@ -34,6 +34,10 @@ _NEXT = {
     "unreadable-answer": _SUPPORT,
     "rejected-by-clearinghouse": _SUPPORT,
     "request-refused": _SUPPORT,
+    "person-mismatch": (
+        "front-desk",
+        "Compare name, birth date and member id with the card. If they are right, call the payer.",
+    ),
 }
 _PLAN = ("30", "")
 _OFFICE_VISIT = "98"
@@ -44,6 +48,14 @@ _NOTES = frozenset({"payer-corrected", "multi-plan", "as-of-date", "trace-mismat
 _FLAGS = {
     "other-payer": "The payer names another payer.",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
+    "differs:name": "The payer has another last name for this person.",
+    "differs:first-name": "The payer has the first name in another form.",
+    "differs:suffix": "The payer has another suffix of the name.",
+    "differs:birth-date": "The payer has another birth date, and says that it corrected ours.",
+    "differs:member-id": "The payer has another member id for this person.",
+    "differs:subscriber-name": "The payer has another last name for the subscriber.",
+    "differs:dependent-of-another": "The payer knows this person as a dependent, not a subscriber.",
+    "differs:own-member-id": "The payer knows this person as a subscriber with an own id.",
     "mixed": "The payer sent active and inactive lines for the plan.",
     "multi-plan": "The payer sent more than one plan.",
     "pending": "The payer is still investigating.",

@@ -13,7 +13,7 @@ from fhir_profiles import elements, systems
 from tests import samples
 from tests.acceptance.people import Person
 from tests.programs import Programs, wait_for
-from tests.x12_texts import answer_271, file_271, reject_271
+from tests.x12_texts import answer_271, file_271, reject_271, sample_271
 
 pytestmark = pytest.mark.loopback
 
@@ -178,7 +178,7 @@ def test_a_dependent_is_asked_as_dependent(programs: Programs) -> None:
 def test_another_payer_is_told_and_made_a_task(programs: Programs) -> None:
     """EB01 R: an entry, a Task, and never a benefit of this plan; periods by their right names."""
     person = Person(programs)
-    response = person.checked(file_271("medicare-advantage-other-payer"))
+    response = person.checked(sample_271("medicare-advantage-other-payer"))
 
     (other,) = elements.extensions(response, systems.EXT_OTHER_PAYER)
     assert "FEDERAL MEDICARE" in str(other)
@@ -198,7 +198,7 @@ def test_another_payer_is_told_and_made_a_task(programs: Programs) -> None:
 def test_prior_authorization_is_shown(programs: Programs) -> None:
     """EB11: Y is true, N is false, U is neither; the page says so in words."""
     person = Person(programs)
-    response = person.checked(file_271("prior-auth-required"))
+    response = person.checked(sample_271("prior-auth-required"))
 
     told = [item.get("authorizationRequired") for item in items(response)]
     assert [None, True, False, None] == told

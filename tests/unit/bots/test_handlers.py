@@ -1,6 +1,6 @@
 """The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from fhir_profiles import elements, systems
 from server.validation import structure
 from tests import samples
 from tests.fakes import NOW, FakeClearinghouse, FakeFhir, FakeMail, tools
-from tests.x12_texts import answer_271, file_271, reject_271
+from tests.x12_texts import answer_271, file_271, reject_271, sample_271
 
 DOWN = Exchange("fake", failure=Failure("not-delivered", "The clearinghouse cannot be reached.",
                                         again=True))  # fmt: skip
@@ -226,7 +226,7 @@ def test_other_payers_make_one_task() -> None:
     """prior-art check 12; told twice it is still one Task."""
     fhir = world()
     for trace in ("A", "B"):
-        answer = eligibility_271.read(file_271("medicare-advantage-other-payer"))
+        answer = eligibility_271.read(sample_271("medicare-advantage-other-payer"))
         wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
         house = FakeClearinghouse(Exchange("fake", answer=answer))
         check_eligibility.handle(wish, tools(fhir, house))
@@ -454,17 +454,77 @@ def test_contained_people_are_understood() -> None:
     assert ("Rivera", "00099") == (house.asked[0].subscriber.last, house.asked[0].payer_id)
 
 
-def test_the_dependent_is_judged_by_own_rows() -> None:
-    """An active subscriber and a terminated child: the child is not in force."""
-    text = answer_271("EB*1**30", "HL*4*3*23*0", "NM1*03*1*RIVERA*ROBIN", "EB*6**30")
-    fhir = world()
+FAMILY = answer_271("EB*1**30", "HL*4*3*23*0", "NM1*03*1*RIVERA*ROBIN", "EB*6**30")
+
+
+def child_world() -> FakeFhir:
+    """The patient is a child of the subscriber."""
+    coverage = samples.coverage(
+        relationship=samples.relationship("child"), subscriber={"reference": "Patient/parent"}
+    )
+    child = samples.patient(name=[{"family": "Rivera", "given": ["Robin"]}], birthDate="2015-03-04")
+    return FakeFhir(coverage, child, samples.patient("parent"), samples.payer(), samples.clinic())
+
+
+def checked(fhir: FakeFhir, text: str) -> dict[str, Any]:
+    """Run a check that the payer answers with `text` and return the stored response."""
     house = FakeClearinghouse(Exchange("fake", answer=eligibility_271.read(text)))
     check_eligibility.handle(samples.request(), tools(fhir, house))
-
     (stored,) = responses(fhir)
+    return stored
+
+
+def test_the_dependent_is_judged_by_own_rows() -> None:
+    """An active subscriber and a terminated child: the child is not in force."""
+    stored = checked(child_world(), FAMILY)
+
     (beside,) = elements.extensions(stored, systems.EXT_MESSAGE)
     assert ("inactive", False) == (state(stored), stored["insurance"][0]["inforce"])
     assert "the subscriber, not the patient" in str(beside)
+
+
+def test_the_subscriber_is_judged_without_the_dependent() -> None:
+    """Asked about the mother, and told of her and of her child: hers is what counts."""
+    stored = checked(world(), FAMILY)
+
+    assert ("active", True) == (state(stored), stored["insurance"][0]["inforce"])
+
+
+@pytest.mark.req("check-10")
+@pytest.mark.parametrize(
+    ("fhir", "text"),
+    [
+        (world, answer_271("EB*1**30").replace("RIVERA*ANA", "OKAFOR*BEN")),
+        (world, answer_271("EB*1**30").replace("19850214", "19850215")),
+        (world, answer_271("EB*6**30").replace("*RIVERA*ANA****MI*INF100001", "")),
+        (child_world, answer_271("EB*1**30")),
+        (child_world, FAMILY.replace("ROBIN", "ROSA")),
+    ],
+)
+def test_another_persons_answer_is_nobodys(fhir: Callable[[], FakeFhir], text: str) -> None:
+    """Another name, another birth date, no name, the mother's for the child's, a twin's."""
+    there = fhir()
+    stored = checked(there, text)
+
+    assert ("could-not-check", "error") == (state(stored), stored["outcome"])
+    assert "person-mismatch" == stored["error"][0]["code"]["coding"][0]["code"]
+    assert [{"coverage": {"reference": "Coverage/cov"}}] == stored["insurance"]
+    assert "extension" not in there.all("Coverage")[0]
+    (task,) = there.all("Task")
+    assert "person-mismatch" == task["code"]["coding"][0]["code"]
+
+
+def test_an_unknown_code_is_one_task_that_counts() -> None:
+    """Per payer, element and value: three answers with it, one of them delivered twice."""
+    fhir = world()
+    for trace in ("A", "B", "B", "C"):
+        wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
+        house = FakeClearinghouse(told("EB*1**30", "EB*ZQ**98", "EB*B**98***9Z*25"))
+        check_eligibility.handle(wish, tools(fhir, house))
+
+    found = {task["code"]["text"].rpartition(": ")[2]: task for task in fhir.all("Task")}
+    assert {"EB01 ZQ", "EB06 9Z"} == set(found)
+    assert [3, 3] == [task["input"][0]["valuePositiveInt"] for task in found.values()]
 
 
 def test_another_trace_is_flagged() -> None:
