@@ -10,7 +10,8 @@ from importlib import resources
 
 
 @cache
-def _rows(name: str) -> tuple[dict[str, str], ...]:
+def rows(name: str) -> tuple[dict[str, str], ...]:
+    """Return the lines of one file of facts, each by its column names."""
     text = resources.files("fhir_profiles").joinpath(f"x12/{name}.csv").read_text("utf-8")
     return tuple(csv.DictReader(text.splitlines()))
 
@@ -18,13 +19,13 @@ def _rows(name: str) -> tuple[dict[str, str], ...]:
 @cache
 def names(list_name: str) -> dict[str, str]:
     """Return code -> name of one list, such as `eb01_benefit_information`."""
-    return {row["code"]: row["name"] for row in _rows(list_name)}
+    return {row["code"]: row["name"] for row in rows(list_name)}
 
 
 @cache
 def policy(list_name: str) -> dict[str, dict[str, str]]:
     """Return code -> our rule for it, from `aaa03_policy` or `aaa04_policy`."""
-    return {row["code"]: row for row in _rows(list_name)}
+    return {row["code"]: row for row in rows(list_name)}
 
 
 class State(StrEnum):

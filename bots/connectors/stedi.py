@@ -20,6 +20,7 @@ from bots.connectors.access import Access
 from bots.domain.eligibility import Answer, Inquiry, Reject
 from bots.ports import Exchange, Failure
 from bots.x12 import eligibility_270, eligibility_271
+from bots.x12.eligibility_270 import OutsideGuide
 from bots.x12.eligibility_271 import NotA271
 from bots.x12.envelope import Sender
 from fhir_profiles import codec, systems
@@ -68,12 +69,15 @@ class Stedi:
                 again=False,
                 supported=False,
             )
-        x12 = eligibility_270.write(
-            asked,
-            sender=Sender(self._access.sender_id, RECEIVER_ID),
-            control=self._access.control(),
-            moment=self._access.now(),
-        )
+        try:
+            x12 = eligibility_270.write(
+                asked,
+                sender=Sender(self._access.sender_id, RECEIVER_ID),
+                control=self._access.control(),
+                moment=self._access.now(),
+            )
+        except OutsideGuide as error:
+            return self._failed("not-sent", f"The question breaks the guide: {error}.", again=False)
         limit = time.monotonic() + timeout_s
         try:
             reply = self._session.post(
@@ -104,7 +108,7 @@ class Stedi:
             try:
                 return Exchange(self.name, answer=eligibility_271.read(body["x12"]))
             except NotA271 as error:
-                return self._no_271(error.found)
+                return self._no_271(error)
         rejects = _rejects(body or {})
         if rejects:
             return Exchange(self.name, answer=Answer(rejects=rejects))
@@ -115,14 +119,16 @@ class Stedi:
         text = f"No whole answer within {timeout_s:.0f} seconds."
         return self._failed("no-answer", text, again=True, after_s=NO_RESEND_S)
 
-    def _no_271(self, found: str) -> Exchange:
-        if found in ("999", "997", "TA1"):
-            return self._failed(
-                "rejected-by-clearinghouse",
-                f"The clearinghouse refused our request ({found}).",
-                again=False,
-            )
-        return self._failed("unreadable-answer", "The answer holds no readable 271.", again=False)
+    def _no_271(self, error: NotA271) -> Exchange:
+        told = error.acknowledgement
+        if told is None:
+            text = "The answer holds no readable 271."
+            return self._failed("unreadable-answer", text, again=False)
+        if told.is_accepted:
+            text = f"The question was taken, and its answer did not come ({told})."
+            return self._failed("no-answer", text, again=True, after_s=NO_RESEND_S)
+        text = f"The clearinghouse refused our request ({told})."
+        return self._failed("rejected-by-clearinghouse", text, again=False)
 
     def _by_status(self, reply: requests.Response) -> Exchange:
         match reply.status_code:

@@ -19,6 +19,7 @@ PLAN = "30"  # EB03: the health benefit plan as a whole
 # EB01 R for these types says where a benefit is, not that the person has other insurance.
 CARVE_OUTS = frozenset({"35", "AL", "88", "MH"})
 _NOT_FOUND = frozenset({"58", *(str(n) for n in range(64, 69)), *(str(n) for n in range(71, 79))})
+TRUNCATED = "truncated"  # a flag of the answer: its end is missing
 OUTAGES = frozenset({"42", "80"})
 _AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
 _PAIRS = (("346", "347"), ("348", "349"), ("356", "357"))
@@ -57,6 +58,8 @@ def judge(answer: Answer, asked: Iterable[str], on: date) -> Verdict:
         return Verdict(_rejected(answer.rejects))
     rows = _plan_rows(answer.benefits, set(asked))
     status, flags = _status(answer.benefits, rows, on)
+    if TRUNCATED in answer.flags and status is not Status.ACTIVE:
+        status = Status.UNKNOWN  # what is missing may have said otherwise
     flags = [*_general_flags(answer), *flags]
     span = _plan_span(answer, _speaking(rows, status, on))
     if span.as_of:

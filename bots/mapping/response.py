@@ -33,6 +33,7 @@ _REVIEW = (
     "unreadable",
     "percent-range",
     "differs:",
+    verdict.TRUNCATED,
 )
 _STATES = {
     Status.INACTIVE: State.INACTIVE,
@@ -85,6 +86,8 @@ def answered(head: Head, answer: Answer, route: str, differs: Iterable[str] = ()
     if errors:
         response["outcome"] = "partial" if answer.benefits else "error"
         response["error"] = errors
+    if verdict.TRUNCATED in answer.flags:
+        response["outcome"] = "partial"
     response["insurance"] = [_insurance(head, answer, found)]
     approvals = {i.value for b in answer.benefits for i in b.identifiers if i.qualifier == "G1"}
     if len(approvals) == 1 and "" not in approvals:

@@ -5,12 +5,15 @@ at once. Our delimiters and control characters are taken out of the data, never 
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from bots.domain.eligibility import Inquiry, Person
 from bots.domain.names import plain
-from bots.x12 import envelope
+from bots.x12 import envelope, guide
 from bots.x12.envelope import Sender
+from bots.x12.guide import Finding
+from bots.x12.syntax import Segment, Separators
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
 ORIGINATOR = "9INFORCE01"
@@ -28,16 +31,30 @@ class Incomplete(Exception):
         self.missing = missing
 
 
+class OutsideGuide(Exception):
+    """The Inquiry holds what the guide does not allow; `findings` say where and what."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        """Keep the findings, which hold no data."""
+        super().__init__("; ".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
 def write(inquiry: Inquiry, *, sender: Sender, control: int, moment: datetime) -> str:
     """Return the interchange that asks `inquiry`.
 
-    `control` numbers it, `moment` (aware) dates it. Raises Incomplete naming all gaps.
+    `control` numbers it, `moment` (aware) dates it. Raises Incomplete naming all gaps, and
+    OutsideGuide where a value breaks the guide.
     """
     gaps = missing(inquiry)
     if gaps:
         raise Incomplete(gaps)
+    body = _body(inquiry, moment)
+    findings = guide.check("270", [_segment(line) for line in body], Separators())
+    if findings:
+        raise OutsideGuide(findings)
     return envelope.wrap(
-        _body(inquiry, moment),
+        body,
         set_id="270",
         group_id="HS",
         sender=sender,
@@ -80,6 +97,11 @@ def is_npi(text: str) -> bool:
 def clean(text: str, length: int) -> str:
     """Return `text` as X12 data: upper case, accents folded, our delimiters gone, cut to length."""
     return " ".join(_OUTSIDE.sub(" ", plain(text)).split())[:length].rstrip()
+
+
+def _segment(line: list[str]) -> Segment:
+    name, *elements = line
+    return Segment(name, tuple(elements), "")
 
 
 def _body(inquiry: Inquiry, moment: datetime) -> list[list[str]]:

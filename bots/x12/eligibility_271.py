@@ -5,24 +5,29 @@ refused: NotA271 says what came instead.
 """
 
 from bots.domain.eligibility import Answer, Dated, Entity, Identifier, Person, Reject
-from bots.x12 import elements
+from bots.x12 import acknowledgement, elements, guide
+from bots.x12.acknowledgement import Acknowledgement
 from bots.x12.envelope import Transaction, transactions
+from bots.x12.guide import Finding
 from bots.x12.rows import Row
 from bots.x12.syntax import Segment, Separators, Unreadable
 
-_ACKNOWLEDGEMENTS = ("999", "997", "TA1")
 _LEVELS = {"20": "A", "21": "B", "22": "C", "23": "D"}
 _PERSON_ROLES = ("IL", "03")
 _PAYER_CORRECTED = ("001", "25")  # INS03, INS04: the payer changed identifying data
 
 
 class NotA271(Exception):
-    """There is no 271 in the text; `found` is 999, 997, TA1, another set id, or ""."""
+    """There is no 271 in the text; `found` is 999, 997, TA1, another set id, or "".
 
-    def __init__(self, found: str) -> None:
+    `acknowledgement` is what a 999, 997 or TA1 says.
+    """
+
+    def __init__(self, found: str, acknowledgement: Acknowledgement | None = None) -> None:
         """Name the transaction set that came instead."""
         super().__init__(f"expected a 271, found {found or 'no transaction'}")
         self.found = found
+        self.acknowledgement = acknowledgement
 
 
 def read(text: str) -> Answer:
@@ -40,12 +45,16 @@ def read(text: str) -> Answer:
             if answer.payer.role or answer.rejects:
                 return answer
             raise NotA271("271 without content")
-    raise NotA271(
-        next(
-            (t.set_id for t in found if t.set_id in _ACKNOWLEDGEMENTS),
-            found[0].set_id if found else "",
-        )
-    )
+    for one in found:
+        if one.set_id in acknowledgement.KINDS:
+            raise NotA271(one.set_id, acknowledgement.read(one))
+    raise NotA271(found[0].set_id if found else "")
+
+
+def findings(text: str) -> list[Finding]:
+    """Return what breaks the guide in the first 271 of `text`, which `read` has read."""
+    first = next(one for one in transactions(text) if one.set_id == "271")
+    return guide.check("271", first.segments, first.marks)
 
 
 class _Level:
@@ -70,7 +79,7 @@ class _Reader:
         self._row: Row | None = None
         self._eb_count = 0
         self._rejects: list[Reject] = []
-        self._flags: list[str] = []
+        self._flags: list[str] = list(transaction.flags)
         self._ended = False
         for segment in transaction.segments:
             if not self._ended:

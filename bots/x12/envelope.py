@@ -1,9 +1,9 @@
 """Interchanges: ISA, GS and ST around transactions, taken apart and put together."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from bots.x12.syntax import Segment, Separators, Unreadable, join, segments, separators
 
@@ -11,12 +11,28 @@ VERSION = "005010X279A1"
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The functional group of a transaction: GS01, GS06 and GS08."""
+
+    id: str = ""
+    control: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Transaction:
-    """The segments between ST and SE, and the set they are of (271, 999, …)."""
+    """The segments between ST and SE, the set they are of (271, 999, …), and ST02.
+
+    `flags` tell what is wrong with the envelope: segment-count, control-number, set-count,
+    group-count, and truncated where the end is missing.
+    """
 
     set_id: str
     segments: tuple[Segment, ...]
     marks: Separators
+    control: str = ""
+    group: Group = field(default_factory=Group)
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +75,98 @@ def _interchanges(text: str) -> Iterator[str]:
         start = end
 
 
-def _sets(found: Iterator[Segment], marks: Separators) -> Iterator[Transaction]:
-    kept: list[Segment] = []
-    set_id = ""
+def _sets(found: Iterator[Segment], marks: Separators) -> list[Transaction]:
+    reader = _Reader(marks)
     for segment in found:
-        if segment.id == "TA1":
-            yield Transaction("TA1", (segment,), marks)
-        elif segment.id == "ST":
-            if set_id:
-                yield Transaction(set_id, tuple(kept), marks)
-            set_id, kept = segment.get(1), []
-        elif segment.id in ("SE", "GE", "IEA") and set_id:
-            yield Transaction(set_id, tuple(kept), marks)
-            set_id = ""
-        elif set_id:
-            kept.append(segment)
-    if set_id:
-        yield Transaction(set_id, tuple(kept), marks)
+        reader.take(segment)
+    reader.end_set(None)
+    return reader.made
+
+
+class _Reader:
+    """Takes an interchange apart, and holds its counts and numbers against what came."""
+
+    def __init__(self, marks: Separators) -> None:
+        self.made: list[Transaction] = []
+        self._marks = marks
+        self._kept: list[Segment] = []
+        self._begin: Segment | None = None  # the ST that is open
+        self._group = Group()
+        self._first = 0  # the place of the group's first transaction
+        self._groups = 0
+        self._number = ""  # ISA13
+
+    def take(self, segment: Segment) -> None:
+        """Read one segment, of the envelope or of a transaction."""
+        if segment.id in _ENVELOPE:
+            _ENVELOPE[segment.id](self, segment)
+        elif self._begin is not None:
+            self._kept.append(segment)
+
+    def end_set(self, trailer: Segment | None) -> None:
+        """End the open transaction, with its SE or without."""
+        begin = self._begin
+        if begin is None:
+            return
+        flags = ["truncated"]
+        if trailer is not None:
+            wrong = {
+                "segment-count": trailer.get(1) != str(len(self._kept) + 2),
+                "control-number": trailer.get(2) != begin.get(2),
+            }
+            flags = [flag for flag, is_wrong in wrong.items() if is_wrong]
+        self.made.append(Transaction(begin.get(1), tuple(self._kept), self._marks, begin.get(2),
+                                     self._group, tuple(flags)))  # fmt: skip
+        self._begin = None
+
+    def begin_interchange(self, segment: Segment) -> None:
+        """Read ISA."""
+        self._number = segment.get(13)
+
+    def begin_group(self, segment: Segment) -> None:
+        """Read GS."""
+        self.end_set(None)
+        self._group = Group(segment.get(1), segment.get(6), segment.get(8))
+        self._first, self._groups = len(self.made), self._groups + 1
+
+    def begin_set(self, segment: Segment) -> None:
+        """Read ST."""
+        self.end_set(None)
+        self._begin, self._kept = segment, []
+
+    def end_group(self, segment: Segment) -> None:
+        """Read GE."""
+        self.end_set(None)
+        count = len(self.made) - self._first
+        self._flag(self._first, "set-count", wrong=segment.get(1) != str(count))
+        self._flag(self._first, "control-number", wrong=segment.get(2) != self._group.control)
+        self._group = Group()
+
+    def end_interchange(self, segment: Segment) -> None:
+        """Read IEA."""
+        self.end_set(None)
+        self._flag(0, "group-count", wrong=segment.get(1) != str(self._groups))
+        self._flag(0, "control-number", wrong=segment.get(2) != self._number)
+
+    def acknowledge(self, segment: Segment) -> None:
+        """Read TA1, which stands outside any transaction."""
+        self.made.append(Transaction("TA1", (segment,), self._marks, segment.get(1)))
+
+    def _flag(self, first: int, flag: str, *, wrong: bool) -> None:
+        for place in range(first, len(self.made)) if wrong else ():
+            one = self.made[place]
+            self.made[place] = replace(one, flags=tuple(dict.fromkeys([*one.flags, flag])))
+
+
+_ENVELOPE: dict[str, Callable[[_Reader, Segment], None]] = {
+    "ISA": _Reader.begin_interchange,
+    "GS": _Reader.begin_group,
+    "ST": _Reader.begin_set,
+    "SE": _Reader.end_set,
+    "GE": _Reader.end_group,
+    "IEA": _Reader.end_interchange,
+    "TA1": _Reader.acknowledge,
+}
 
 
 def wrap(  # noqa: PLR0913 the parts of an envelope
@@ -86,25 +177,33 @@ def wrap(  # noqa: PLR0913 the parts of an envelope
     sender: Sender,
     control: int,
     moment: datetime,
+    version: str = VERSION,
 ) -> str:
     """Return one interchange with one transaction around `body`, a list of [id, element, …].
 
     `control` numbers the interchange and the group (ISA13, GS06), 1 to 999,999,999; `moment` is
     aware, written as UTC.
     """
-    marks = Separators()
-    day, clock = moment.strftime("%Y%m%d"), moment.strftime("%H%M")
-    inner = [["ST", set_id, "0001", VERSION], *body]
+    at = moment.astimezone(UTC)
+    inner = [["ST", set_id, "0001", version], *body]
     inner.append(["SE", str(len(inner) + 1), "0001"])
     ids = [sender.sender_id.strip(), sender.receiver_id.strip()]
     lines = [
-        ["GS", group_id, *ids, day, clock, str(control), "X", VERSION],
+        ["GS", group_id, *ids, f"{at:%Y%m%d}", f"{at:%H%M}", str(control), "X", version],
         *inner,
         ["GE", "1", str(control)],
-        ["IEA", "1", f"{control:09d}"],
     ]
-    text = "".join(join(name, elements, marks) for name, *elements in lines)
-    return _isa(sender, marks, f"{control:09d}", day[2:], clock) + text
+    return interchange(lines, groups=1, sender=sender, control=control, moment=moment)
+
+
+def interchange(
+    lines: list[list[str]], *, groups: int, sender: Sender, control: int, moment: datetime
+) -> str:
+    """Return ISA, the lines and IEA, which counts the groups among them."""
+    marks, at, number = Separators(), moment.astimezone(UTC), f"{control:09d}"
+    inner = "".join(join(name, elements, marks) for name, *elements in lines)
+    head = _isa(sender, marks, number, f"{at:%y%m%d}", f"{at:%H%M}")
+    return head + inner + join("IEA", [str(groups), number], marks)
 
 
 def _isa(sender: Sender, marks: Separators, number: str, day: str, clock: str) -> str:

@@ -7,11 +7,13 @@ by counting elements. Everything here is linear in the size of the text.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SIZE_LIMIT = 5 * 1024 * 1024
-SEGMENTS_LIMIT = 20_000
+SIZE_LIMIT = 12 * 1024 * 1024
+SEGMENTS_LIMIT = 500_000
 ELEMENTS_LIMIT = 1_000
+_TRAILERS = ("SE", "GE", "IEA")  # some senders leave out the terminator of the last one
 _ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
+_BLANK = "\r\n\t "
 
 
 class Unreadable(Exception):
@@ -63,13 +65,17 @@ def separators(text: str) -> Separators:
 def segments(text: str, marks: Separators) -> Iterator[Segment]:
     """Yield the segments of `text`, without line ends, indentation and blank segments.
 
-    Raises Unreadable beyond the limits of size, segments or elements.
+    What stands behind the last terminator was cut off and is no segment: half a number is another
+    number. Raises Unreadable beyond the limits of size, segments or elements.
     """
     if len(text) > SIZE_LIMIT:
         raise Unreadable(f"expected at most {SIZE_LIMIT} characters")
+    *parts, rest = text.split(marks.segment)
+    if rest.strip(_BLANK).upper().startswith(_TRAILERS):
+        parts.append(rest)
     count = 0
-    for part in text.split(marks.segment):
-        raw = part.strip("\r\n\t ")
+    for part in parts:
+        raw = part.strip(_BLANK)
         if not raw:
             continue
         count += 1

@@ -34,6 +34,7 @@ _NEXT = {
     "unreadable-answer": _SUPPORT,
     "rejected-by-clearinghouse": _SUPPORT,
     "request-refused": _SUPPORT,
+    "not-sent": _SUPPORT,
     "person-mismatch": (
         "front-desk",
         "Compare name, birth date and member id with the card. If they are right, call the payer.",
@@ -44,10 +45,18 @@ _OFFICE_VISIT = "98"
 _IN_NETWORK = ("Y", "W", "")
 _LEVELS = {"IND": "individual", "FAM": "family"}
 # Flags that a person may know, but need not act on.
-_NOTES = frozenset({"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch"})
+_NOTES = frozenset(
+    {"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch", "segment-count"}
+    | {"control-number", "set-count", "group-count"}
+)
 _FLAGS = {
     "other-payer": "The payer names another payer.",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
+    "truncated": "The end of the payer's answer is missing: what it said there is not known.",
+    "segment-count": "The payer's count of segments is wrong; nothing was left out here.",
+    "control-number": "The control numbers of the payer's answer do not agree.",
+    "set-count": "The payer's count of transactions is wrong.",
+    "group-count": "The payer's count of groups is wrong.",
     "differs:name": "The payer has another last name for this person.",
     "differs:first-name": "The payer has the first name in another form.",
     "differs:suffix": "The payer has another suffix of the name.",

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.domain.eligibility import Inquiry, Person
-from bots.x12 import eligibility_270
-from bots.x12.eligibility_270 import Incomplete
+from bots.x12 import eligibility_270, guide
+from bots.x12.eligibility_270 import Incomplete, OutsideGuide
 from bots.x12.envelope import Sender, transactions
 from bots.x12.syntax import separators
 
-USAGE = Path(__file__).parents[2] / "data" / "x279a1_270_usage.csv"
+USAGE = Path(__file__).parents[3] / "fhir_profiles" / "x12" / "x279a1_270_usage.csv"
 MOMENT = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
 SUBSCRIBER = Person("Rivera", "Ana", "Q", member_id="MEM0001", birth_date=date(1985, 2, 14),
                     gender="F")  # fmt: skip
@@ -125,6 +125,17 @@ def test_one_gap(change: dict[str, object], gap: str) -> None:
     assert (gap,) == eligibility_270.missing(changed)
 
 
+def test_what_the_guide_does_not_allow_is_not_written() -> None:
+    """Refused with the place and the rule, without the value."""
+    with pytest.raises(OutsideGuide) as refused:
+        write(replace(INQUIRY, service_types=("30", "ZZZ")))
+
+    assert ["EQ01 in loop 2110C, segment 12: element too long",
+            "EQ01 in loop 2110C, segment 12: invalid code value"] == list(
+                map(str, refused.value.findings))  # fmt: skip
+    assert "ZZZ" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "length", "expected"),
     [
@@ -172,6 +183,8 @@ def test_everything_we_write_is_within_the_guide(
     base = DEPENDENT if dependent else INQUIRY
     text = write(replace(base, subscriber=person, payer_name=payer, service_types=tuple(types)))
 
+    (whole,) = transactions(text)
+    assert [] == guide.check("270", whole.segments, whole.marks)
     table = usage()
     assert separators(text).segment == "~"
     for loop, (name, *elements) in loops_of(text):

@@ -85,14 +85,52 @@ def test_many_transactions_groups_and_interchanges() -> None:
     assert ["*", "|"] == [t.marks.element for t in transactions(two)]
 
 
+ENVELOPE_FAULTS = {
+    "segment-count": lambda t: t.replace("SE*", "SE*9"),
+    "control-number": lambda t: t.replace("IEA*1*000000101", "IEA*1*000000102"),
+    "set-count": lambda t: t.replace("GE*1*", "GE*2*"),
+    "group-count": lambda t: t.replace("IEA*1*", "IEA*3*"),
+    "truncated": lambda t: t[: t.index("SE*")],
+}
+
+
+@pytest.mark.parametrize("flag", ENVELOPE_FAULTS)
+def test_a_wrong_envelope_is_noted(flag: str) -> None:
+    """Tolerated, and told by its name; a good one is told nothing of."""
+    good = answer_271("EB*1**30")
+    assert () == eligibility_271.read(good).flags
+
+    assert (flag,) == eligibility_271.read(ENVELOPE_FAULTS[flag](good)).flags
+
+
+def test_one_bad_transaction_loses_no_other() -> None:
+    """Of three in a group the second is broken off: all are there, and it is known which."""
+    one = "ST*271*{0}~BHT*0022*11*R*20261124*0930~HL*1**20*1~SE*4*{0}~"
+    body = one.format("0001") + one.format("0002").replace("SE*4*0002~", "") + one.format("0003")
+    head = answer_271()[: answer_271().index("ST*271")]
+    found = list(transactions(head + body + "GE*3*101~IEA*1*000000101~"))
+
+    assert ["0001", "0002", "0003"] == [t.control for t in found]
+    assert [(), ("truncated",), ()] == [t.flags for t in found]
+
+
+def test_an_answer_cut_at_any_place_invents_nothing() -> None:
+    """Its rows are the first of the whole's, each with the same values; half a number is none."""
+    whole = [row[:-1] for row in rows_of(GOOD)]  # without messages, of which some may be cut
+    for place in range(GOOD.index("EB*"), GOOD.index("SE*")):
+        assert "truncated" in eligibility_271.read(GOOD[:place]).flags
+        cut = [row[:-1] for row in rows_of(GOOD[:place])]
+        assert cut == whole[: len(cut)]
+
+
 def test_limits_are_limits() -> None:
     """More segments or elements than any payer sends are refused at once."""
     with pytest.raises(Unreadable):
-        list(segments("A~" * 20_001, Separators()))
+        list(segments("A~" * 500_001, Separators()))
     with pytest.raises(Unreadable):
         list(segments("A" + "*" * 1_001 + "~", Separators()))
     with pytest.raises(Unreadable):
-        list(segments("A" * (5 * 1024 * 1024 + 1), Separators()))
+        list(segments("A" * (12 * 1024 * 1024 + 1), Separators()))
 
 
 @pytest.mark.parametrize(
