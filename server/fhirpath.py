@@ -10,6 +10,9 @@ from functools import cache
 from typing import Any
 
 Rule = Callable[[Any, dict[str, Any]], bool]
+# A client's pattern, or steps without end, could hold up every writer: not in criteria.
+_COSTLY = frozenset({"matches", "replaceMatches", "repeat", "descendants"})
+LENGTH_LIMIT = 1000
 VARIABLES = frozenset({"previous", "current", "resource", "context", "ucum", "sct", "loinc"})
 
 
@@ -120,12 +123,16 @@ def _look_through(expression: str) -> None:
     from fhirpathpy.engine.invocations import invocation_registry  # noqa: PLC0415
     from fhirpathpy.parser import parse  # noqa: PLC0415
 
+    if len(expression) > LENGTH_LIMIT:
+        raise Unusable(f"Expected at most {LENGTH_LIMIT} characters of FHIRPath.")
     _check_syntax(expression)
     for kind, name in _named(parse(expression)):  # type: ignore[no-untyped-call]
         if kind == "ExternalConstant" and name not in VARIABLES:
             raise Unusable(f"%{name[:40]} is not known: expected %previous or %current.")
         if kind == "Functn" and name not in invocation_registry:
             raise Unusable(f"There is no FHIRPath function {name[:40]!r}.")
+        if kind == "Functn" and name in _COSTLY:
+            raise Unusable(f"{name}() takes too long for every write: compare with = or in.")
 
 
 def _check_syntax(expression: str) -> None:

@@ -40,6 +40,7 @@ class Schedule:
         for tick in every:
             self._scheduler.add_job(
                 self._fire, "interval", [tick], seconds=tick.every_s, coalesce=True,
+                misfire_grace_time=None,  # however late the process starts, the tick is its own
                 next_run_time=engine.now(),
             )  # fmt: skip
 

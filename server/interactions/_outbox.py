@@ -13,6 +13,7 @@ from server.subscriptions import audit, events, topics
 from server.subscriptions.events import Event
 from server.subscriptions.hook import ACTIVE, COUNTING, Hook
 
+OVER = "the Subscription ended in the transaction of the event"
 LOOP = "the chain of deliveries that led to it is too long"
 
 
@@ -26,6 +27,7 @@ class Outbox:
         self._trace, self._depth, self._priority = cause
         self._found: list[tuple[New, Hook, Event]] = []
         self._released: list[Lane] = []
+        self._has_turned = False  # whether a Subscription has changed in this transaction
 
     def is_watched(self, epochs: tuple[int, int], type_name: str) -> bool:
         """Tell whether any Subscription looks at resources of a type at all."""
@@ -51,6 +53,7 @@ class Outbox:
 
         The body of a deleted one is empty.
         """
+        self._has_turned = True
         status = body.get("status", "")
         if status == ACTIVE:
             lanes = deliveries.release(self._connection, rid, updated)
@@ -63,12 +66,17 @@ class Outbox:
             deliveries.drop(self._connection, rid, updated, reason)
 
     def send_again(self, dues: Iterable[Due], now: int) -> None:
-        """Let deliveries be due once more; those of a Subscription that is not active are held."""
+        """Let deliveries be due once more; those of a Subscription that is not active are held.
+
+        Those of a Subscription that is gone stay as they are: nobody would send them.
+        """
         hooks = self._engine.hooks.by_row(self._connection)
         for due in dues:
             hook = hooks.get(due.subscription)
+            if hook is None:
+                continue
             deliveries.send_again(self._connection, due.did, now)
-            if hook is not None and hook.status == ACTIVE:
+            if hook.status == ACTIVE:
                 self._released.append((due.subscription, hook.lane(due.rid), deliveries.REAL_TIME))
             else:
                 deliveries.hold(self._connection, due.subscription)
@@ -76,7 +84,7 @@ class Outbox:
     def loops(self) -> Iterator[dict[str, Any]]:
         """Yield an AuditEvent for each event that is not sent: its chain is too long."""
         for new, hook, event in self._found:
-            if new.reason:
+            if new.reason == LOOP:
                 address = f"{event.type}/{event.id}"
                 yield audit.loop_event(hook, address, new, self._engine.base)
 
@@ -87,6 +95,8 @@ class Outbox:
         events are numbered, and who has it waits for no row of a resource any more.
         """
         lanes = list(self._released)
+        if self._has_turned:
+            self._found = [self._turned(*found) for found in self._found]
         if self._found:
             self._connection.guard(events.EVENTS)
             deliveries.add(self._connection, [new for new, _, _ in self._found])
@@ -98,6 +108,13 @@ class Outbox:
         if lanes:
             self._engine.dispatch.added(self._connection, lanes)
         return bool(lanes)
+
+    def _turned(self, new: New, hook: Hook, event: Event) -> tuple[New, Hook, Event]:
+        """Return an event as its Subscription is now, at the end of the transaction."""
+        now = self._engine.hooks.by_row(self._connection).get(hook.rid)
+        if now is None or now.status not in COUNTING:
+            return replace(new, reason=new.reason or OVER), hook, event
+        return replace(new, is_held=now.status != ACTIVE), now, event
 
     def _new(self, hook: Hook, event: Event) -> New:
         return New(

@@ -307,6 +307,9 @@ class Writing:
         if saved.type == "Subscription":
             if secret == criteria.REDACTED:
                 secret = deliveries.secret_of(self.connection, rid)
+                if not secret and criteria.REDACTED.encode() in (saved.body or b""):
+                    text = "Asterisks keep the secret that is stored, and there is none: send it."
+                    raise Unprocessable(text, expression="Subscription.extension")
             deliveries.changed(self.connection, rid, secret)
             body = codec.decode(saved.body) if saved.body is not None else {}
             if body.get("status") != (previous or {}).get("status"):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from server.errors import log_fault
 from server.interactions import _write, subscription_state
 from server.interactions._write import Origin, Writing
 from server.interactions.engine import Engine
@@ -32,7 +33,10 @@ def record(engine: Engine, ended: Sequence[Ended]) -> None:
         if one.attempt.state == "dead":
             _log.error("delivery given up: %s, attempt %d", one.attempt.uid, one.attempt.number)
     for subscription in {one.attempt.subscription for one in ended if _is_exhausted(one)}:
-        _fail(engine, subscription)
+        try:
+            _fail(engine, subscription)
+        except Exception as error:  # noqa: BLE001 what is recorded must not be recorded again
+            log_fault(_log, f"Subscription/{subscription} is not in error yet", error)
 
 
 def _is_exhausted(one: Ended) -> bool:

@@ -17,6 +17,7 @@ from server.search.values import micros
 from server.store import deliveries
 from server.subscriptions import delivery, notification
 from server.subscriptions.audit import Attempt
+from server.subscriptions.breaker import Breaker
 from server.subscriptions.delivery import Answer, Sent
 from server.subscriptions.dispatch import Ended
 from server.subscriptions.hook import ACTIVE, ERROR, OFF, REQUESTED, Hook
@@ -36,7 +37,12 @@ class Signals:
         self._sender = sender
         self._busy: set[tuple[int, str]] = set()
         self._beats: dict[int, float] = {}  # Subscription row -> when its next heartbeat is due
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="signal")
+        self._breaker = Breaker()
+        # Apart: heartbeats that hang must not keep a handshake waiting.
+        self._pools = {
+            what: ThreadPoolExecutor(THREADS, thread_name_prefix=what)
+            for what in (notification.HANDSHAKE, notification.HEARTBEAT)
+        }
         self._turns = Turns(engine.database, "signals", self._turn, POLL_S)
 
     def start(self) -> None:
@@ -46,7 +52,8 @@ class Signals:
     def stop(self) -> None:
         """Begin nothing more and wait for what is under way."""
         self._turns.stop()
-        self._pool.shutdown()
+        for pool in self._pools.values():
+            pool.shutdown()
 
     def _turn(self) -> None:
         with self._engine.database.read() as connection:
@@ -55,28 +62,24 @@ class Signals:
         self._beats = {rid: at for rid, at in self._beats.items() if rid in hooks}
         for hook in hooks.values():
             if hook.is_over(now) and hook.status != OFF:
-                self._begin(hook, OFF)
+                subscription_state.move(self._engine, hook, OFF)
             elif hook.topic is not None and hook.status == REQUESTED:
                 self._begin(hook, notification.HANDSHAKE)
             elif hook.heartbeat_s and hook.status == ACTIVE:
                 due = self._beats.setdefault(hook.rid, steady + hook.heartbeat_s)
-                if due <= steady and self._begin(hook, notification.HEARTBEAT):
+                if due <= steady and not self._breaker.wait_s(hook.endpoint, steady):
+                    self._begin(hook, notification.HEARTBEAT)
                     self._beats[hook.rid] = max(due + hook.heartbeat_s, steady)
 
-    def _begin(self, hook: Hook, what: str) -> bool:
-        """Begin a task unless the same is under way for this Subscription; tell whether it is."""
+    def _begin(self, hook: Hook, what: str) -> None:
+        """Begin a task unless the same is under way for this Subscription."""
         key = (hook.rid, what)
-        if key in self._busy:
-            return False
-        self._busy.add(key)
-        self._pool.submit(self._do, hook, what, key)
-        return True
+        if key not in self._busy:
+            self._busy.add(key)
+            self._pools[what].submit(self._do, hook, what, key)
 
     def _do(self, hook: Hook, what: str, key: tuple[int, str]) -> None:
         try:
-            if what == OFF:
-                subscription_state.move(self._engine, hook, OFF)
-                return
             answer = self._send(hook, what)
             if what == notification.HANDSHAKE:
                 self._shaken(hook, answer)
@@ -94,6 +97,8 @@ class Signals:
         body = notification.bundle(hook, engine.base, count, (), kind=what, uid=uid, at=began)
         sent = Sent(uid=uid, body=body, attempt=1, trace=uid, depth=0)
         answer = self._sender.send(hook, sent, began // 1_000_000)
+        answered = answer.status is not None
+        self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
         taken = delivery.is_taken(hook, answer)
         attempt = Attempt(
             subscription=hook.id, endpoint=hook.endpoint, kind=what, uid=uid, number=1, trace=uid,

@@ -4,10 +4,11 @@ Ours: no guide has them. A delivery keeps its id and its bytes however often it 
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 from fhir_profiles import systems
 from server import definitions
-from server.errors import BadRequest
+from server.errors import BadRequest, NotFound
 from server.interactions import _write
 from server.interactions._write import Writing
 from server.operations.operation import INSTANCE, TYPE, Call, Operation
@@ -27,16 +28,11 @@ def listed(call: Call) -> dict[str, Any]:
     `state` (waiting, delivered, given-up, held), `resource` (Type or Type/id), `since` and `until`
     (FHIR times) choose; `_count` and `before` (a row of the page before) page.
     """
-    count = call.first("_count") or str(COUNT)
-    before = call.first("before")
-    if not count.isdecimal() or (before and not before.isdecimal()):
-        raise BadRequest("Expected a number.", expression="_count")
-    limit = min(int(count), COUNT_LIMIT)
+    limit = min(call.number("_count", COUNT), COUNT_LIMIT)
+    before = call.number("before", 0)
     with call.engine.database.read() as connection:
         wanted = _wanted(call, connection)
-        found = deliveries.listed(
-            connection, wanted, before=int(before) if before else None, limit=limit + 1
-        )
+        found = deliveries.listed(connection, wanted, before=before or None, limit=limit + 1)
         hooks = call.engine.hooks.by_row(connection)
         names = {rid: hook.id for rid, hook in hooks.items()}
     entries = [
@@ -55,16 +51,22 @@ def listed(call: Call) -> dict[str, Any]:
 
 
 def redeliver(call: Call) -> dict[str, Any]:
-    """Let deliveries go out once more: those named by `delivery`, or all that were given up."""
+    """Let deliveries go out once more; return the `count` of them.
+
+    Those named by `delivery`, as far as they are over; else the newest that were given up, at most
+    COUNT_LIMIT, chosen by `resource`, `since` and `until` as for $deliveries. Raises NotFound where
+    a named one is not there, or not of the Subscription that is called.
+    """
     named = call.all("delivery")
 
     def work(writing: Writing) -> int:
         connection = writing.connection
+        wanted = _wanted(call, connection)
         if named:
-            chosen = [deliveries.by_uid(connection, uid) for uid in sorted(named)]
-            found = [due for due in chosen if due is not None and due.is_over]
+            chosen = [_named(connection, uid, wanted.get("sub")) for uid in sorted(named)]
+            found = [due for due in chosen if due.is_over]
         else:
-            wanted = _wanted(call, connection) | {"state": "dead"}
+            wanted["state"] = "dead"
             found = deliveries.listed(connection, wanted, before=None, limit=COUNT_LIMIT)
         writing.send_again(sorted(found, key=lambda due: due.did))
         return len(found)
@@ -74,6 +76,13 @@ def redeliver(call: Call) -> dict[str, Any]:
         "resourceType": "Parameters",
         "parameter": [{"name": "count", "valueUnsignedInt": count}],
     }
+
+
+def _named(connection: Connection, uid: str, subscription: object) -> Due:
+    found = deliveries.by_uid(connection, uid)
+    if found is None or subscription not in (None, found.subscription):
+        raise NotFound("There is no such delivery.")
+    return found
 
 
 def _wanted(call: Call, connection: Connection) -> dict[str, object]:
@@ -107,15 +116,16 @@ def _resource(text: str) -> dict[str, object]:
 
 
 def _query(call: Call, before: int) -> str:
-    kept = [f"{k}={v}" for k, v in call.pairs if k != "before"]
-    return "&".join([*kept, f"before={before}"])
+    kept = [(k, v) for k, v in call.pairs if k != "before"]
+    return urlencode([*kept, ("before", str(before))])
 
 
 def _parameters(due: Due, subscription: str) -> dict[str, Any]:
     """Return one delivery; its id is what `delivery` of $redeliver takes."""
     known = [
         ("delivery", "valueUuid", f"urn:uuid:{due.uid}"),
-        ("subscription", "valueReference", {"reference": f"Subscription/{subscription}"}),
+        ("subscription", "valueReference", {"reference": f"Subscription/{subscription}"}
+         if subscription else {"display": "a deleted Subscription"}),
         ("event-number", "valueString", str(due.event)),
         ("resource", "valueReference", {
             "reference": f"{due.type}/{due.id}/_history/{due.version}"}),
@@ -142,6 +152,7 @@ LIST = Operation(
     listed,
     types=("Subscription",),
     methods=("GET",),
+    parameters=("state", "resource", "since", "until", "_count", "before"),
 )
 REDELIVER = Operation(
     "redeliver",
@@ -149,4 +160,5 @@ REDELIVER = Operation(
     (TYPE, INSTANCE),
     redeliver,
     types=("Subscription",),
+    parameters=("delivery", "resource", "since", "until"),
 )

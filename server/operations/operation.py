@@ -1,17 +1,19 @@
 """What an operation is: its name, where it may be called, and what it gets and answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.errors import NotFound
+from server.errors import BadRequest, NotFound
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.interactions.search import Page
+from server.search.request import IGNORED
 from server.store.connection import Connection
 from server.subscriptions.hook import Hook
 
 SYSTEM, TYPE, INSTANCE = "system", "type", "instance"
+DIGITS = 18  # fewer than those of the greatest number that a database holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,32 @@ class Call:
         One that is given several times is a list with commas.
         """
         given = [value for key, value in self.pairs if key == name]
-        return ",".join(given or [str(value) for value in self.parts(name)])
+        return ",".join(given or [_text(value) for value in self.parts(name)])
 
     def all(self, name: str) -> set[str]:
         """Return every value of a parameter that may stand several times, or as a list."""
         given = [value for key, value in self.pairs if key == name]
-        given += [str(value).removeprefix("urn:uuid:") for value in self.parts(name)]
-        return {one for text in given for one in text.split(",") if one}
+        given += [_text(value) for value in self.parts(name)]
+        listed = (one for text in given for one in text.split(","))
+        return {one.removeprefix("urn:uuid:") for one in listed if one}
+
+    def number(self, name: str, default: int) -> int:
+        """Return a parameter that is a number from 0 on. Raises BadRequest where it is none."""
+        text = self.first(name) or str(default)
+        if not text.isdecimal() or len(text) > DIGITS:
+            raise BadRequest("Expected a number.", expression=name)
+        return int(text)
+
+    def check(self, allowed: Iterable[str]) -> None:
+        """Raise BadRequest where a parameter is given that is none of `allowed`."""
+        body = self.body if isinstance(self.body, dict) else {}
+        listed = body.get("parameter", []) if body.get("resourceType") == "Parameters" else []
+        names = [name for name, _ in self.pairs if name not in IGNORED]
+        names += [str(one.get("name")) for one in listed if isinstance(one, dict)]
+        for name in names:
+            if name not in allowed:
+                known = ", ".join(allowed) or "no parameter"
+                raise BadRequest(f"Expected {known}.", expression=name)
 
     def hook(self, connection: Connection) -> Hook:
         """Return the Subscription that is called. Raises NotFound where there is none."""
@@ -74,7 +95,8 @@ class Answer:
 class Operation:
     """One $operation, on these levels, of these types (empty: of all), by these methods.
 
-    `definition` is the canonical URL of its OperationDefinition.
+    `definition` is the canonical URL of its OperationDefinition. Where `parameters` are named, any
+    other one is refused: a mistyped filter must not mean all.
     """
 
     name: str
@@ -83,3 +105,9 @@ class Operation:
     run: Callable[[Call], dict[str, Any] | Answer | Page]
     types: tuple[str, ...] = ()
     methods: tuple[str, ...] = ("POST",)
+    parameters: tuple[str, ...] | None = None
+
+
+def _text(value: Any) -> str:
+    """Return a value[x] as text; of a Reference, what it refers to."""
+    return str(value.get("reference", "")) if isinstance(value, dict) else str(value)

@@ -7,7 +7,7 @@ of its own; $redeliver and Subscription/[id]/$resend send events that were.
 from typing import Any
 
 from fhir_profiles import systems
-from server.errors import BadRequest
+from server.errors import BadRequest, NotFound
 from server.interactions import _write
 from server.interactions._write import Writing
 from server.operations.operation import INSTANCE, Call, Operation
@@ -25,7 +25,10 @@ def resend(call: Call) -> dict[str, Any]:
         raise BadRequest("Expected Subscription/id.", expression="subscription")
 
     def work(writing: Writing) -> int:
-        return writing.tell_again(call.type, call.id, only.removeprefix(_SUBSCRIPTION))
+        name = only.removeprefix(_SUBSCRIPTION)
+        if only and call.engine.hooks.named(writing.connection, name) is None:
+            raise NotFound("There is no such Subscription.")
+        return writing.tell_again(call.type, call.id, name)
 
     _write.known_type(call.type)
     count = _write.transact(call.engine, call.origin, work)
@@ -38,4 +41,5 @@ OPERATION = Operation(
     f"{systems.BASE}/OperationDefinition/resource-resend",
     (INSTANCE,),
     resend,
+    parameters=("subscription",),
 )

@@ -10,7 +10,7 @@ from fhir_profiles import systems
 from server.errors import BadRequest
 from server.interactions import _write
 from server.interactions._write import Writing
-from server.operations.operation import INSTANCE, Answer, Call, Operation
+from server.operations.operation import DIGITS, INSTANCE, Answer, Call, Operation
 from server.search.values import micros
 from server.store import deliveries
 from server.subscriptions import notification
@@ -47,17 +47,16 @@ def span(call: Call) -> tuple[int, int]:
 
     Raises BadRequest where one is no number.
     """
-    found = []
-    for name, default in ((_SINCE, "1"), (_UNTIL, str(2**62))):
-        text = call.first(name) or default
-        if not text.isdecimal() or len(text) > len(str(2**62)):
-            raise BadRequest("Expected an event number.", expression=name)
-        found.append(int(text))
-    return found[0], found[1]
+    return call.number(_SINCE, 1), call.number(_UNTIL, 10**DIGITS - 1)
 
 
 def resend(call: Call) -> dict[str, Any]:
-    """Let events go out once more, as they were; return the `count` of them."""
+    """Let events go out once more, as they were; return the `count` of them.
+
+    By their numbers, `eventsSinceNumber` to `eventsUntilNumber`; one of them is needed.
+    """
+    if not call.first(_SINCE) and not call.first(_UNTIL):
+        raise BadRequest("Expected eventsSinceNumber or eventsUntilNumber.", expression=_SINCE)
     since, until = span(call)
 
     def work(writing: Writing) -> int:
@@ -79,6 +78,7 @@ OPERATION = Operation(
     events,
     types=("Subscription",),
     methods=("GET", "POST"),
+    parameters=(_SINCE, _UNTIL, "content"),
 )
 RESEND = Operation(
     "resend",
@@ -86,4 +86,5 @@ RESEND = Operation(
     (INSTANCE,),
     resend,
     types=("Subscription",),
+    parameters=(_SINCE, _UNTIL),
 )

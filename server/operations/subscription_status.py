@@ -47,4 +47,5 @@ OPERATION = Operation(
     status,
     types=("Subscription",),
     methods=("GET", "POST"),
+    parameters=("id", "status"),
 )

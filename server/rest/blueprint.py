@@ -84,6 +84,10 @@ def _search_system_form() -> Response:
 
 
 def _search_compartment(type_name: str, fhir_id: str, member: str) -> Response:
+    if member.startswith("$"):
+        if any(member == f"${operation.name}" for operation in OPERATIONS):
+            raise MethodRefused("This operation is called by POST, or not of this type.")
+        raise NotFound("There is no operation of this name.")
     place = (type_name, fhir_id, member)
     return _page(
         search.of_compartment(engine(), place, exchange.query(), strict=exchange.is_strict())
@@ -198,6 +202,8 @@ def _operate(operation: Operation) -> Callable[..., Response]:
             origin=exchange.origin(),
             url=f"{engine().base}{request.full_path.removeprefix('/fhir').rstrip('?')}",
         )
+        if operation.parameters is not None:
+            call.check(operation.parameters)
         done = operation.run(call)
         if isinstance(done, Page):
             return _page(done)

@@ -23,6 +23,8 @@ Lane = tuple[int, int, int]  # Subscription row, resource row, priority
 class Due:
     """One event for one Subscription. `body` is the version that caused it, b"" for a deletion.
 
+    `created` tells that the resource was not there before.
+
     `at` is the moment of the event and `due_at` that of the next attempt (or of the last, when
     done), in microseconds since 1970; `head` is the first row of the notification that it was last
     sent in, None before.
@@ -46,6 +48,7 @@ class Due:
     id: str
     version: int
     method: str
+    created: bool
     body: bytes
 
     @property
@@ -202,6 +205,14 @@ def by_uid(connection: Connection, uid: str) -> Due | None:
     return found[0] if found else None
 
 
+def notification_uid(connection: Connection, due: Due) -> str:
+    """Return the id under which an event was last sent: that of the first one sent with it."""
+    if due.head is None or due.head == due.did:
+        return due.uid
+    found = _found(connection, sql("where_row"), (due.head,))
+    return found[0].uid if found else due.uid
+
+
 def numbered(
     connection: Connection, subscription: int, since: int, until: int, limit: int
 ) -> list[Due]:
@@ -232,9 +243,9 @@ def _found(connection: Connection, where: str, args: Sequence[object]) -> list[D
 
 
 def _due(row: tuple[Any, ...]) -> Due:
-    *known, kind, fhir_id, version, method, body = row
+    *known, kind, fhir_id, version, method, created, body = row
     text = unpacked(body) if body else b""
-    values = (*known, definitions.type_name(kind), fhir_id, version, method, text)
+    values = (*known, definitions.type_name(kind), fhir_id, version, method, bool(created), text)
     return Due(*values)
 
 

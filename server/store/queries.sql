@@ -77,7 +77,9 @@ SELECT events FROM subscription WHERE rid = ?;
 
 -- name: delivery_rows
 SELECT d.did, d.sub, d.event, d.rid, d.uid, d.trace, d.attempts, d.depth, d.at, d.due, d.head, d.state,
-       d.status, d.reason, r.type, r.fhir_id, v.ver, v.method, v.body FROM delivery d
+       d.status, d.reason, r.type, r.fhir_id, v.ver, v.method, v.ver = 1 OR EXISTS
+       (SELECT 1 FROM version o WHERE o.rid = v.rid AND o.ver = v.ver - 1 AND o.body IS NULL), v.body
+FROM delivery d
 JOIN version v ON v.vrid = d.vrid JOIN resource r ON r.rid = d.rid;
 
 -- name: where_due
@@ -100,6 +102,9 @@ WHERE d.sub = ? AND d.head = ? ORDER BY d.did;
 
 -- name: where_uid
 WHERE d.uid = ?;
+
+-- name: where_row
+WHERE d.did = ?;
 
 -- name: where_number
 WHERE d.sub = ? AND d.event >= ? AND d.event <= ? ORDER BY d.event LIMIT ?;

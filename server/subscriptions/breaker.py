@@ -24,6 +24,7 @@ class Breaker:
     def __init__(self) -> None:
         """Let everything through."""
         self._states: dict[str, _State] = {}
+        self._proven: set[str] = set()
         self._lock = threading.Lock()
 
     def wait_s(self, endpoint: str, now: float) -> float:
@@ -39,12 +40,18 @@ class Breaker:
             state.is_probed = True
             return 0.0
 
+    def is_proven(self, endpoint: str) -> bool:
+        """Tell whether the last attempt was answered; False where there was none yet."""
+        return endpoint in self._proven
+
     def heard(self, endpoint: str, now: float, *, answered: bool) -> None:
         """Note how an attempt ended."""
         with self._lock:
             if answered:
                 self._states.pop(endpoint, None)
+                self._proven.add(endpoint)
                 return
+            self._proven.discard(endpoint)
             state = self._states.setdefault(endpoint, _State())
             state.silent += 1
             state.is_probed = False

@@ -16,9 +16,9 @@ from server.store.deliveries import Due, Outcome
 from server.subscriptions import notification
 from server.subscriptions.hook import Hook
 
-# Waits between attempts: twelve attempts over a little more than 28 hours.
+# Waits between attempts: twelve attempts over more than 27 hours.
 RETRY_AFTER_S = (1, 5, 25, 120, 300, 900, 3600, 7200, 14400, 28800, 43200)
-RETRY_AFTER_LIMIT_S = 3600
+RETRY_AFTER_LIMIT_S, DIGITS = 3600, 9
 # The receiver says that the event itself is wrong for it: the same bytes will never be right.
 _NEVER_AGAIN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY})
 EXHAUSTED = "every attempt failed"
@@ -61,13 +61,21 @@ def sent(hook: Hook, base: str, dues: Sequence[Due]) -> Sent:
     return Sent(
         uid=first.uid,
         body=notification.body(hook, base, dues),
-        attempt=first.attempts + 1,
+        attempt=tried(dues) + 1,
         trace=first.trace,
         depth=max(due.depth for due in dues),
         interaction=notification.interaction(first) if hook.topic is None else "",
         event=last.event,
         gone="" if first.body or hook.topic else f"{first.type}/{first.id}",
     )
+
+
+def tried(dues: Sequence[Due]) -> int:
+    """Return how often those of the events that still wait were tried.
+
+    Others are sent along where they once were in one notification with them.
+    """
+    return max((due.attempts for due in dues if not due.is_over), default=0)
 
 
 def headers_of(hook: Hook, what: Sent, timestamp: int) -> dict[str, str]:
@@ -104,7 +112,7 @@ def is_taken(hook: Hook, answer: Answer) -> bool:
 
 def outcomes(hook: Hook, dues: Sequence[Due], answer: Answer, now: int) -> list[Outcome]:
     """Return what becomes of deliveries after `answer`; `now` is microseconds since 1970."""
-    attempts = dues[0].attempts + 1
+    attempts = tried(dues) + 1
     limit = hook.attempts_limit or len(RETRY_AFTER_S) + 1
     due_at, reason = now, ""
     if is_taken(hook, answer):
@@ -126,10 +134,10 @@ def outcomes(hook: Hook, dues: Sequence[Due], answer: Answer, now: int) -> list[
 def retry_after_s(text: str, now: int) -> int:
     """Return the seconds that a Retry-After asks for, at most an hour (RFC 9110 10.2.3)."""
     if text.isdecimal():
-        return min(int(text), RETRY_AFTER_LIMIT_S)
+        return min(int(text[:DIGITS]), RETRY_AFTER_LIMIT_S)
     try:
         moment = micros(parsedate_to_datetime(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0
     return max(0, min(-(-(moment - now) // 1_000_000), RETRY_AFTER_LIMIT_S))
 

@@ -74,7 +74,7 @@ def attempt(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
 def failed(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
     """Tell of an attempt that a fault of ours kept from being made: it is tried again."""
     first = dues[0]
-    what = Sent(first.uid, b"", first.attempts + 1, first.trace, first.depth)
+    what = Sent(first.uid, b"", delivery.tried(dues) + 1, first.trace, first.depth)
     return _ended(post, hook, dues, what, Answer(None, fault="the server failed"))
 
 
@@ -98,9 +98,18 @@ def _ended(post: Post, hook: Hook, dues: Sequence[Due], what: Sent, answer: Answ
     return Ended(ended, outcomes)
 
 
-def share(flying: Counter[str], endpoint: str, places: int) -> int:
-    """Return how many of all places an endpoint may have: half of those that others leave.
+def share(
+    flying: Counter[str], endpoint: str, places: int, is_proven: Callable[[str], bool]
+) -> int:
+    """Return how many of all places an endpoint may have.
 
-    However many of them hang, another one finds a place.
+    One whose last attempt was answered gets half of what others such leave, of three quarters of
+    the places. All others together share the rest, one each: however many of them hang, who
+    answers finds a place.
     """
-    return max(1, (places - flying.total() + flying[endpoint]) // 2)
+    doubtful = places // 4
+    proven = Counter({one: count for one, count in flying.items() if is_proven(one)})
+    if is_proven(endpoint):
+        return max(1, (places - doubtful - proven.total() + proven[endpoint]) // 2)
+    others = flying.total() - proven.total() - flying[endpoint]
+    return 1 if others < doubtful else 0

@@ -7,8 +7,13 @@ addresses that its name resolves to, and the peer that a connection has reached.
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import urlsplit
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+_NAT64 = int(IPv6Address("64:ff9b::")) >> 32
 _LOCAL_NAMES = ("localhost", "localhost.localdomain")
 
 
@@ -28,7 +33,7 @@ class Policy:
         parts = _parts(url)
         if parts is None:
             return "Expected an http or https URL with a host."
-        host = (parts.hostname or "").lower()
+        host = _host(parts)
         if self.hosts and not any(_is_of(host, allowed) for allowed in self.hosts):
             return "The host is not among those allowed (INFORCE_HOOK_HOSTS)."
         if not self.private and (_is_local_name(host) or is_private(host)):
@@ -42,7 +47,7 @@ class Policy:
         parts = _parts(url)
         if parts is None or parts.scheme == "https" or self.plain_http:
             return False
-        host = (parts.hostname or "").lower()
+        host = _host(parts)
         return not (self.private and (_is_local_name(host) or is_private(host)))
 
     def allows_peer(self, address: str) -> bool:
@@ -52,15 +57,15 @@ class Policy:
     def resolves_well(self, url: str) -> bool:
         """Tell whether every address of the host may be called. Raises OSError if it has none."""
         parts = _parts(url)
-        host = parts.hostname if parts else None
-        if self.private or not host:
-            return host is not None
+        if parts is None or self.private:
+            return parts is not None
+        host = _host(parts)
         found = socket.getaddrinfo(host, None)
         return all(self.allows_peer(str(one[4][0])) for one in found)
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of an endpoint: what is up or down as a whole."""
+    """Return scheme, host and port of an endpoint."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -71,19 +76,42 @@ def is_private(host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global or address.is_multicast
+    inside = _embedded(address) or address
+    return not inside.is_global or inside.is_multicast or address.is_multicast
 
 
-def _parts(url: str) -> SplitResult | None:
+def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo, NAT64, ::a.b.c.d.
+
+    Source: RFC 4291 2.5.5, RFC 3056, RFC 4380, RFC 6052.
+    """
+    if isinstance(address, IPv4Address):
+        return None
+    teredo = address.teredo[1] if address.teredo else None
+    found = address.ipv4_mapped or address.sixtofour or teredo
+    if found is None and int(address) >> 32 in (0, _NAT64):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return found
+
+
+def _parts(url: str) -> Url | None:
+    """Return the parts of a URL as the client that calls it will read them, None if it is none.
+
+    What two readers could read in two ways is none: a backslash, a name before the host, blanks.
+    """
+    if "\\" in url or not url.isprintable() or " " in url:
+        return None
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
+        parts = parse_url(url)
+    except LocationParseError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    if parts.scheme not in ("http", "https") or not parts.host or parts.auth is not None:
         return None
-    return parts
+    return parts if parts.port != 0 else None
+
+
+def _host(parts: Url) -> str:
+    return (parts.host or "").strip("[]").rstrip(".").lower()
 
 
 def _is_local_name(host: str) -> bool:

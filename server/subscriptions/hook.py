@@ -112,7 +112,7 @@ def hook(kept: Kept, stored: bytes, base: str, parameters: Parameters) -> Hook:
             extensions.number(channel, systems.EXT_TIMEOUT) or TIMEOUT_S, TIMEOUT_LIMIT_S
         ),
         heartbeat_s=extensions.number(channel, systems.EXT_HEARTBEAT),
-        max_count=extensions.number(channel, systems.EXT_MAX_COUNT) or MAX_COUNT,
+        max_count=min(extensions.number(channel, systems.EXT_MAX_COUNT) or MAX_COUNT, MAX_COUNT),
         success=codes(str(said.get(extensions.SUCCESS, ""))) or SUCCESS,
         attempts_limit=int(said.get(extensions.ATTEMPTS, 0)),
     )

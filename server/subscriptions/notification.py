@@ -14,8 +14,7 @@ from server.subscriptions.hook import EMPTY, FULL, Hook
 
 HANDSHAKE, HEARTBEAT = "handshake", "heartbeat"
 EVENT, QUERY_EVENT, QUERY_STATUS = "event-notification", "query-event", "query-status"
-_INTERACTIONS = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
-_STATUS_OF = {"POST": "201", "PUT": "200", "PATCH": "200", "DELETE": "204"}
+_STATUS_OF = {"create": "201", "update": "200", "delete": "204"}
 
 
 def body(hook: Hook, base: str, dues: Sequence[Due]) -> bytes:
@@ -29,9 +28,11 @@ def body(hook: Hook, base: str, dues: Sequence[Due]) -> bytes:
 def interaction(due: Due) -> str:
     """Return what was done to the resource: create, update or delete.
 
-    A PUT of a new id is a create.
+    A PUT of an id that is new, or was deleted, is a create.
     """
-    return "create" if due.version == 1 else _INTERACTIONS[due.method]
+    if due.method == "DELETE":
+        return "delete"
+    return "create" if due.created else "update"
 
 
 def bundle(  # noqa: PLR0913 the parts of a notification
@@ -44,17 +45,14 @@ def bundle(  # noqa: PLR0913 the parts of a notification
     uid: str,
     at: int,
     content: str = "",
-    status: str = "",
 ) -> bytes:
     """Return a history Bundle whose first entry is the status of the Subscription.
 
     `count` is how many events there were until then; `at` a moment in microseconds; `content`
-    replaces what the Subscription says, `status` its present one.
+    replaces what the Subscription says.
     """
     content = content or hook.content or EMPTY
-    parameters = status_parameters(
-        hook, base, count, kind=kind, dues=dues, content=content, status=status
-    )
+    parameters = status_parameters(hook, base, count, kind=kind, dues=dues, content=content)
     address = f"{base}/Subscription/{hook.id}"
     entries: list[dict[str, Any]] = [
         {
@@ -136,5 +134,5 @@ def _entry(due: Due, base: str, content: str) -> dict[str, Any]:
         "method": due.method,
         "url": due.type if due.method == "POST" else address,
     }
-    entry["response"] = {"status": _STATUS_OF[due.method]}
+    entry["response"] = {"status": _STATUS_OF[interaction(due)]}
     return entry

@@ -70,7 +70,8 @@ class _Again(procrastinate.BaseRetryStrategy):
         self, *, exception: BaseException, job: Job
     ) -> procrastinate.RetryDecision:
         if isinstance(exception, _Later):
-            priority = BEHIND if exception.behind else job.priority
+            own = job.task_kwargs.get("priority")
+            priority = BEHIND if exception.behind else own if isinstance(own, int) else None
             return procrastinate.RetryDecision(retry_at=moment(exception.at), priority=priority)
         log_fault(_log, "delivery job failed", exception)
         return procrastinate.RetryDecision(retry_in={"seconds": 1})
@@ -153,7 +154,7 @@ class Procrastinate:
 
     def _job(self, subscription: int, rid: int, priority: int) -> Job:
         deferrer = self._task.configure(lock=f"{subscription}/{rid}", priority=-priority)
-        return deferrer.make_new_job(subscription=subscription, rid=rid)
+        return deferrer.make_new_job(subscription=subscription, rid=rid, priority=-priority)
 
     def _run(self) -> None:
         """Work until stopped; begin anew where the database was away."""
@@ -179,7 +180,7 @@ class Procrastinate:
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="delivery") as pool:
             app = procrastinate.App(connector=connector)
 
-            async def deliver(subscription: int, rid: int) -> None:
+            async def deliver(subscription: int, rid: int, **_priority: int) -> None:
                 await asyncio.get_running_loop().run_in_executor(
                     pool, self._deliver, subscription, rid
                 )
@@ -224,6 +225,9 @@ class Procrastinate:
         self._take(hook)
         try:
             ended = dispatch.attempt(self._post, hook, dues)
+        except Exception as error:  # noqa: BLE001 an attempt that cannot be made is recorded as one
+            log_fault(_log, f"delivery attempt failed, row {dues[0].did}", error)
+            ended = dispatch.failed(self._post, hook, dues)
         finally:
             with self._lock:
                 self._flying[hook.endpoint] -= 1
@@ -250,7 +254,9 @@ class Procrastinate:
         """Take a place for an endpoint, or raise _Later where it is silent or has its share."""
         now = time.monotonic()
         with self._lock:
-            share = dispatch.share(self._flying, hook.endpoint, CONCURRENCY)
+            share = dispatch.share(
+                self._flying, hook.endpoint, CONCURRENCY, self._breaker.is_proven
+            )
             if self._flying[hook.endpoint] >= share:
                 raise self._later(SHARE_WAIT_S)
             wait_s = self._breaker.wait_s(hook.endpoint, now)

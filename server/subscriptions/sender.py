@@ -125,8 +125,10 @@ def _pools(policy: Policy, begun: Callable[[Any], None]) -> dict[str, Any]:
             return socket
 
         def request(self, *given: Any, **named: Any) -> None:
-            super().request(*given, **named)  # type: ignore[misc]
+            if self.sock is None:
+                self.connect()  # type: ignore[attr-defined]
             begun(self.sock)
+            super().request(*given, **named)  # type: ignore[misc]
 
     class Plain(Guarded, HTTPConnection):
         pass

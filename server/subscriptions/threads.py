@@ -26,6 +26,7 @@ from server.subscriptions.hook import Hook
 THREADS = 64
 BATCH = 256
 RECORD_S, COMMIT_S = 0.0008, 0.004  # what an outcome and its commit cost, on a slow machine
+PAUSE_LIMIT_S = 0.5
 YIELD = 8.0  # how much longer than it has waited for the writer the loop leaves it to others
 TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
 POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
@@ -123,7 +124,7 @@ class Threads:
         now = time.monotonic()
         waited_s = now - self._settled_at - RECORD_S * len(ended) - COMMIT_S
         if len(self._found) >= TOGETHER:
-            self._paused_until = now + max(0.0, waited_s) * YIELD
+            self._paused_until = now + min(max(0.0, waited_s) * YIELD, PAUSE_LIMIT_S)
         del self._ended[: len(ended)]
         for one in ended:
             self._rows.difference_update(due.did for due in one.attempt.dues)
@@ -169,7 +170,7 @@ class Threads:
             hook = hooks.get(due.subscription)
             if hook is None or not hook.is_live(now) or hook.rid in self._later:
                 continue  # it is found again when it can go
-            if flying[hook.endpoint] >= dispatch.share(flying, hook.endpoint, THREADS):
+            if flying[hook.endpoint] >= self._share(flying, hook.endpoint):
                 stays.append(due)
                 continue
             dues = self._dues(connection, hook, due, micros(now), busy)
@@ -180,13 +181,18 @@ class Threads:
         self._found.extendleft(reversed(stays))
         return ready
 
+    def _share(self, flying: Counter[str], endpoint: str) -> int:
+        return dispatch.share(flying, endpoint, THREADS, self._breaker.is_proven)
+
     def _left_out(self, hooks: Iterable[Hook], flying: Counter[str], busy: set[int]) -> list[int]:
         """Return the Subscriptions that nothing can be sent to now."""
+        now = self._post.now()
         return [
             hook.rid
             for hook in hooks
             if hook.rid in self._later
-            or flying[hook.endpoint] >= dispatch.share(flying, hook.endpoint, THREADS)
+            or not hook.is_live(now)
+            or flying[hook.endpoint] >= self._share(flying, hook.endpoint)
             or (hook.topic is not None and hook.rid in busy)
         ]
 

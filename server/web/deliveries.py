@@ -17,7 +17,7 @@ from server.store import deliveries
 from server.store.connection import Connection
 from server.store.deliveries import Due
 
-LIMIT = 50
+LIMIT, ROW_DIGITS = 50, 19
 # What people read for a state, and how it looks (see site.css).
 STATES = {
     "due": ("Waiting", "open", "…"),
@@ -78,7 +78,7 @@ def listing(engine: Engine, asked: Mapping[str, str], zone: ZoneInfo) -> Listing
         wanted = _wanted(filters, names)
         found: list[Due] = []
         if wanted is not None:
-            place = int(before) if before.isdecimal() else None
+            place = int(before) if before.isdecimal() and len(before) < ROW_DIGITS else None
             found = deliveries.listed(connection, wanted, before=place, limit=LIMIT + 1)
         counts = deliveries.counts(connection)
     rows = [_row(due, names, zone) for due in found[:LIMIT]]
@@ -91,9 +91,10 @@ def one(engine: Engine, uid: str, zone: ZoneInfo) -> tuple[Row, list[Attempt]]:
     with engine.database.read() as connection:
         due = deliveries.by_uid(connection, uid)
         names = _names(engine, connection)
-    if due is None:
-        raise NotFound("There is no such delivery.")
-    about = ("entity:identifier", f"{systems.DELIVERY}|{uid}")
+        if due is None:
+            raise NotFound("There is no such delivery.")
+        sent_as = deliveries.notification_uid(connection, due)
+    about = ("entity:identifier", f"{systems.DELIVERY}|{sent_as}")
     page = search.search(engine, "AuditEvent", [about, ("_sort", "-date"), ("_count", "100")])
     attempts = [_attempt(codec.decode(match.body), zone) for match in page.matches]
     return _row(due, names, zone), attempts
@@ -119,7 +120,8 @@ def _wanted(filters: Mapping[str, str], names: Mapping[int, str]) -> dict[str, o
     if filters["state"] in STATES:
         wanted["state"] = filters["state"]
     if filters["subscription"]:
-        rows = [rid for rid, name in names.items() if name == filters["subscription"]]
+        wish = filters["subscription"].removeprefix("Subscription/")
+        rows = [rid for rid, name in names.items() if name == wish]
         if not rows:
             return None
         wanted["sub"] = rows[0]

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from werkzeug.datastructures import Headers
 from fhir_profiles import systems
 from server.app import close, create_app
 from server.settings import Settings
+from server.subscriptions import topics
 from tests import samples
 from tests.conformance.conftest import Api, codes
 from tests.programs import Programs, wait_for
@@ -20,6 +23,10 @@ from tests.receiver import Got
 pytestmark = pytest.mark.loopback
 TOPIC = f"{systems.BASE}/SubscriptionTopic/coverage-changed"
 STATUS = "backport-subscription-status-r4"
+EXTENSIONS = (
+    systems.EXT_HOOK_SECRET, systems.EXT_HOOK_INTERACTION, systems.EXT_HOOK_PATH,
+    systems.EXT_HOOK_SUCCESS, systems.EXT_HOOK_ATTEMPTS,
+)  # fmt: skip
 MANY, AT_ONCE = 1200, 400  # Subscriptions: all, and in one Bundle
 OLD_S = 302  # more than five minutes
 
@@ -173,12 +180,13 @@ def test_the_published_verifier(api: Api, plain: Open) -> None:
     exec(code, published)  # noqa: S102 our own page
     is_genuine = published["is_genuine"]
     line = plain(extension=[{"url": systems.EXT_HOOK_SECRET, "valueString": "key"}])
-    put(api, "verified")
+    put(api, f"verified-{next(_numbers)}")
 
     (got,) = line.got(1)
     sent, body = Headers(got.headers), got.body.encode()
     assert is_genuine(sent, body, "key")
     assert not is_genuine(sent, body, "other")
+    assert not is_genuine(Headers(), body, "key")
     assert not is_genuine(sent, body + b" ", "key")
     later = str(int(got.headers["x-inforce-timestamp"]) + 1)
     assert not is_genuine(Headers({**got.headers, "x-inforce-timestamp": later}), body, "key")
@@ -212,6 +220,26 @@ def test_the_last_of_very_many_subscriptions_fires(
     got = wait_for(lambda: len(receiver.received(path)) == len(wanted), "both fire")
     close(app)
     assert got
+
+
+def test_the_published_examples(api: Api, receiver: Programs) -> None:
+    """Each is taken as it stands, and told of a coverage; every topic and extension is listed."""
+    page = (Path(__file__).parents[2] / "docs" / "subscriptions.md").read_text("utf-8")
+    blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    path = f"/ok?{next(_numbers)}"
+    lines = []
+    for text in blocks:
+        body = json.loads(text)
+        body["channel"]["endpoint"] = receiver.receiver + path
+        lines.append(Line(api, receiver, path, body))
+        lines[-1].until("active")
+    put(api, f"published-{next(_numbers)}", status="active")
+
+    assert 2 == len(blocks)
+    got = lines[0].got(3)  # the handshake, and an event each
+    assert any("X-Clinic".lower() in one.headers for one in got)
+    names = {url.rpartition("/")[2] for url in (*topics.all_topics(), *EXTENSIONS)}
+    assert names <= set(re.findall(r"^\| `([a-z-]+)`", page, re.MULTILINE))
 
 
 @pytest.mark.req("check-24 check-25 check-32")
@@ -369,7 +397,7 @@ def test_a_resource_is_told_of_again(api: Api, plain: Open) -> None:
     first, sent = [*one.got(2), *other.got(1)][1:]
 
     def resend(address: str, subscription: str = "") -> Any:
-        wish = {"name": "subscription", "valueString": subscription}
+        wish = {"name": "subscription", "valueReference": {"reference": subscription}}
         parts = [wish] if subscription else []
         body = {"resourceType": "Parameters", "parameter": parts}
         return api.post(f"{address}/$resend", body)
@@ -382,8 +410,74 @@ def test_a_resource_is_told_of_again(api: Api, plain: Open) -> None:
         "valueUnsignedInt"]  # fmt: skip
     assert first.body == one.got(4)[3].body
     assert 400 == resend("Coverage/told", one.id).status_code
+    assert 404 == resend("Coverage/told", "Subscription/nobody").status_code
     assert [404, 404] == [resend(a).status_code for a in ("Coverage/nobody", "Nothing/told")]
     assert [2, 0] == [len(line.receiver.received(line.path)) for line in (other, neither)]
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("$redeliver?id=x", 400, "Expected delivery, resource, since, until."),
+        ("$redeliver?delivery=nothing", 404, "There is no such delivery."),
+        ("$redeliver?since=never", 400, "Expected a FHIR time."),
+        ("{id}/$resend", 400, "Expected eventsSinceNumber or eventsUntilNumber."),
+        ("{id}/$resend?eventNumber=1", 400, "Expected eventsSinceNumber, eventsUntilNumber."),
+        ("nobody/$resend?eventsSinceNumber=1", 404, "There is no such Subscription."),
+    ],
+)
+def test_a_wrong_parameter_does_nothing(
+    api: Api, plain: Open, address: str, status: int, words: str
+) -> None:
+    """What is mistyped must not mean all: it is refused, with what would be right."""
+    line = plain()
+    put(api, f"once-{next(_numbers)}")
+    line.got(1)
+    answer = api.post(f"Subscription/{address.format(id=line.id)}", None)
+
+    assert (status, words) == (answer.status_code, answer.get_json()["issue"][0]["diagnostics"])
+    assert 1 == len(line.receiver.received(line.path))
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("Subscription/$deliveries?status=given-up", 400),
+        ("Subscription/$deliveries?_count=many", 400),
+        ("Subscription/$deliveries?before=99999999999999999999", 400),
+        ("Subscription/x/$events?eventsSinceNumber=9999999999999999999", 400),
+        ("Coverage/x/$resend", 405),
+        ("Coverage/x/$resent", 404),
+    ],
+)
+def test_a_wrong_question_is_refused(api: Api, address: str, status: int) -> None:
+    """An unknown filter, a number that no database holds, an operation by GET or by no name."""
+    assert status == api.get(address).status_code
+
+
+def test_a_delivery_is_named_as_it_is_listed(api: Api, plain: Open) -> None:
+    """With its urn or without, and only of the Subscription that is called."""
+    line, other = plain(), plain(criteria="Patient?active=true")
+    put(api, f"named-{next(_numbers)}")
+    (got,) = line.got(1)
+    wait_for(lambda: api.entries(f"Subscription/{line.id}/$deliveries?state=delivered"), "done")
+    named = {"resourceType": "Parameters", "parameter": [
+        {"name": "delivery", "valueUuid": f"urn:uuid:{got.uid}"}]}  # fmt: skip
+
+    assert 404 == api.post(f"Subscription/{other.id}/$redeliver", named).status_code
+    assert 200 == api.post(f"Subscription/{line.id}/$redeliver", named).status_code
+    assert got.body == line.got(2)[1].body
+
+
+def test_asterisks_are_no_secret(api: Api, receiver: Programs) -> None:
+    """A copy of what was read would be unsigned: it is refused, where nothing is stored."""
+    secret = [{"url": systems.EXT_HOOK_SECRET, "valueString": "********"}]
+    body = samples.subscription(f"{receiver.receiver}/ok", extension=secret)
+    del body["id"]
+    answer = api.post("Subscription", body)
+
+    assert (422, "Subscription.extension") == (
+        answer.status_code, answer.get_json()["issue"][0]["expression"][0])  # fmt: skip
 
 
 @pytest.mark.req("SUBT-23")

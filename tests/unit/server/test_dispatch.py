@@ -358,6 +358,72 @@ def test_a_fault_of_ours_is_tried_again(station: Build, monkeypatch: pytest.Monk
     one.start()
 
     assert 1 == len(one.sent(1))
+    (due,) = one.listed()
+    assert ("done", 2) == (due.state, due.attempts)
+    page = search.search(one.engine, "AuditEvent", [("outcome", "4")])
+    assert "the server failed" in page.matches[0].body.decode()
+
+
+def test_who_answers_is_served_beside_any_number_that_hang(station: Build) -> None:
+    """More endpoints than there are places never answer, each a first time."""
+    one = station(StuckSender())
+    one.subscribe("Coverage?status=draft", "fast")
+    one.start()
+    one.save("first", status="draft")
+    wait_for(lambda: not one.waiting(), "it has answered once", WAIT_S)
+    for number in range(80):
+        one.subscribe("Coverage?status=active", f"slow-{number}")
+    one.save("slow", status="active")
+    one.sender.fast.clear()
+    one.save("second", status="draft")
+
+    assert one.sender.fast.wait(WAIT_S / 2)
+    one.sender.go.set()
+
+
+def test_an_event_of_a_subscription_that_ends_with_it(station: Build) -> None:
+    """In one transaction: it is given up, and what others wait for goes out."""
+    one = station()
+    one.subscribe("Coverage?status=active", "ends")
+    one.subscribe("Coverage?status=draft", "stays")
+
+    def work(writing: Writing) -> None:
+        for number in range(300):
+            coverage = samples.coverage(f"c{number}", status="active")
+            writing.save(_write.check(one.engine, "Coverage", coverage), f"c{number}", method="PUT")
+        body = samples.subscription("http://127.0.0.1:9/ends", "Coverage?status=active")
+        off = _write.check(one.engine, "Subscription", {**body, "id": "ends", "status": "off"})
+        writing.save(off, "ends", method="PUT")
+
+    _write.transact(one.engine, Origin("trace"), work)
+    one.start()
+    one.save("other", status="draft")
+
+    assert 1 == len(one.sent(1))
+    assert (0, 300, 0) == one.counts()
+
+
+def test_a_part_of_a_notification_is_sent_again_to_its_end(station: Build) -> None:
+    """Its whole goes out again, under its id; attempts are counted for the events asked for."""
+    one = station(HeldSender(200, 500, 500))
+    limit = {"url": systems.EXT_HOOK_ATTEMPTS, "valueInteger": 2}
+    topic = _topic(extension=[{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 3}])
+    one.subscribe(**topic, extension=[limit])
+    for number in range(3):
+        one.save(f"c{number}")
+    with one.database.read() as connection:
+        (hook,) = one.engine.hooks.by_row(connection).values()
+    subscription_state.move(one.engine, hook, "active")
+    one.start()
+    one.sent(1)
+    later = one.listed()[1:]
+    _write.transact(one.engine, Origin(""), lambda writing: writing.send_again(later))
+    one.dispatch.wake()
+
+    found = one.sent(3)
+    assert [1, 1, 2] == [attempt for attempt, _ in found]
+    assert [[1, 2, 3]] * 3 == [_numbers(body) for _, body in found]
+    assert ["done", "dead", "dead"] == [due.state for due in one.listed()]
 
 
 def test_two_engines_deliver_each_event_once(station: Build) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,7 +14,7 @@ from server import fhirpath
 from server.errors import Unprocessable
 from server.search.values import micros
 from server.store.deliveries import Due, Kept
-from server.subscriptions import criteria, delivery
+from server.subscriptions import criteria, delivery, notification
 from server.subscriptions import hook as hooks
 from server.subscriptions.criteria import Door
 from server.subscriptions.delivery import Answer
@@ -118,6 +119,12 @@ def test_a_hook_ends_at_its_end() -> None:
         ("http://10.1.2.3/", True),
         ("http://192.168.0.1/", True),
         ("http://[fe80::1]/", True),
+        ("http://[::ffff:10.1.2.3]/", True),
+        ("http://[::7f00:1]/", True),
+        ("http://[64:ff9b::a9fe:a9fe]/", True),
+        ("http://[2002:7f00:1::]/", True),
+        ("http://127.0.0.1./", True),
+        ("https://[64:ff9b::808:808]/", False),
         ("https://8.8.8.8/", False),
         ("https://hooks.example/", False),
     ],
@@ -128,11 +135,54 @@ def test_private_addresses_need_leave(url: str, private: bool) -> None:
     assert "" == Policy(private=True).problem(url)
 
 
+@pytest.mark.req("check-31")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example\\@allowed.example/x",
+        "https://evil.example@allowed.example/x",
+        "https://allowed.example\t.evil.example/x",
+        "https://allowed.example .evil.example/x",
+        "https://evil.example/?https://allowed.example",
+        "https://evil.example#@allowed.example",
+        "https://xallowed.example/",
+    ],
+)
+def test_an_allowed_host_is_the_one_that_is_called(url: str) -> None:
+    """What two readers of a URL could read in two ways is refused."""
+    policy = Policy(private=True, hosts=("allowed.example",))
+
+    assert policy.problem(url)
+    assert "" == policy.problem("https://allowed.example:8443/x?y=1")
+
+
+def test_a_name_is_resolved_before_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every address of it has to be one that may be called."""
+    found = {"good.example": ["8.8.8.8"], "mixed.example": ["8.8.8.8", "10.0.0.1"]}
+
+    def lookup(host: str, _port: None) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(2, 1, 6, "", (address, 0)) for address in found[host]]
+
+    monkeypatch.setattr("socket.getaddrinfo", lookup)
+
+    told = [Policy().resolves_well(f"https://{host}/") for host in found]
+    assert [True, False] == told
+
+
+def test_what_a_put_of_a_deleted_id_is() -> None:
+    """A create, by its header and in a Bundle, like the first PUT of a new id."""
+    again = replace(due(), version=3, method="PUT", created=True)
+    told = [notification.interaction(one) for one in (
+        due(), again, replace(again, created=False), replace(again, method="DELETE"))]  # fmt: skip
+
+    assert ["create", "create", "update", "delete"] == told
+
+
 def due(attempts: int = 0, body: bytes = b'{"a":1}') -> Due:
     return Due(
         did=1, subscription=2, event=4, rid=3, uid="delivery-1", trace="trace-1",
         attempts=attempts, depth=0, at=0, due_at=0, head=None, state="due", status=None, reason="",
-        type="Coverage", id="c", version=1, method="POST", body=body,
+        type="Coverage", id="c", version=1, method="POST", created=True, body=body,
     )  # fmt: skip
 
 
@@ -176,6 +226,8 @@ def test_an_unsigned_hook_has_no_signature() -> None:
         (0, Answer(503, "99999"), "due", 3600),
         (0, Answer(503, format_datetime(NOW + timedelta(seconds=70))), "due", 70),
         (0, Answer(503, "soon"), "due", 1),
+        (0, Answer(503, "9" * 5000), "due", 3600),
+        (0, Answer(503, "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT"), "due", 1),
         (0, Answer(422), "dead", 0),
         (0, Answer(410), "dead", 0),
         (11, Answer(500), "dead", 0),
@@ -227,6 +279,9 @@ PATH = "fhir-path-criteria-expression"
         (said(PATH, valueString="%before.status = 1"), "Subscription.extension[0]"),
         (said(PATH, valueString="%current.statsu = 'active'"), "Subscription.extension[0]"),
         (said(PATH, valueString="differs(1)"), "Subscription.extension[0]"),
+        (said(PATH, valueString="%current.id.matches('(a+)+')"), "Subscription.extension[0]"),
+        (said(PATH, valueString="%current.repeat(item).exists()"), "Subscription.extension[0]"),
+        (said(PATH, valueString="true or " * 200 + "true"), "Subscription.extension[0]"),
         (said("subscription-max-attempts", valueInteger=19), "Subscription.extension[0]"),
         (said("subscription-success-codes", valueString="2xx"), "Subscription.extension[0]"),
         (said("subscription-secrets", valueString="x"), "Subscription.extension[0].url"),
