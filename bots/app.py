@@ -18,6 +18,7 @@ from bots.mailer import Mailer
 from bots.ports import Tools
 from bots.receiver import receiver
 from bots.settings import Settings
+from bots.vault import Vault
 
 THREADS = 32  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
@@ -42,6 +43,7 @@ def tools(settings: Settings) -> Tools:
         fhir=FhirClient(settings.fhir_url),
         clearinghouse=Route(routes),
         mail=Mailer(settings.smtp, settings.mail_from),
+        vault=Vault(settings.payload_keys),
         now=clock.now,
         zone=settings.zone,
         pages=settings.pages_url,

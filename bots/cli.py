@@ -1,23 +1,28 @@
-"""inforce-bots: serve, register, run."""
+"""inforce-bots: serve, register, run, payload, reparse."""
 
 import argparse
+import getpass
 import json
 import re
 import socket
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from typing import TypeAlias
 
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from tqdm import tqdm
 
-from bots import app
+from bots import app, exchanges
 from bots import settings as bots_settings
 from bots.errors import NeverRetry, RetryLater
+from bots.exchanges import NotKept, Reading
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 PORT_LIMIT = 65535
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
@@ -31,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingRefused as error:
         print(f"inforce-bots: {error}", file=sys.stderr)
         return WRONG_USE
-    except (RetryLater, NeverRetry) as error:
+    except (RetryLater, NeverRetry, NotKept) as error:
         print(f"inforce-bots: {error}", file=sys.stderr)
         return FAILED
     return code
@@ -74,7 +79,27 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("bot", choices=sorted(BY_NAME), help="the bot's name")
     run.add_argument("address", help="Type/id of the resource it should handle")
     run.set_defaults(run=_run)
+    _add_exchanges(commands)
     return parser
+
+
+def _add_exchanges(commands: Commands) -> None:
+    shown = commands.add_parser(
+        "payload",
+        help="print what a payer sent under a trace number; that it was read is recorded",
+        epilog="example: inforce-bots payload 0C1F5B7AB1D2BC9196FE08E6DAB06544",
+    )
+    shown.add_argument("trace", help="the trace number of the check")
+    shown.add_argument("--sent", action="store_true", help="print the 270 that was sent instead")
+    shown.set_defaults(run=_payload)
+    again = commands.add_parser(
+        "reparse",
+        help="read every kept answer again, and tell what would be stored otherwise now",
+        epilog="example: inforce-bots reparse, and then inforce-bots reparse --write",
+    )
+    again.add_argument("--write", action="store_true", help="store what is read otherwise")
+    again.add_argument("--json", action="store_true", help="print the result as JSON")
+    again.set_defaults(run=_reparse)
 
 
 def _port(text: str) -> int:
@@ -144,6 +169,37 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
     bot.handle(resource, tools)
     print(f"{chosen.bot}: done")
     return DONE
+
+
+def _payload(chosen: argparse.Namespace, settings: Settings) -> int:
+    for content in exchanges.shown(
+        app.tools(settings), chosen.trace, who=getpass.getuser(), sent=chosen.sent
+    ):
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(b"\n")
+    return DONE
+
+
+def _reparse(chosen: argparse.Namespace, settings: Settings) -> int:
+    tools = app.tools(settings)
+    rows: list[tuple[Reading, bool]] = [
+        (one, chosen.write and exchanges.store(tools, one))
+        for one in tqdm(exchanges.read_again(tools), unit=" answers", disable=None)
+        if one.differs or one.problem
+    ]
+    if chosen.json:
+        print(json.dumps([
+            {"response": one.address, "differs": one.differs, "problem": one.problem,
+             "stored": stored}
+            for one, stored in rows
+        ]))  # fmt: skip
+    else:
+        for one, _ in rows:
+            print(f"{one.address}: {one.problem or ', '.join(one.differs)}")
+        count = sum(stored if chosen.write else bool(one.differs) for one, stored in rows)
+        print(f"{count} answers {'stored anew' if chosen.write else 'would be stored otherwise'}")
+    missed = any(chosen.write and one.differs and not stored for one, stored in rows)
+    return FAILED if missed or any(one.problem for one, _ in rows) else DONE
 
 
 if __name__ == "__main__":

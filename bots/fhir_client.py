@@ -134,6 +134,15 @@ class FhirClient:
             page = self._get(following) if following else None
         return found
 
+    def create(self, resource: Resource) -> Resource:
+        """Store a new resource and return it."""
+        try:
+            stored = self._send("post", resource["resourceType"], resource, {})
+        except Refused as error:
+            text = f"FHIR server refused a new {resource['resourceType']}: {error}"
+            raise NeverRetry(text) from error
+        return resource if stored is None else stored
+
     def create_once(self, resource: Resource, condition: str) -> Resource:
         """Create unless something meets `condition` (If-None-Exist); return what is then there."""
         headers = {"If-None-Exist": condition, "Prefer": "return=representation"}
@@ -165,6 +174,21 @@ class FhirClient:
             return self._put(resource, {})
         except Refused as error:
             raise NeverRetry(f"FHIR server refused {resource['resourceType']}: {error}") from error
+
+    def put_all(self, resources: Sequence[Resource]) -> None:
+        """Store all resources under their ids in one transaction, or none."""
+        entries = [
+            {
+                "resource": one,
+                "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"},
+            }
+            for one in resources
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        try:
+            self._client.execute("", method="post", data=bundle)
+        except Refused as error:
+            raise NeverRetry(f"FHIR server refused a transaction: {error}") from error
 
     def _put(self, resource: Resource, headers: dict[str, str]) -> Resource:
         address = f"{resource['resourceType']}/{resource['id']}"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from bots.domain.eligibility import Answer, Inquiry
+from bots.vault import Vault
 
 Resource = dict[str, Any]
 
@@ -29,11 +30,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came of one check: the answer or the failure, and the route that gave it."""
+    """What came of one check: the answer or the failure, and the route that gave it.
+
+    `sent` is the 270, "" where none went out; `received` every byte that came back, whatever it is.
+    `earlier` are exchanges by other routes that gave no answer.
+    """
 
     route: str
     answer: Answer | None = None
     failure: Failure | None = None
+    sent: str = ""
+    received: bytes = b""
+    earlier: tuple["Exchange", ...] = ()
 
 
 class Clearinghouse(Protocol):
@@ -57,6 +65,10 @@ class Clearinghouse(Protocol):
         """Send one 270 and return what came of it. An inactive plan or a reject is an answer."""
         ...
 
+    def reread(self, route: str, received: bytes) -> Answer | None:
+        """Return the answer in the bytes of an earlier exchange by `route`, None for no answer."""
+        ...
+
 
 class Fhir(Protocol):
     """A FHIR R4 server. Every call raises RetryLater when the server cannot be reached."""
@@ -73,6 +85,10 @@ class Fhir(Protocol):
         """Return every match, all pages."""
         ...
 
+    def create(self, resource: Resource) -> Resource:
+        """Store a new resource."""
+        ...
+
     def create_once(self, resource: Resource, condition: str) -> Resource:
         """Create unless a resource meets the search `condition`; return what is then there."""
         ...
@@ -83,6 +99,10 @@ class Fhir(Protocol):
 
     def put(self, resource: Resource) -> Resource:
         """Store the resource under its id, whatever is there."""
+        ...
+
+    def put_all(self, resources: Sequence[Resource]) -> None:
+        """Store all resources under their ids, or none."""
         ...
 
 
@@ -120,6 +140,7 @@ class Tools:
     fhir: Fhir
     clearinghouse: Clearinghouse
     mail: Mail
+    vault: Vault
     now: Callable[[], datetime]
     zone: ZoneInfo
     pages: str

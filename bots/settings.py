@@ -34,6 +34,7 @@ class Settings:
     public_url: str
     pages_url: str
     hook_secret: str = field(repr=False)
+    payload_keys: tuple[str, ...] = field(repr=False)
     routes: tuple[RouteSetting, ...]
     smtp: str = field(repr=False)
     mail_from: str
@@ -70,6 +71,7 @@ def read(env: Mapping[str, str]) -> Settings:
         public_url=_url(env, "INFORCE_BOTS_PUBLIC_URL", "http://127.0.0.1:8081"),
         pages_url=pages,
         hook_secret=secret,
+        payload_keys=_payload_keys(env.get("INFORCE_PAYLOAD_KEY", ""), secret),
         routes=_routes(env),
         smtp=env.get("INFORCE_BOTS_SMTP", "smtp://127.0.0.1:8025"),
         mail_from=env.get("INFORCE_BOTS_MAIL_FROM", "inforce@localhost"),
@@ -124,6 +126,17 @@ def _seconds(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= TIMEOUT_LIMIT_S:
         raise SettingRefused(f"INFORCE_BOTS_TIMEOUT: expected 1 to {TIMEOUT_LIMIT_S} seconds")
     return int(text)
+
+
+def _payload_keys(text: str, fallback: str) -> tuple[str, ...]:
+    """Return the key texts; without any, the hook secret serves, for nothing may lie open."""
+    keys = tuple(text.split())
+    if any(len(key) < SECRET_LENGTH for key in keys):
+        raise SettingRefused(
+            f"INFORCE_PAYLOAD_KEY: expected texts of at least {SECRET_LENGTH} characters, "
+            "separated by blanks (inforce doctor --generate prints one)"
+        )
+    return keys or (fallback,)
 
 
 def _zone(name: str) -> ZoneInfo:

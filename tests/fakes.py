@@ -7,13 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bots.domain.eligibility import Inquiry
+from bots.domain.eligibility import Answer, Inquiry
 from bots.errors import RetryLater
 from bots.ports import Exchange, Tools
+from bots.vault import Vault
+from bots.x12 import eligibility_271
 from fhir_profiles import systems
 
 Resource = dict[str, Any]
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
+
+
+VAULT = Vault(["a payload key of the tests, 32 characters"])
 
 
 class FakeFhir:
@@ -53,12 +58,17 @@ class FakeFhir:
         ]
 
     def _meets(self, resource: Resource, name: str, value: str) -> bool:
+        if name == "_sort":
+            return True
         if name in ("patient", "subject"):
             return bool(resource[name]["reference"] == value)
         if name != "identifier":
             raise AssertionError(f"the fake cannot search by {name}")
         system, _, code = value.partition("|")
         return {"system": system, "value": code} in resource.get("identifier", [])
+
+    def create(self, resource: Resource) -> Resource:
+        return self.put({**resource, "id": f"new-{next(self._ids)}"})
 
     def create_once(self, resource: Resource, condition: str) -> Resource:
         name, _, value = condition.partition("=")
@@ -80,6 +90,10 @@ class FakeFhir:
         versions.append(deepcopy({**resource, "meta": meta}))
         return deepcopy(versions[-1])
 
+    def put_all(self, resources: Sequence[Resource]) -> None:
+        for resource in resources:
+            self.put(resource)
+
 
 class FakeClearinghouse:
     """A route that answers what it is told to, and remembers what it was asked."""
@@ -95,6 +109,9 @@ class FakeClearinghouse:
         assert timeout_s > 0
         self.asked.append(inquiry)
         return self._exchanges.pop(0)
+
+    def reread(self, route: str, received: bytes) -> Answer | None:
+        return eligibility_271.read(received.decode()) if route == self.name else None
 
 
 class FakeMail:
@@ -123,6 +140,7 @@ def tools(
         fhir=fhir,
         clearinghouse=clearinghouse or FakeClearinghouse(),
         mail=mail or FakeMail(),
+        vault=VAULT,
         now=now,
         zone=ZoneInfo("America/New_York"),
         pages="https://inforce.clinic.example",

@@ -5,8 +5,9 @@ A payer's word on the data is the same by every route, so it ends the search.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bots.domain.eligibility import Inquiry
+from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.ports import Clearinghouse, Exchange
 
@@ -34,11 +35,17 @@ class Route:
         for clearinghouse in self._clearinghouses:
             exchange = clearinghouse.check(inquiry, timeout_s=timeout_s)
             if not _goes_on(exchange):
-                return exchange
+                return replace(exchange, earlier=tuple(failed))
             failed.append(exchange)
         answers = [e for e in failed if e.answer is not None]
         hopeful = [e for e in failed if e.failure is not None and e.failure.again]
-        return (answers or hopeful or failed)[0]
+        best = (answers or hopeful or failed)[0]
+        return replace(best, earlier=tuple(one for one in failed if one is not best))
+
+    def reread(self, route: str, received: bytes) -> Answer | None:
+        """Return what the route of that name reads in the bytes, None where there is no answer."""
+        known = (one for one in self._clearinghouses if one.name == route)
+        return next((one.reread(route, received) for one in known), None)
 
 
 def _goes_on(exchange: Exchange) -> bool:

@@ -7,6 +7,7 @@ the status. The sandbox speaks the same shape.
 
 import re
 import time
+from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
@@ -29,7 +30,7 @@ PATH = "/2024-04-01/change/medicalnetwork/eligibility/v3/raw-x12"
 RECEIVER_ID = "STEDI"
 CONNECT_TIMEOUT_S = 5.0
 CONNECTIONS = 64
-CHUNK, SIZE_LIMIT = 64 * 1024, 8 * 1024 * 1024
+CHUNK, SIZE_LIMIT = 64 * 1024, 16 * 1024 * 1024
 NO_RESEND_S = 90  # CAQH CORE 153: no automatic re-send of an unanswered real-time request sooner
 CREDENTIALS_WAIT_S = 300
 _FOLLOW_UP = {
@@ -93,26 +94,26 @@ class Stedi:
                 stream=True,
             )
         except requests.ReadTimeout:
-            return self._no_answer(timeout_s)
+            return replace(self._no_answer(timeout_s), sent=x12)
         except requests.RequestException:
             return self._failed("not-delivered", "The clearinghouse cannot be reached.", again=True)
+        content, is_whole = _content(reply, limit)
+        found = self._read(reply, content) if is_whole else self._no_answer(timeout_s)
+        return replace(found, sent=x12, received=content)
+
+    def reread(self, route: str, received: bytes) -> Answer | None:
+        """Return the answer in bytes that came from here earlier, None where there is none."""
         try:
-            content = _content(reply, limit)
-        except requests.RequestException:
-            return self._no_answer(timeout_s)
-        return self._read(reply, content)
+            return _answer(received) if route == self.name else None
+        except NotA271:
+            return None
 
     def _read(self, reply: requests.Response, content: bytes) -> Exchange:
-        body = _payload(content)
-        if body is not None and body.get("x12"):
-            try:
-                return Exchange(self.name, answer=eligibility_271.read(body["x12"]))
-            except NotA271 as error:
-                return self._no_271(error)
-        rejects = _rejects(body or {})
-        if rejects:
-            return Exchange(self.name, answer=Answer(rejects=rejects))
-        return self._by_status(reply)
+        try:
+            answer = _answer(content)
+        except NotA271 as error:
+            return self._no_271(error)
+        return Exchange(self.name, answer=answer) if answer is not None else self._by_status(reply)
 
     def _no_answer(self, timeout_s: float) -> Exchange:
         """The 270 went out and its answer did not come: never sent again at once."""
@@ -174,16 +175,28 @@ class Stedi:
         return Exchange(self.name, failure=failure)
 
 
-def _content(reply: requests.Response, limit: float) -> bytes:
-    """Return the whole body; raises requests.Timeout after `limit` (monotonic) or SIZE_LIMIT."""
+def _answer(content: bytes) -> Answer | None:
+    """Return the answer in a body: its X12, else its list of rejects. Raises NotA271."""
+    body = _payload(content) or {}
+    if body.get("x12"):
+        return eligibility_271.read(body["x12"])
+    rejects = _rejects(body)
+    return Answer(rejects=rejects) if rejects else None
+
+
+def _content(reply: requests.Response, limit: float) -> tuple[bytes, bool]:
+    """Return the body, and whether it is all of it, by `limit` (monotonic) and SIZE_LIMIT."""
     parts, size = [], 0
     with reply:
-        for part in reply.iter_content(CHUNK):
-            parts.append(part)
-            size += len(part)
-            if time.monotonic() > limit or size > SIZE_LIMIT:
-                raise requests.Timeout
-    return b"".join(parts)
+        try:
+            for part in reply.iter_content(CHUNK):
+                parts.append(part)
+                size += len(part)
+                if time.monotonic() > limit or size > SIZE_LIMIT:
+                    return b"".join(parts), False
+        except requests.RequestException:
+            return b"".join(parts), False
+    return b"".join(parts), True
 
 
 def _payload(content: bytes) -> dict[str, Any] | None:

@@ -5,13 +5,15 @@ list of what is missing. After an outage the same response is brought up to date
 comes again.
 """
 
+import logging
 import re
+from datetime import date, datetime
 
 from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import inquiry, request, response, tasks
+from bots.mapping import inquiry, items, payload, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
@@ -21,6 +23,7 @@ from fhir_profiles.codes import State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 MARK_TRIES = 5
+_log = logging.getLogger(__name__)
 _TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
 _MISSING = {
     "payer-id": f"The payer's organization has no payer id (identifier of {systems.PAYER_ID}).",
@@ -63,7 +66,9 @@ def handle(wish: Resource, tools: Tools) -> None:
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
     exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
+    kept = _keep(head, exchange, tools)
     found = _response(head, question, exchange)
+    found["extension"] += kept
     _follow_up(_store_somehow(head, found, there, tools), tools)
     _raise_if_open(exchange)
 
@@ -147,6 +152,30 @@ def _gaps(question: Inquiry, absent: list[Problem], tools: Tools) -> list[Proble
     ]
 
 
+def _keep(head: Head, exchange: Exchange, tools: Tools) -> list[Resource]:
+    """Store every byte that went out and came back; return the extensions that lead there.
+
+    A FHIR server that does not take them costs the bytes, never the answer.
+    """
+    made = [
+        payload.resources(head.request, head.trace, one.route, (one.sent, one.received),
+                          moment=head.created, seal=tools.vault.seal)
+        for one in (*exchange.earlier, exchange)
+        if one.sent
+    ]  # fmt: skip
+    if not made:
+        return []
+    try:
+        tools.fhir.put_all([resource for resources in made for resource in resources])
+    except NeverRetry as error:
+        _log.error("the payload of trace %s is not kept: %s", head.trace, error)
+        return items.flags(["payload-not-kept"])
+    addresses = (f"DocumentReference/{resources[-1]['id']}" for resources in made)
+    return [
+        {"url": systems.EXT_EXCHANGE, "valueReference": {"reference": one}} for one in addresses
+    ]
+
+
 def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
     route, answer = exchange.route, exchange.answer
     if answer is None:
@@ -161,6 +190,21 @@ def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
     if _open_reason(exchange):
         found["extension"].append({"url": systems.EXT_RETRY, "valueBoolean": True})
     return found
+
+
+def rebuilt(stored: Resource, wish: Resource, question: Inquiry, answer: Answer) -> Resource:
+    """Return a stored response as it would be written today from the same answer."""
+    head = Head(
+        wish,
+        elements.identifier(stored, systems.TRACE),
+        datetime.fromisoformat(stored["created"]),
+        date.fromisoformat(stored["servicedDate"]),
+    )
+    route = elements.extension_value(stored, systems.EXT_ROUTE) or ""
+    found = _from_answer(head, question, answer, route)
+    for url in (systems.EXT_RETRY, systems.EXT_EXCHANGE):
+        found["extension"] += elements.extensions(stored, url)
+    return {**response.prune(found), "id": stored["id"]}
 
 
 def _from_answer(head: Head, question: Inquiry, answer: Answer, route: str) -> Resource:
@@ -206,6 +250,7 @@ def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: T
         problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
         route = elements.extension_value(found, systems.EXT_ROUTE) or ""
         told = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
+        told["extension"] += elements.extensions(found, systems.EXT_EXCHANGE)
         return _store(told, there, tools)
 
 

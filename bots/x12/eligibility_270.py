@@ -10,10 +10,10 @@ from datetime import datetime
 
 from bots.domain.eligibility import Inquiry, Person
 from bots.domain.names import plain
-from bots.x12 import envelope, guide
+from bots.x12 import elements, envelope, guide
 from bots.x12.envelope import Sender
 from bots.x12.guide import Finding
-from bots.x12.syntax import Segment, Separators
+from bots.x12.syntax import Segment, Separators, Unreadable, repeats
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
 ORIGINATOR = "9INFORCE01"
@@ -61,6 +61,58 @@ def write(inquiry: Inquiry, *, sender: Sender, control: int, moment: datetime) -
         control=control,
         moment=moment,
     )
+
+
+def read(text: str) -> Inquiry:
+    """Return the Inquiry of a 270 as `write` makes them. Raises Unreadable where it is none."""
+    found = next((one for one in envelope.transactions(text) if one.set_id == "270"), None)
+    if found is None:
+        raise Unreadable("expected a 270")
+    level = ""
+    people: dict[str, Person] = {}
+    parties: dict[str, Segment] = {}
+    facts: dict[str, Segment] = {}
+    for segment in found.segments:
+        match segment.id:
+            case "HL":
+                level = segment.get(3)
+            case "NM1" if segment.get(1) in ("IL", "03"):
+                people[level] = elements.person(segment)
+            case "NM1":
+                parties[level] = segment
+            case "DMG":
+                people[level] = elements.with_demographics(people[level], segment)
+            case "TRN" | "INS" | "DTP" | "EQ":
+                facts[segment.id] = segment
+    return _inquiry(people, parties, facts, found.marks)
+
+
+def _inquiry(
+    people: dict[str, Person],
+    parties: dict[str, Segment],
+    facts: dict[str, Segment],
+    marks: Separators,
+) -> Inquiry:
+    """Put together what the levels say: 20 the payer, 21 the provider, 22 and 23 the persons."""
+    try:
+        payer, provider, dtp = parties["20"], parties["21"], facts["DTP"]
+        on = elements.day(dtp.get(3))
+        if on is None:
+            raise Unreadable("expected a day in DTP03")
+        return Inquiry(
+            trace=facts["TRN"].get(2),
+            payer_name=payer.get(3),
+            payer_id=payer.get(9),
+            provider_name=provider.get(3),
+            provider_npi=provider.get(9),
+            subscriber=people["22"],
+            service_date=on,
+            dependent=people.get("23"),
+            relationship=facts["INS"].get(2) if "INS" in facts else "",
+            service_types=tuple(repeats(facts["EQ"].get(1), marks)),
+        )
+    except KeyError as error:
+        raise Unreadable(f"expected {error} in the 270") from error
 
 
 def missing(inquiry: Inquiry) -> tuple[str, ...]:

@@ -297,6 +297,35 @@ def test_twenty_posts_at_once_ask_once(programs: Programs) -> None:
     assert 1 == len(programs.asked(person.member_id))
 
 
+@pytest.mark.req("check-15")
+def test_the_bytes_of_an_exchange_are_kept_sealed(programs: Programs) -> None:
+    """By trace number, for who has the key; the FHIR server and the logs show none of it."""
+    person = Person(programs)
+    text = answer_271("EB*1**30")
+    response = person.checked(text)
+    trace = elements.identifier(response, systems.TRACE)
+
+    shown = programs.run("bots", "payload", trace)
+    assert 0 == shown.returncode, shown.stderr
+    assert person.member_id in shown.stdout
+    assert f"NM1*IL*1*RIVERA*ANA*Q***MI*{person.member_id}~" in programs.run(
+        "bots", "payload", "--sent", trace).stdout  # fmt: skip
+    (document,) = programs.search(f"DocumentReference?identifier={systems.TRACE}|{trace}")
+    kept = [requests.get(f"{programs.fhir}/{content['attachment']['url']}", timeout=9).text
+            for content in document["content"]]  # fmt: skip
+    assert 2 == len(kept)
+    logs = "".join(log.read_text("utf-8") for log in programs.logs.glob("*.log"))
+    assert person.member_id not in "".join(kept) + str(document) + logs
+    assert 2 == len(programs.search(f"AuditEvent?entity=DocumentReference/{document['id']}"))
+    assert (1, "nothing is kept") == (
+        programs.run("bots", "payload", "NOBODY").returncode,
+        programs.run("bots", "payload", "NOBODY").stderr[14:29])  # fmt: skip
+
+    again = programs.run("bots", "reparse", "--json")
+    assert person.coverage_id not in again.stdout
+    assert f"CoverageEligibilityResponse/{response['id']}" not in again.stdout
+
+
 @pytest.mark.req("check-18")
 def test_a_cancelled_coverage_is_not_asked_about(programs: Programs) -> None:
     """No 270, also when it was active before."""

@@ -32,7 +32,8 @@ def programs(
     try:
         started.start("sandbox", "server", "bots")
         started.register()
-        for resource in (samples.clinic(), samples.payer(), samples.patient()):
+        ben = samples.patient(name=[{"family": "Okafor", "given": ["Ben"]}], birthDate="1979-08-30")
+        for resource in (samples.clinic(), samples.payer(), ben):
             assert started.put(resource).ok
         yield started
     finally:

@@ -109,6 +109,8 @@ def test_the_wheel_runs_alone(tmp_path: Path) -> None:
     [
         ["server"], ["server", "serve"], ["server", "demo"], ["server", "migrate"],
         ["server", "doctor"], ["bots"], ["bots", "serve"], ["bots", "register"], ["bots", "run"],
+        ["bots", "payload"], ["bots", "reparse"], ["server", "worker"], ["server", "load"],
+        ["server", "reindex"],
         ["sandbox"], ["sandbox", "serve"], ["sandbox", "seed"],
     ],
     ids=" ".join,
@@ -140,6 +142,8 @@ def test_every_command_helps_with_an_example(command: list[str]) -> None:
         (["server", "migrate"], {"INFORCE_DATABASE": "sqlite:////no/such/x.db"}, 2, "cannot open"),
         (["bots", "serve"], {}, 2, "INFORCE_BOTS_HOOK_SECRET"),
         (["bots", "serve"], {"INFORCE_BOTS_HOOK_SECRET": "short"}, 2, "at least 32"),
+        (["bots", "reparse"], {"INFORCE_BOTS_HOOK_SECRET": "x" * 32, "INFORCE_PAYLOAD_KEY": "x"},
+         2, "INFORCE_PAYLOAD_KEY"),
         (["bots", "register"], {"INFORCE_BOTS_HOOK_SECRET": "x" * 32, "INFORCE_BOTS_FHIR_URL":
                                 "http://127.0.0.1:1/fhir"}, 1, "FHIR server"),
     ],

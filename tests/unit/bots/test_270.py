@@ -13,7 +13,7 @@ from bots.domain.eligibility import Inquiry, Person
 from bots.x12 import eligibility_270, guide
 from bots.x12.eligibility_270 import Incomplete, OutsideGuide
 from bots.x12.envelope import Sender, transactions
-from bots.x12.syntax import separators
+from bots.x12.syntax import Unreadable, separators
 
 USAGE = Path(__file__).parents[3] / "fhir_profiles" / "x12" / "x279a1_270_usage.csv"
 MOMENT = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -123,6 +123,30 @@ def test_one_gap(change: dict[str, object], gap: str) -> None:
     changed = replace(DEPENDENT, **change)  # type: ignore[arg-type]  # by parameter
 
     assert (gap,) == eligibility_270.missing(changed)
+
+
+@pytest.mark.parametrize(
+    "asked", [INQUIRY, DEPENDENT, replace(INQUIRY, service_types=("98", "UC"))]
+)
+def test_what_was_written_is_read_again(asked: Inquiry) -> None:
+    """The question as it went out, in capitals."""
+
+    def capitals(person: Person) -> Person:
+        return replace(person, last=person.last.upper(), first=person.first.upper())
+
+    dependent = asked.dependent and capitals(asked.dependent)
+    assert eligibility_270.read(write(asked)) == replace(
+        asked, payer_name="EXAMPLE HEALTH", provider_name="RIVERSIDE CLINIC",
+        subscriber=capitals(asked.subscriber), dependent=dependent,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "ISA", write(INQUIRY).replace("DTP*291", "DTX*291"),
+                                  write(INQUIRY).replace("ST*270", "ST*271")])  # fmt: skip
+def test_what_is_no_270_is_refused(text: str) -> None:
+    """With what was expected."""
+    with pytest.raises(Unreadable):
+        eligibility_270.read(text)
 
 
 def test_what_the_guide_does_not_allow_is_not_written() -> None:
