@@ -17,12 +17,13 @@ from bots.mapping import inquiry, items, payload, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
-from bots.x12 import eligibility_270
+from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 MARK_TRIES = 5
+NOTES_LIMIT = 20  # breaches of the guide that a response tells
 _log = logging.getLogger(__name__)
 _TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
 _MISSING = {
@@ -209,20 +210,31 @@ def rebuilt(stored: Resource, wish: Resource, question: Inquiry, answer: Answer)
 
 def _from_answer(head: Head, question: Inquiry, answer: Answer, route: str) -> Resource:
     """Return what the payer said, unless it said it of somebody else."""
+    notes = _guide_notes(answer)
     if not answer.benefits and answer.rejects:
-        return response.answered(head, answer, route)
+        return response.answered(head, answer, route, notes=notes)
     match = person_match.compare(question, answer)
     alone = answer.of_subscriber()
     if not match.is_same and question.dependent is None and alone.benefits:
         answer, match = alone, person_match.compare(question, alone)
     if match.is_same:
-        return response.answered(head, answer, route, differs=match.differences)
+        return response.answered(
+            head, answer, route, notes=[*(f"differs:{name}" for name in match.differences), *notes]
+        )
     problem = Problem(
         tasks.MISMATCH,
         "The payer's answer is about another person, or names none "
         f"({', '.join(match.mismatches)}); nothing was taken from it.",
     )
     return response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
+
+
+def _guide_notes(answer: Answer) -> list[str]:
+    """Return in which ways the payer's answer breaks the guide; nothing is refused for it."""
+    if not answer.raw:
+        return []
+    broken = dict.fromkeys(found.rule for found in eligibility_271.findings(answer.raw))
+    return [f"guide:{rule}" for rule in list(broken)[:NOTES_LIMIT]]
 
 
 def _open_reason(exchange: Exchange) -> str:

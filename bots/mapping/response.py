@@ -67,14 +67,15 @@ class Head:
     on: date
 
 
-def answered(head: Head, answer: Answer, route: str, differs: Iterable[str] = ()) -> Resource:
+def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) -> Resource:
     """Return the response that holds a payer's answer.
 
-    `differs` names what the payer has otherwise about the person, who is certain all the same.
+    `notes` are flags beside those of the answer: `differs:…` names what the payer has otherwise
+    about the person, who is certain all the same; `guide:…` what breaks the guide.
     """
     asked = _asked_types(head.request)
     found = verdict.judge(answer, asked, head.on)
-    found = replace(found, flags=(*found.flags, *(f"differs:{name}" for name in differs)))
+    found = replace(found, flags=(*found.flags, *notes))
     state = state_of(found)
     response = _frame(head, state, _sentence(found, head.on), route)
     flags = [*found.flags]

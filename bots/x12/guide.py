@@ -51,12 +51,17 @@ class Finding:
     code: str
     element: str = ""
 
-    def __str__(self) -> str:
-        """Return where and what, in words without data."""
+    @property
+    def rule(self) -> str:
+        """What is broken, in words without data: the same for every segment that breaks it."""
         listed = "IK403" if self.element else "IK304"
         words = codes.names(f"ack_{listed.lower()}").get(self.code, self.code).lower()
-        place = self.element or self.segment
-        return f"{place} in loop {self.loop}, segment {self.position}: {words}"
+        return f"{self.element or self.segment} in loop {self.loop}: {words}"
+
+    def __str__(self) -> str:
+        """Return where and what, in words without data."""
+        place, _, words = self.rule.partition(": ")
+        return f"{place}, segment {self.position}: {words}"
 
 
 @dataclass(frozen=True, slots=True)

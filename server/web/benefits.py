@@ -45,6 +45,7 @@ _OFFICE_VISIT = "98"
 _IN_NETWORK = ("Y", "W", "")
 _LEVELS = {"IND": "individual", "FAM": "family"}
 # Flags that a person may know, but need not act on.
+_GUIDE = "guide"
 _NOTES = frozenset(
     {"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch", "segment-count"}
     | {"control-number", "set-count", "group-count"}
@@ -159,10 +160,10 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         errors=[_error(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
         messages=[
-            *(_flag(flag) for flag in flags if flag in _NOTES),
+            *(_flag(flag) for flag in flags if _is_note(flag)),
             *(_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)),
         ],
-        reviews=list(dict.fromkeys(_flag(flag) for flag in flags if flag not in _NOTES)),
+        reviews=list(dict.fromkeys(_flag(flag) for flag in flags if not _is_note(flag))),
         answered=bool(items) or "inforce" in insurance,
     )
 
@@ -175,7 +176,13 @@ def _flag(code: str) -> str:
         return f"The payer sent a {what} we do not know yet: {rest.replace(':', ' ')}. It is kept."
     if kind in ("unreadable", "percent-range"):
         return f"A number in the answer is out of form: {rest or 'percent'}. It is kept as sent."
-    return _FLAGS.get(kind, code)
+    if kind == _GUIDE:
+        return f"The answer breaks the guide: {rest}."
+    return _FLAGS.get(code, code)
+
+
+def _is_note(flag: str) -> bool:
+    return flag in _NOTES or flag.startswith(f"{_GUIDE}:")
 
 
 def _sentence(state: State, record: Record) -> str:
