@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import bench_checks, bench_server, bench_subscriptions
+from tools import bench_checks, bench_server, bench_subscriptions, bench_x12
 
 MARK = "<!-- figures -->"
 
@@ -35,6 +35,7 @@ def main() -> None:
         parts = (
             [_machine()]
             + ([] if chosen.limits else [bench_checks.checks(place)])
+            + [bench_x12.reading()]
             + [bench_subscriptions.subscriptions(place / "subscriptions")]
             + [bench_server.limits(place)]
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -100,8 +102,7 @@ class Delivery:
     periods: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Benefit:
+class Benefit(msgspec.Struct, frozen=True):
     """One EB segment for one service type, with all that follows it up to the next EB.
 
     `percent` is the patient's share as a fraction: EB08 ".2" is Decimal("0.2"). `auth_required`

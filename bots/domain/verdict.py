@@ -105,9 +105,12 @@ def _span(dates: Iterable[Dated]) -> _Span:
     for qualifier in ("291", *_PAIRS, "307", "292"):
         if isinstance(qualifier, tuple):
             first, last = (by_qualifier.get(q) for q in qualifier)
+            start = first.start if first else None
+            end = last.end or last.start if last else None
+            if start and end and end < start:
+                continue  # nobody knows which of them is wrong
             if first or last:
-                return _Span(first.start if first else None,
-                             last.end or last.start if last else None)  # fmt: skip
+                return _Span(start, end)
         elif qualifier in by_qualifier:
             one = by_qualifier[qualifier]
             return _Span(one.start, one.end, as_of=one.end is None)

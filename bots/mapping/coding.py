@@ -61,10 +61,15 @@ def concept(system: str, code: str, display: str, *more: tuple[str, str, str]) -
     What a payer sends in the place of a code and FHIR allows in none stands in the text only.
     """
     text = display or (f"Code {code} (not yet described)" if code else "Code not stated")
-    if not _CODE.fullmatch(code):
+    if not is_code(code):
         return {"text": text}
     codings = [coding(*triple) for triple in ((system, code, display), *more)]
     return {"coding": codings, "text": text}
+
+
+def is_code(text: str) -> bool:
+    """Tell whether FHIR allows `text` as a code."""
+    return _CODE.fullmatch(text) is not None
 
 
 def coding(system: str, code: str, display: str) -> dict[str, str]:

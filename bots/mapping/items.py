@@ -201,7 +201,7 @@ def _procedure(procedure: Procedure) -> Resource:
         system = systems.CPT
     range_end = f" to {procedure.code_to}" if procedure.code_to else ""
     concept: Resource = {"text": f"{procedure.code or 'not stated'}{range_end}"}
-    if system and procedure.code:
+    if system and coding.is_code(procedure.code):
         concept["coding"] = [{"system": system, "code": procedure.code}]
     else:
         concept["text"] = f"{procedure.qualifier}:{concept['text']}"

@@ -49,9 +49,10 @@ def identifier(segment: Segment) -> Identifier:
 
 
 def dated(segment: Segment) -> Dated:
-    """Return a DTP; D8 that holds a range is read as the range it is."""
-    start, _, end = segment.get(3).partition("-")
-    return Dated(segment.get(1), day(start), day(end))
+    """Return a DTP; D8 that holds a range is read as the range it is, without an end before it."""
+    first, _, last = segment.get(3).partition("-")
+    start, end = day(first), day(last)
+    return Dated(segment.get(1), start, None if start and end and end < start else end)
 
 
 def day(text: str) -> date | None:
@@ -68,6 +69,8 @@ def number(text: str) -> Decimal | None:
 
     None where it is no number, or longer than EB07 may be (18 characters).
     """
+    if not text:
+        return None
     plain = text.strip().replace(",", "").replace("$", "")
     if not _NUMBER.fullmatch(plain) or len(plain) > _DIGITS:
         return None

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bots.x12.syntax import Segment, Separators, Unreadable, join, segments, separators
+from bots.x12.syntax import (
+    REPLACED,
+    Segment,
+    Separators,
+    Unreadable,
+    join,
+    segments,
+    separators,
+)
 
 VERSION = "005010X279A1"
 
@@ -24,7 +32,7 @@ class Transaction:
     """The segments between ST and SE, the set they are of (271, 999, …), and ST02.
 
     `flags` tell what is wrong with the envelope: segment-count, control-number, set-count,
-    group-count, and truncated where the end is missing.
+    group-count, truncated where the end is missing, and unreadable-characters.
     """
 
     set_id: str
@@ -115,6 +123,8 @@ class _Reader:
                 "control-number": trailer.get(2) != begin.get(2),
             }
             flags = [flag for flag, is_wrong in wrong.items() if is_wrong]
+        if any(REPLACED in segment.raw for segment in self._kept):
+            flags.append("unreadable-characters")
         self.made.append(Transaction(begin.get(1), tuple(self._kept), self._marks, begin.get(2),
                                      self._group, tuple(flags)))  # fmt: skip
         self._begin = None

@@ -1,8 +1,9 @@
 """One EB segment with what follows it (2110, 2115, 2120), and its split by service type."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 
 from bots.domain.eligibility import (
     Benefit,
@@ -25,6 +26,7 @@ _LISTS = {
     "EB11": (11, "eb11_authorization_required"),
     "EB12": (12, "eb12_in_plan_network"),
 }
+_EMPTY = ("",) * 14  # EB01 to EB14
 _PLACE_OF_SERVICE = "ZZ"  # III01
 _AUTHORIZATION = {"Y": True, "N": False}
 _WHOLE_PERCENT = 100
@@ -69,6 +71,8 @@ class Row:
     def add_date(self, segment: Segment) -> None:
         """Read DTP."""
         self.dates.append(elements.dated(segment))
+        if "-" in segment.get(3) and self.dates[-1].end is None:
+            self.flags.append("unreadable:DTP03")
         self._known("DTP01", segment.get(1), "dtp01_date_qualifier")
 
     def add_reference(self, segment: Segment) -> None:
@@ -91,38 +95,25 @@ class Row:
 
     def benefits(self) -> Iterator[Benefit]:
         """Yield one Benefit per service type of EB03; an empty EB03 gives one without a type."""
-        get = self.segment.get
-        types = repeats(get(3), self.marks)
-        flags = [*self.flags, *self._unknown(types)]
-        percent, more = _percent(get(8))
+        given = self.segment.elements
+        e = (*given, *_EMPTY[len(given) :]) if len(given) < len(_EMPTY) else given
+        types = repeats(e[2], self.marks)
+        amount, quantity = elements.number(e[6]), elements.number(e[9])
+        percent, more = _percent(e[7])
+        flags = [*self.flags, *_unknown(e, types), *more]
+        if e[6] and amount is None:
+            flags.append("unreadable:EB07")
+        if e[9] and quantity is None:
+            flags.append("unreadable:EB10")
         raw = self.marks.segment.join([self.segment.raw, *self.raw])
+        rest = (
+            e[3], e[4], e[5], amount, percent, e[8], quantity, _AUTHORIZATION.get(e[10]), e[10],
+            e[11], self._procedure(e[12]), tuple(self.places), _joined(self.messages),
+            tuple(self.dates), tuple(self.identifiers), tuple(self.entities),
+            tuple(self.deliveries), tuple(dict.fromkeys(flags)) if flags else (),
+        )  # fmt: skip
         for repeat, service_type in enumerate(types):
-            yield Benefit(
-                kind=get(1),
-                index=self.index,
-                repeat=repeat,
-                raw=raw,
-                level=get(2),
-                service_type=service_type or None,
-                insurance_type=get(4),
-                plan_name=get(5),
-                period=get(6),
-                amount=elements.number(get(7)),
-                percent=percent,
-                quantity_unit=get(9),
-                quantity=elements.number(get(10)),
-                auth_required=_AUTHORIZATION.get(get(11)),
-                auth_raw=get(11),
-                network=get(12),
-                procedure=self._procedure(),
-                places=tuple(self.places),
-                messages=_joined(self.messages),
-                dates=tuple(self.dates),
-                identifiers=tuple(self.identifiers),
-                entities=tuple(self.entities),
-                deliveries=tuple(self.deliveries),
-                flags=tuple(dict.fromkeys([*flags, *more])),
-            )
+            yield Benefit(e[0], self.index, repeat, raw, e[1], service_type or None, *rest)
 
     def add_place(self, segment: Segment) -> None:
         """Read III: a place of service, or a text on the body part."""
@@ -131,25 +122,14 @@ class Row:
         else:
             self.messages.extend(text for text in (segment.get(4),) if text)
 
-    def _procedure(self) -> Procedure | None:
-        parts = self.segment.get(13).split(self.marks.component)
+    def _procedure(self, text: str) -> Procedure | None:
+        """Read EB13: qualifier, code, up to four modifiers, and the end of a range."""
+        parts = text.split(self.marks.component)
         if len(parts) < 2:  # noqa: PLR2004 qualifier and code
             return None
         modifiers = tuple(m for m in parts[2:6] if m)
         end = parts[_RANGE_END] if len(parts) > _RANGE_END else ""
         return Procedure(parts[0], parts[1], modifiers, end)
-
-    def _unknown(self, types: list[str]) -> Iterator[str]:
-        for element, (place, list_name) in _LISTS.items():
-            code = self.segment.get(place)
-            if code and code not in codes.names(list_name):
-                yield f"unknown-code:{element}:{code}"
-        for code in types:
-            if code and code not in codes.names("service_type_codes"):
-                yield f"unknown-code:EB03:{code}"
-        for place in (7, 10):
-            if self.segment.get(place) and elements.number(self.segment.get(place)) is None:
-                yield f"unreadable:EB{place:02d}"
 
     def _known(self, element: str, code: str, list_name: str) -> None:
         if code not in codes.names(list_name):
@@ -166,6 +146,22 @@ _READERS: dict[str, Callable[[Row, Segment], None]] = {
 }
 
 
+def _unknown(e: Sequence[str], types: Sequence[str]) -> Iterator[str]:
+    """Yield a flag for each code of an EB that is not on its list."""
+    for element, place, known in _lists():
+        if e[place] and e[place] not in known:
+            yield f"unknown-code:{element}:{e[place]}"
+    known_types = codes.names("service_type_codes")
+    for code in types:
+        if code and code not in known_types:
+            yield f"unknown-code:EB03:{code}"
+
+
+@cache
+def _lists() -> tuple[tuple[str, int, dict[str, str]], ...]:
+    return tuple((name, place - 1, codes.names(file)) for name, (place, file) in _LISTS.items())
+
+
 def _percent(text: str) -> tuple[Decimal | None, list[str]]:
     """Return EB08 as a fraction; 1 < value <= 100 was meant as whole percent, and is flagged."""
     value = elements.number(text)
@@ -179,4 +175,4 @@ def _percent(text: str) -> tuple[Decimal | None, list[str]]:
 
 
 def _joined(messages: list[str]) -> tuple[str, ...]:
-    return tuple(text for text in (m.strip() for m in messages) if text)
+    return tuple(text for text in (m.strip() for m in messages) if text) if messages else ()

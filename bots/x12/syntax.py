@@ -4,8 +4,11 @@ ISA is 106 characters with its separators at fixed places; where padding was los
 by counting elements. Everything here is linear in the size of the text.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import msgspec
 
 SIZE_LIMIT = 12 * 1024 * 1024
 SEGMENTS_LIMIT = 500_000
@@ -13,6 +16,8 @@ ELEMENTS_LIMIT = 1_000
 _TRAILERS = ("SE", "GE", "IEA")  # some senders leave out the terminator of the last one
 _ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
+REPLACED = "\ufffd"  # stands for a character that no text may hold (FHIR R4 datatypes.html#string)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK = "\r\n\t "
 
 
@@ -30,8 +35,7 @@ class Separators:
     segment: str = "~"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """One segment: its id, its elements from 01 on, and its text as received."""
 
     id: str
@@ -40,7 +44,10 @@ class Segment:
 
     def get(self, place: int) -> str:
         """Return element `place` (1 is the first after the id), "" where it is absent."""
-        return self.elements[place - 1] if place <= len(self.elements) else ""
+        try:
+            return self.elements[place - 1]
+        except IndexError:
+            return ""
 
 
 def separators(text: str) -> Separators:
@@ -70,21 +77,31 @@ def segments(text: str, marks: Separators) -> Iterator[Segment]:
     """
     if len(text) > SIZE_LIMIT:
         raise Unreadable(f"expected at most {SIZE_LIMIT} characters")
-    *parts, rest = text.split(marks.segment)
+    *parts, rest = _readable(text, marks).split(marks.segment)
     if rest.strip(_BLANK).upper().startswith(_TRAILERS):
         parts.append(rest)
-    count = 0
+    if len(parts) > SEGMENTS_LIMIT:
+        raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
+    mark = marks.element
+    blanks = (f" {mark}", f"{mark} ")
     for part in parts:
         raw = part.strip(_BLANK)
         if not raw:
             continue
-        count += 1
-        if count > SEGMENTS_LIMIT:
-            raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
-        name, *elements = (part.strip() for part in raw.split(marks.element))
+        elements = raw.split(mark)
         if len(elements) > ELEMENTS_LIMIT:
             raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
-        yield Segment(name.upper(), tuple(elements), raw)
+        if blanks[0] in raw or blanks[1] in raw:
+            elements = [element.strip() for element in elements]
+        yield Segment(elements[0].upper(), tuple(elements[1:]), raw)
+
+
+def _readable(text: str, marks: Separators) -> str:
+    """Return `text` with each control character that is no separator as REPLACED."""
+    if not _CONTROL.search(text):
+        return text
+    kept = {marks.element, marks.component, marks.repetition, marks.segment}
+    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else REPLACED, text)
 
 
 def repeats(value: str, marks: Separators) -> list[str]:

@@ -54,6 +54,7 @@ _FLAGS = {
     "other-payer": "The payer names another payer.",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
     "payload-not-kept": "The payer's answer itself could not be kept; only what is shown was.",
+    "unreadable-characters": "The answer holds characters that are no text: shown as \ufffd.",
     "truncated": "The end of the payer's answer is missing: what it said there is not known.",
     "segment-count": "The payer's count of segments is wrong; nothing was left out here.",
     "control-number": "The control numbers of the payer's answer do not agree.",
