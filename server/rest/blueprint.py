@@ -85,9 +85,10 @@ def _search_system_form() -> Response:
 
 def _search_compartment(type_name: str, fhir_id: str, member: str) -> Response:
     if member.startswith("$"):
-        if any(member == f"${operation.name}" for operation in OPERATIONS):
-            raise MethodRefused("This operation is called by POST, or not of this type.")
-        raise NotFound("There is no operation of this name.")
+        named = (one for one in OPERATIONS if member == f"${one.name}")
+        if any(not one.types or type_name in one.types for one in named):
+            raise MethodRefused("This operation is called by POST.")
+        raise NotFound("There is no operation of this name here.")
     place = (type_name, fhir_id, member)
     return _page(
         search.of_compartment(engine(), place, exchange.query(), strict=exchange.is_strict())
