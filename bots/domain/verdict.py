@@ -22,6 +22,7 @@ _NOT_FOUND = frozenset({"58", *(str(n) for n in range(64, 69)), *(str(n) for n i
 TRUNCATED = "truncated"  # a flag of the answer: its end is missing
 OUTAGES = frozenset({"42", "80"})
 _AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
+_DEATH = "442"  # DTP01
 _PAIRS = (("346", "347"), ("348", "349"), ("356", "357"))
 
 
@@ -183,6 +184,9 @@ def _general_flags(answer: Answer) -> Iterator[str]:
         yield from benefit.flags
         if is_other_payer(benefit):
             yield "other-payer"
+    dates = (*answer.dates, *(one for row in answer.benefits for one in row.dates))
+    if any(one.qualifier == _DEATH for one in dates):
+        yield "deceased"
     if answer.rejects:
         yield "partial"
 

@@ -33,6 +33,7 @@ _REVIEW = (
     "unreadable",
     "percent-range",
     "differs:",
+    "deceased",
     verdict.TRUNCATED,
 )
 _STATES = {

@@ -49,10 +49,12 @@ def identifier(segment: Segment) -> Identifier:
 
 
 def dated(segment: Segment) -> Dated:
-    """Return a DTP; D8 that holds a range is read as the range it is, without an end before it."""
+    """Return a DTP; D8 that holds a range is read as one, a range that is reversed as no day."""
     first, _, last = segment.get(3).partition("-")
     start, end = day(first), day(last)
-    return Dated(segment.get(1), start, None if start and end and end < start else end)
+    if start and end and end < start:
+        return Dated(segment.get(1), None)
+    return Dated(segment.get(1), start, end)
 
 
 def day(text: str) -> date | None:

@@ -53,6 +53,7 @@ _NOTES = frozenset(
 _FLAGS = {
     "other-payer": "The payer names another payer.",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
+    "deceased": "The payer has a date of death for this person.",
     "payload-not-kept": "The payer's answer itself could not be kept; only what is shown was.",
     "unreadable-characters": "The answer holds characters that are no text: shown as \ufffd.",
     "truncated": "The end of the payer's answer is missing: what it said there is not known.",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bots.x12 import eligibility_271
 from bots.x12.envelope import transactions
 from fhir_profiles import codec, codes
 from sandbox import fixtures as sandbox_fixtures
@@ -44,11 +45,29 @@ def test_x12_is_x12(file: Path) -> None:
 
 
 def test_each_271_has_its_expected_response() -> None:
-    """At least fifteen, each with its response beside it."""
+    """At least sixty, each with its response beside it."""
     texts = [f for f in EDI if f.parent.name == "271"]
 
-    assert len(texts) >= 15
+    assert len(texts) >= 60
     assert [] == [f for f in texts if not f.with_suffix(".json").exists()]
+
+
+def test_the_271s_hold_every_code() -> None:
+    """Of kinds, periods, networks and rejects, each code stands in some file."""
+    kinds, periods, networks, rejects = set(), set(), set(), set()
+    for file in EDI:
+        if file.parent.name == "271":
+            with file.open(encoding="utf-8", newline="") as text:
+                answer = eligibility_271.read(text.read())
+            kinds |= {row.kind for row in answer.benefits}
+            periods |= {row.period for row in answer.benefits}
+            networks |= {row.network for row in answer.benefits}
+            rejects |= {reject.reason for reject in answer.rejects}
+
+    assert set(codes.names("eb01_benefit_information")) <= kinds
+    assert set(codes.names("eb06_time_period")) <= periods
+    assert set(codes.names("eb12_in_plan_network")) <= networks
+    assert set(codes.policy("aaa03_policy")) <= rejects
 
 
 def test_the_sandbox_knows_its_members() -> None:
