@@ -84,7 +84,7 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One benefit in the table, every cell as text."""
+    """One benefit in the table, every cell as text; `sent` are the segments that it rests on."""
 
     service: str
     what: str
@@ -96,6 +96,7 @@ class Line:
     term: str
     authorization: str
     notes: list[str]
+    sent: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,13 @@ def _line(item: Resource) -> Line:
         term=_text(item.get("term")) or "–",
         authorization=_authorization(item),
         notes=list(_notes(item)),
+        sent=list(_sent(item)),
     )
+
+
+def _sent(item: Resource) -> Iterator[str]:
+    for source in elements.extensions(item, systems.EXT_SOURCE):
+        yield from (part["valueString"] for part in source["extension"] if part["url"] == "segment")
 
 
 def _authorization(item: Resource) -> str:

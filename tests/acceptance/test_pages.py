@@ -24,6 +24,7 @@ WORDS = {
     "ari-cohen": "Not checked",
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OTHER = "CoverageEligibilityResponse?coverage=Coverage/coverage-other"
 VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
 
 
@@ -42,6 +43,10 @@ def programs(
         assert requests.put(address, data=inactive.read_bytes(), timeout=9,
                             headers={"Content-Type": "application/fhir+json"}).ok  # fmt: skip
         wait_for(lambda: len(started.search("CoverageEligibilityResponse")) >= 10, "the answers")
+        other = samples.coverage("coverage-other", beneficiary={"reference": "Patient/ben-okafor"},
+                                 payor=[{"reference": "Organization/example-health"}])  # fmt: skip
+        assert started.put(other).ok  # with the member id of somebody else
+        wait_for(lambda: started.search(OTHER), "the answer about another person")
         started.kill("bots")  # so that one question stays without its answer
         waiting = samples.coverage("coverage-now", beneficiary={"reference": "Patient/ana-rivera"})
         coverage = {"coverage": {"reference": "Coverage/coverage-now"}}
@@ -135,8 +140,33 @@ def test_errors_say_who_does_what_next(programs: Programs, browser: Browser) -> 
     page.context.close()
 
 
-PATHS = ["/", *(f"/benefits/coverage-{name}" for name in ("ana-rivera", "una-person",
-         "omar-haddad", "ari-cohen")), "/benefits/none", "/deliveries"]  # fmt: skip
+def test_an_answer_about_another_person_says_whose_turn_it_is(
+    programs: Programs, browser: Browser
+) -> None:
+    """No benefit of it is shown; the front desk is told to compare the card."""
+    page = opened(browser, programs, "/benefits/coverage-other")
+    errors = page.locator("section", has_text="What went wrong")
+
+    expect(errors).to_contain_text("about another person")
+    expect(errors).to_contain_text("Compare name, birth date and member id with the card.")
+    expect(page.locator("section", has_text="Benefits")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_benefit_leads_back_to_the_payers_bytes(programs: Programs, browser: Browser) -> None:
+    """Without JavaScript, by keyboard: the segments that a line rests on, as they came."""
+    page = opened(browser, programs, "/benefits/coverage-ana-rivera", scripts=False)
+    row = page.locator("tr", has=page.locator("td", has_text="$1,000.00 (calculated)"))
+    row.locator("summary").focus()
+    page.keyboard.press("Enter")
+
+    expect(row.locator("code").first).to_be_visible()
+    expect(row.locator("code").first).to_contain_text("EB*C*IND*30")
+    page.context.close()
+
+
+PATHS = ["/", *(f"/benefits/coverage-{name}" for name in (*WORDS, "ben-okafor", "other")),
+         "/benefits/none", "/deliveries"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)
