@@ -86,6 +86,8 @@ class Procrastinate:
         self._is_worker = is_worker
         self._breaker = Breaker()
         self._flying: Counter[str] = Counter()
+        self._worker: int | None = None
+        self._running: set[int | None] = set()  # jobs that are done here, now
         self._lock = threading.Lock()
         self._record: Record = lambda _ended: None
         self._stop = threading.Event()
@@ -180,12 +182,20 @@ class Procrastinate:
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="delivery") as pool:
             app = procrastinate.App(connector=connector)
 
-            async def deliver(subscription: int, rid: int, **_priority: int) -> None:
-                await asyncio.get_running_loop().run_in_executor(
-                    pool, self._deliver, subscription, rid
-                )
+            async def deliver(
+                context: procrastinate.JobContext, /, subscription: int, rid: int, **_priority: int
+            ) -> None:
+                job = context.job
+                self._worker = job.worker_id
+                self._running.add(job.id)
+                try:
+                    await asyncio.get_running_loop().run_in_executor(
+                        pool, self._deliver, subscription, rid
+                    )
+                finally:
+                    self._running.discard(job.id)
 
-            app.task(name=TASK, retry=_Again())(deliver)
+            app.task(name=TASK, retry=_Again(), pass_context=True)(deliver)
             async with app.open_async():
                 if self._stop.is_set():
                     return
@@ -204,15 +214,28 @@ class Procrastinate:
                     sweeper.cancel()
 
     async def _sweep(self, app: procrastinate.App) -> None:
-        """Give the jobs of workers that are gone to those that are there."""
+        """Give on the jobs of workers that are gone, and those of ours whose end was not stored."""
+        idle: dict[int, float] = {}
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
                 stalled = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S)
-                for job in stalled:
-                    await app.job_manager.retry_job(job, retry_at=self._post.now())
+                found = {job.id for job in stalled if job.id is not None}
+                idle = await self._idle(app, idle)
+                since = time.monotonic() - STALLED_S
+                found |= {job for job, first in idle.items() if first < since}
+                for job in found:
+                    await app.job_manager.retry_job_by_id_async(job, retry_at=self._post.now())
             except ConnectorException as error:
                 log_fault(_log, "sweep failed", error)
+
+    async def _idle(self, app: procrastinate.App, known: dict[int, float]) -> dict[int, float]:
+        """Return our jobs that are `doing` but not under way, with when that was first seen."""
+        if self._worker is None:
+            return {}
+        listed = await app.job_manager.list_jobs_async(status="doing", worker_id=self._worker)
+        ids = {job.id for job in listed if job.id is not None} - self._running
+        return {job: known.get(job, time.monotonic()) for job in ids}
 
     def _deliver(self, subscription: int, rid: int) -> None:
         """Send what goes next in a lane. Raises _Later where that is not due yet."""

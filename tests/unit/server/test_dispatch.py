@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from procrastinate.exceptions import ConnectorException
+from procrastinate.manager import JobManager
 
 from fhir_profiles import codec, systems
 from server import clock
@@ -362,6 +364,28 @@ def test_a_fault_of_ours_is_tried_again(station: Build, monkeypatch: pytest.Monk
     assert ("done", 2) == (due.state, due.attempts)
     page = search.search(one.engine, "AuditEvent", [("outcome", "4")])
     assert "the server failed" in page.matches[0].body.decode()
+
+
+def test_a_job_whose_end_was_not_stored_holds_up_nobody(
+    station: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Procrastinate's word is lost once, with its connection: the lane goes on all the same."""
+    real, losing = JobManager.finish_job, [True]
+
+    async def finish(self: JobManager, *given: Any, **named: Any) -> None:
+        if losing and losing.pop():
+            raise ConnectorException
+        await real(self, *given, **named)
+
+    monkeypatch.setattr(JobManager, "finish_job", finish)
+    one = station()
+    one.subscribe()
+    one.save("c")
+    one.start()
+    one.sent(1)
+    one.save("c", status="draft")
+
+    assert 2 == len(one.sent(2))
 
 
 def test_who_answers_is_served_beside_any_number_that_hang(station: Build) -> None:
