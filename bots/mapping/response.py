@@ -8,13 +8,12 @@ Source: FHIR R4 coverageeligibilityresponse.html.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from html import escape
 from typing import Any
 
 from bots.domain import verdict
 from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
-from bots.mapping import coding, items
+from bots.mapping import coding, items, narrative
 from bots.mapping.inquiry import Problem, focal_coverage
 from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import State
@@ -95,7 +94,7 @@ def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) 
     if len(approvals) == 1 and "" not in approvals:
         response["preAuthRef"] = approvals.pop()
     response["extension"] += [*_findings(answer), *items.flags(flags)]
-    return response
+    return _told(state, response)
 
 
 def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: str) -> Resource:
@@ -108,7 +107,12 @@ def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: 
     response["outcome"] = "error"
     response["error"] = [_problem(problem) for problem in listed]
     response["insurance"] = [{"coverage": focal_coverage(head.request)}]
-    return response
+    return _told(state, response)
+
+
+def _told(state: State, response: Resource) -> Resource:
+    text = narrative.of_response(state.value, response, response["insurance"][0].get("item", []))
+    return {"resourceType": response["resourceType"], "text": text, **response}
 
 
 def state_of(found: Verdict) -> State:
@@ -142,7 +146,6 @@ def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
             "source": SOURCE,
             "tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}],
         },
-        "text": {"status": "generated", "div": _narrative(head, state, sentence)},
         "extension": [{"url": systems.EXT_ROUTE, "valueString": route}] if route else [],
         "identifier": [{"system": systems.TRACE, "value": head.trace}],
         "status": "active",
@@ -172,17 +175,6 @@ def prune(response: Resource) -> Resource:
         for entry in response.get("insurance", [])
     ]
     return kept
-
-
-def _narrative(head: Head, state: State, sentence: str) -> str:
-    payer = head.request["insurer"].get("display", "")
-    lines = [
-        f"{state.value}: {sentence}",
-        f"Payer: {payer}" if payer else "",
-        f"Trace {head.trace}",
-    ]
-    body = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
-    return f'<div xmlns="http://www.w3.org/1999/xhtml">{body}</div>'
 
 
 def _payer_traces(answer: Answer) -> list[Resource]:
