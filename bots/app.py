@@ -35,6 +35,8 @@ def tools(settings: Settings) -> Tools:
                 sender_id=settings.sender_id,
                 now=clock.now,
                 control=clock.control_number,
+                shape=route.shape,
+                client_id=route.client_id,
             )
         )
         for route in settings.routes

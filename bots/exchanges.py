@@ -9,7 +9,6 @@ from bots.handlers import check_eligibility
 from bots.mapping import payload
 from bots.ports import Resource, Tools
 from bots.vault import Sealed
-from bots.x12 import eligibility_270
 from bots.x12.syntax import Unreadable
 from fhir_profiles import codec, elements, systems
 
@@ -69,12 +68,12 @@ def _read_again(tools: Tools, stored: Resource, document: str) -> Reading:
     route = elements.extension_value(stored, systems.EXT_ROUTE) or ""
     try:
         sent, received = (_opened(tools, place) for place in places)
-        question = eligibility_270.read(sent.decode())
-    except (NotKept, Unreadable, UnicodeDecodeError) as error:
+        exchange = tools.clearinghouse.reread(route, sent, received)
+    except (NotKept, Unreadable) as error:
         return Reading(address, problem=str(error))
-    answer = tools.clearinghouse.reread(route, received)
-    if answer is None:
+    if exchange is None:
         return Reading(address)
+    question, answer = exchange
     found = check_eligibility.rebuilt(stored, wish, question, answer)
     return Reading(address, tuple(_differences(stored, found)), found=found)
 

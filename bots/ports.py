@@ -32,7 +32,8 @@ class Failure:
 class Exchange:
     """What came of one check: the answer or the failure, and the route that gave it.
 
-    `sent` is the 270, "" where none went out; `received` every byte that came back, whatever it is.
+    `sent` is the question as it went out (a 270, or a vendor's JSON), "" where none did;
+    `received` every byte that came back, whatever it is.
     `earlier` are exchanges by other routes that gave no answer.
     """
 
@@ -65,8 +66,11 @@ class Clearinghouse(Protocol):
         """Send one 270 and return what came of it. An inactive plan or a reject is an answer."""
         ...
 
-    def reread(self, route: str, received: bytes) -> Answer | None:
-        """Return the answer in the bytes of an earlier exchange by `route`, None for no answer."""
+    def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
+        """Return what was asked and answered in the bytes of an earlier exchange by `route`.
+
+        None where they hold no answer. Raises Unreadable where the question cannot be read.
+        """
         ...
 
 

@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-STEDI_URL = "https://healthcare.us.stedi.com"
+STEDI_URL, AVAILITY_URL = "https://healthcare.us.stedi.com", "https://api.availity.com"
+STEDI_SHAPES = ("raw-x12", "2024-04-01", "2026-06-01")
 SECRET_LENGTH, TIMEOUT_LIMIT_S = 32, 110
 SANDBOX_URL = "http://127.0.0.1:8082"
+
+
+# What a route cannot do without.
+_KEYS = (
+    ("stedi", "INFORCE_BOTS_STEDI_KEY"),
+    ("availity", "INFORCE_BOTS_AVAILITY_CLIENT_ID"),
+    ("availity", "INFORCE_BOTS_AVAILITY_CLIENT_SECRET"),
+)
 
 
 class SettingRefused(Exception):
@@ -19,11 +28,13 @@ class SettingRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RouteSetting:
-    """One configured clearinghouse: its name, base URL and key."""
+    """One configured clearinghouse: its name, base URL and key, and what else its vendor asks."""
 
     name: str
     url: str
     key: str = field(repr=False, default="")
+    shape: str = ""
+    client_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +95,18 @@ def read(env: Mapping[str, str]) -> Settings:
 
 
 def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
-    shape = env.get("INFORCE_BOTS_STEDI_SHAPE", "raw-x12")
-    if shape != "raw-x12":
-        raise SettingRefused("INFORCE_BOTS_STEDI_SHAPE: this release speaks raw-x12 only")
     known = {
+        "availity": RouteSetting(
+            "availity",
+            _url(env, "INFORCE_BOTS_AVAILITY_URL", AVAILITY_URL),
+            env.get("INFORCE_BOTS_AVAILITY_CLIENT_SECRET", ""),
+            client_id=env.get("INFORCE_BOTS_AVAILITY_CLIENT_ID", ""),
+        ),
         "stedi": RouteSetting(
             "stedi",
             _url(env, "INFORCE_BOTS_STEDI_URL", STEDI_URL),
             env.get("INFORCE_BOTS_STEDI_KEY", ""),
+            shape=_shape(env.get("INFORCE_BOTS_STEDI_SHAPE", STEDI_SHAPES[0])),
         ),
         "sandbox": RouteSetting("sandbox", _url(env, "INFORCE_BOTS_SANDBOX_URL", SANDBOX_URL)),
     }
@@ -100,9 +115,18 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
         if name not in known:
             listed = ", ".join(sorted(known))
             raise SettingRefused(f"INFORCE_BOTS_ROUTES: {name!r} is none of {listed}")
-    if "stedi" in names and not known["stedi"].key:
-        raise SettingRefused("INFORCE_BOTS_STEDI_KEY: the route stedi needs its API key")
-    return tuple(known[name] for name in names)
+    routes = tuple(known[name] for name in names)
+    for name, needed in _KEYS:
+        if name in names and not env.get(needed):
+            raise SettingRefused(f"{needed}: the route {name} needs it")
+    return routes
+
+
+def _shape(text: str) -> str:
+    if text not in STEDI_SHAPES:
+        listed = ", ".join(STEDI_SHAPES)
+        raise SettingRefused(f"INFORCE_BOTS_STEDI_SHAPE: {text!r} is none of {listed}")
+    return text
 
 
 def _url(env: Mapping[str, str], name: str, default: str) -> str:

@@ -18,6 +18,7 @@ TRACE = f"{BASE}/NamingSystem/trace"
 PAYER_TRACE = f"{BASE}/NamingSystem/payer-trace"
 CAUSE = f"{BASE}/NamingSystem/cause"
 PAYER_ID = f"{BASE}/NamingSystem/payer-id"
+AVAILITY_PAYER = f"{BASE}/NamingSystem/payer-id-availity"
 MESSAGE_ID = f"{BASE}/NamingSystem/message-id"
 
 EXT_SOURCE = f"{BASE}/StructureDefinition/benefit-source"

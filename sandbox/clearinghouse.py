@@ -1,20 +1,26 @@
-"""A clearinghouse in the raw X12 shape: takes a 270 in JSON, answers a 271 in JSON.
+"""A clearinghouse in the shapes of Stedi and Availity, answering from fixtures.
 
 The routes `primary` (at the root) and `backup` (under /backup) answer alike; faults are set per
 route. An answer put in by a control call wins over the fixtures.
 """
 
 import time
-from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Response, request
 
 from sandbox import faults, fixtures
+from sandbox.coverages import Coverages
+from sandbox.received import told
 from sandbox.world import World
 
-PATH = "/2024-04-01/change/medicalnetwork/eligibility/v3/raw-x12"
+JSON_2024 = "/2024-04-01/change/medicalnetwork/eligibility/v3"
+PATH = f"{JSON_2024}/raw-x12"
+JSON_2026 = "/2026-06-01/eligibility-check"
+ROUTES = {"primary": "", "backup": "/backup"}
 _ISA_LENGTH = 106
 _NM109, _TRN02 = 9, 2
+_JSON = "application/json"
 
 
 def clearinghouse(world: World) -> Blueprint:
@@ -22,34 +28,38 @@ def clearinghouse(world: World) -> Blueprint:
     wires = Blueprint("clearinghouse", __name__)
 
     def check(route: str) -> Response:
-        x12 = str((request.get_json(silent=True) or {}).get("x12", ""))
-        world.received(
-            {
-                "route": route,
-                "path": request.path,
-                "received": datetime.now(UTC).isoformat(),
-                "headers": dict(request.headers),
-                "body": request.get_data(as_text=True),
-                "x12": x12,
-            }
-        )
-        asked = read_270(x12)
+        body = request.get_json(silent=True) or {}
+        x12 = str(body.get("x12", ""))
+        world.received(told(route, x12))
+        asked = read_270(x12) if request.path.endswith(PATH) else _read_json(body)
         if asked is None:
-            return Response('{"message": "expected a 270"}', 400, content_type="application/json")
+            return Response('{"message": "expected a question"}', 400, content_type=_JSON)
         fault = world.next_fault(route)
         spoilt = faults.misbehave(fault, request.environ, asked["trace"]) if fault else None
         return spoilt if spoilt is not None else _answer(world, asked)
 
-    wires.add_url_rule(PATH, "primary", lambda: check("primary"), methods=["POST"])
-    wires.add_url_rule(f"/backup{PATH}", "backup", lambda: check("backup"), methods=["POST"])
+    for route, prefix in ROUTES.items():
+        for path in (PATH, JSON_2024, JSON_2026):
+            rule, name = f"{prefix}{path}", f"{route}-{path.rpartition('/')[2]}"
+            wires.add_url_rule(rule, name, check, methods=["POST"], defaults={"route": route})
+        wires.register_blueprint(Coverages(world, route).blueprint(), url_prefix=prefix)
     return wires
+
+
+def _read_json(body: dict[str, Any]) -> dict[str, str] | None:
+    """Return the subscriber's member id and the trace of a question in JSON."""
+    trace = body.get("submitterTransactionIdentifier") or body.get("externalPatientId") or ""
+    subscriber = body.get("subscriber")
+    if not isinstance(subscriber, dict):
+        return None
+    return {"member": str(subscriber.get("memberId", "")), "trace": str(trace)}
 
 
 def _answer(world: World, asked: dict[str, str]) -> Response:
     put_in = world.answers.get(asked["member"])
     if put_in is not None:
         kind, body = put_in
-        if kind == "application/json":
+        if kind == _JSON:
             return Response(body, 200, content_type=kind)
         return faults.x12_answer(body.decode("utf-8"))
     known = fixtures.member(asked["member"])

@@ -25,6 +25,13 @@ def answer(name: str, trace: str) -> str:
     return text.replace(FILE_TRACE, trace)
 
 
+def coverage(name: str) -> dict[str, Any] | None:
+    """Return the same answer in Availity's shape, None where it is written in X12 only."""
+    file = ROOT / "coverages" / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(file.read_text("utf-8")) if file.is_file() else None
+    return found
+
+
 def seed_bundles() -> list[dict[str, Any]]:
     """Return the transaction Bundles of synthetic patients, in the order of their names."""
     return [json.loads(f.read_text("utf-8")) for f in sorted((ROOT / "seed").glob("*.json"))]

@@ -17,6 +17,15 @@ class Fault:
 
 
 @dataclass(slots=True)
+class Question:
+    """A question in Availity's shape: who it is about, and how often it was asked after."""
+
+    member: str
+    polls: int = 0
+    is_down: bool = False
+
+
+@dataclass(slots=True)
 class World:
     """Everything that control calls read and change. Methods are safe to call from any thread.
 
@@ -29,6 +38,7 @@ class World:
     mails: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def received(self, request: dict[str, Any]) -> None:
@@ -59,6 +69,7 @@ class World:
                 kept.clear()
             self.answers.clear()
             self.faults.clear()
+            self.questions.clear()
 
     def _note(self, entry: dict[str, Any]) -> None:
         if self.journal is not None:

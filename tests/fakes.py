@@ -11,7 +11,7 @@ from bots.domain.eligibility import Answer, Inquiry
 from bots.errors import RetryLater
 from bots.ports import Exchange, Tools
 from bots.vault import Vault
-from bots.x12 import eligibility_271
+from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import systems
 
 Resource = dict[str, Any]
@@ -110,8 +110,10 @@ class FakeClearinghouse:
         self.asked.append(inquiry)
         return self._exchanges.pop(0)
 
-    def reread(self, route: str, received: bytes) -> Answer | None:
-        return eligibility_271.read(received.decode()) if route == self.name else None
+    def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
+        if route != self.name:
+            return None
+        return eligibility_270.read(sent.decode()), eligibility_271.read(received.decode())
 
 
 class FakeMail:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from bots.connectors import stedi
+from bots.connectors import availity, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse
 
 # name (as in INFORCE_BOTS_ROUTES) -> how to build it
 CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
+    "availity": availity.connect,
     "sandbox": stedi.connect,
     "stedi": stedi.connect,
 }

@@ -7,7 +7,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One configured route. `control` gives a new interchange control number at each call."""
+    """One configured route. `control` gives a new interchange control number at each call.
+
+    `shape` is the form its vendor speaks, where there are several; `client_id` goes with the key
+    where the vendor gives tokens.
+    """
 
     name: str
     url: str
@@ -15,3 +19,5 @@ class Access:
     sender_id: str
     now: Callable[[], datetime]
     control: Callable[[], int]
+    shape: str = ""
+    client_id: str = ""

@@ -42,10 +42,10 @@ class Route:
         best = (answers or hopeful or failed)[0]
         return replace(best, earlier=tuple(one for one in failed if one is not best))
 
-    def reread(self, route: str, received: bytes) -> Answer | None:
+    def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what the route of that name reads in the bytes, None where there is no answer."""
         known = (one for one in self._clearinghouses if one.name == route)
-        return next((one.reread(route, received) for one in known), None)
+        return next((one.reread(route, sent, received) for one in known), None)
 
 
 def _goes_on(exchange: Exchange) -> bool:

@@ -19,8 +19,6 @@ PAYER_CORRECTED = "payer-corrected"  # a flag of the answer: INS03 001, INS04 25
 _TITLES = frozenset(
     {"JR", "SR", "II", "III", "IV", "MD", "DO", "PHD", "ESQ", "MR", "MRS", "MS", "DR"}
 )
-_PARTS, _NOT_ID = re.compile(r"[^\W_]+"), re.compile(r"[^A-Z0-9]")
-_FAMILY = 3  # characters
 T = TypeVar("T")
 _PARTS, _NOT_ID = re.compile(r"[^\W_]+"), re.compile(r"[^A-Z0-9]")
 _FAMILY = 3  # characters

@@ -21,7 +21,12 @@ _GENDERS = {"female": "F", "male": "M"}
 _SERVICE_SYSTEMS = (systems.X12_SERVICE_TYPE, systems.X12_SERVICE_TYPE_ALIAS)
 _FULL_DATE = len("2026-11-24")
 # Systems under which an Organization carries an id that some route knows a payer by.
-_PAYER_SYSTEMS = (systems.PAYER_ID, systems.STEDI_PAYER, systems.OPKIT_PAYER)
+_PAYER_SYSTEMS = (
+    systems.PAYER_ID,
+    systems.STEDI_PAYER,
+    systems.AVAILITY_PAYER,
+    systems.OPKIT_PAYER,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from bots.mapping.request import trace_of
 from fhir_profiles import elements, systems
 
 Resource = dict[str, Any]
-X12, ANY = "application/edi-x12", "application/octet-stream"
+X12, JSON, ANY = "application/edi-x12", "application/json", "application/octet-stream"
 SEALED = "application/jose"
-SENT, RECEIVED = "270 as sent", "Answer as received"
+SENT, RECEIVED = "Question as sent", "Answer as received"
 EXCHANGE = "eligibility-exchange"
 _RESTRICTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
@@ -35,14 +35,17 @@ def resources(  # noqa: PLR0913 what is known of an exchange
     moment: datetime,
     seal: Callable[[bytes, str], bytes],
 ) -> list[Resource]:
-    """Return the DocumentReference and its Binaries; `parts` are the 270 and what came back.
+    """Return the DocumentReference and its Binaries; `parts` are the question and what came back.
 
     The same exchange gives the same ids, so that it is kept once however often it is told.
     """
     sent, received = parts
     digest = hashlib.sha256(sent.encode() + b"\0" + received).hexdigest()
     fhir_id = trace_of(f"{trace}|{route}|{digest}").lower()
-    told = [("sent", SENT, sent.encode(), X12), ("received", RECEIVED, received, ANY)]
+    told = [
+        ("sent", SENT, sent.encode(), JSON if sent.startswith("{") else X12),
+        ("received", RECEIVED, received, ANY),
+    ]
     binaries = {
         title: _binary(f"{fhir_id}-{name}", f"DocumentReference/{fhir_id}", seal(content, kind))
         for name, title, content, kind in told
@@ -58,7 +61,7 @@ def resources(  # noqa: PLR0913 what is known of an exchange
             "text": "Exchange with a payer about eligibility",
         },
         "date": moment.isoformat(timespec="milliseconds"),
-        "description": f"270 and its answer by route {route}",
+        "description": f"Question and its answer by route {route}",
         "securityLabel": [{"coding": [_RESTRICTED]}],
         "content": [{"attachment": _attachment(t, b)} for t, b in binaries.items()],
         "context": {

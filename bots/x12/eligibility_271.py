@@ -4,6 +4,9 @@ What breaks the guide is flagged on the row or the answer. Only a text that hold
 refused: NotA271 says what came instead.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from bots.domain.eligibility import Answer, Dated, Entity, Identifier, Person, Reject
 from bots.x12 import acknowledgement, elements, guide
 from bots.x12.acknowledgement import Acknowledgement
@@ -49,6 +52,17 @@ def read(text: str) -> Answer:
         if one.set_id in acknowledgement.KINDS:
             raise NotA271(one.set_id, acknowledgement.read(one))
     raise NotA271(found[0].set_id if found else "")
+
+
+def of_segments(
+    segments: Sequence[Segment], marks: Separators, rejects: tuple[Reject, ...] = ()
+) -> Answer:
+    """Return the answer in the segments of one 271 that came in another form than X12.
+
+    `rejects` are those that were told beside them.
+    """
+    answer = _Reader(Transaction("271", tuple(segments), marks)).answer("")
+    return replace(answer, rejects=(*answer.rejects, *rejects))
 
 
 def findings(text: str) -> list[Finding]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import elements, systems
+from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import State
 from server.interactions.engine import Engine
 from server.web import records
@@ -45,7 +45,7 @@ _OFFICE_VISIT = "98"
 _IN_NETWORK = ("Y", "W", "")
 _LEVELS = {"IND": "individual", "FAM": "family"}
 # Flags that a person may know, but need not act on.
-_GUIDE = "guide"
+_GUIDE, _VENDOR = "guide", "vendor-differs"
 _NOTES = frozenset(
     {"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch", "segment-count"}
     | {"control-number", "set-count", "group-count"}
@@ -181,11 +181,14 @@ def _flag(code: str) -> str:
         return f"A number in the answer is out of form: {rest or 'percent'}. It is kept as sent."
     if kind == _GUIDE:
         return f"The answer breaks the guide: {rest}."
+    if kind == _VENDOR:
+        name = codes.names("eb01_benefit_information").get(rest, rest)
+        return f"The clearinghouse tells “{name}” otherwise than the payer: the payer's is shown."
     return _FLAGS.get(code, code)
 
 
 def _is_note(flag: str) -> bool:
-    return flag in _NOTES or flag.startswith(f"{_GUIDE}:")
+    return flag in _NOTES or flag.startswith((f"{_GUIDE}:", f"{_VENDOR}:"))
 
 
 def _sentence(state: State, record: Record) -> str:

@@ -1,34 +1,46 @@
 """One contract for every connector, over exchanges recorded in the vendor's published shape.
 
-To add a clearinghouse: its line in connectors.CLEARINGHOUSES and a folder of exchanges. Each file
-holds the answer (`@path` names a fixture) and what must come of it.
+To add a clearinghouse: its line in connectors.CLEARINGHOUSES, its way here, and a folder of
+exchanges. Each file holds what came back (`@path` names a fixture) and what must come of it.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import requests
 import responses
 
-from bots.connectors import CLEARINGHOUSES, stedi
+from bots.connectors import CLEARINGHOUSES, availity, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse, Exchange
+from bots.shapes import coverages
 from fhir_profiles import codec
 from tests.fakes import NOW
 from tests.unit.bots.test_270 import DEPENDENT, INQUIRY
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 URL = "https://clearinghouse.example"
-PATHS = {"stedi": stedi.PATH}
+RAW = stedi.SHAPES[stedi.RAW].path
 FILES = sorted((FIXTURES / "clearinghouses").glob("*/*.json"))
+TOKEN = {"access_token": "token-1", "expires_in": 300, "token_type": "Bearer"}
 
 
-def connect(name: str = "stedi") -> Clearinghouse:
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls come at once."""
+    monkeypatch.setattr(availity, "POLLS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(availity, "LAST_POLL_S", 1000.0)
+
+
+def connect(name: str = "stedi", shape: str = "") -> Clearinghouse:
     numbers = iter(range(1, 1000))
     return CLEARINGHOUSES[name](
-        Access(name, URL, "test-key", "INFORCE", lambda: NOW, numbers.__next__)
+        Access(name, URL, "test-key", "INFORCE", lambda: NOW, numbers.__next__, shape, "client-1")
     )
 
 
@@ -41,11 +53,38 @@ def body_of(recorded: dict[str, Any]) -> bytes:
     return codec.encode(body)
 
 
-def check(recorded: dict[str, Any], name: str = "stedi") -> Exchange:
+def written(body: Any) -> bytes:
+    """Return a recorded body as bytes; `@path` is the content of a fixture."""
+    if isinstance(body, str):
+        return (FIXTURES / body[1:]).read_bytes()
+    return codec.encode(body)
+
+
+def play_stedi(recorded: dict[str, Any], wire: responses.RequestsMock, shape: str) -> None:
+    wire.post(URL + stedi.SHAPES[shape or stedi.RAW].path, body=body_of(recorded),
+              status=recorded["status"], headers=recorded["headers"])  # fmt: skip
+
+
+def play_availity(recorded: dict[str, Any], wire: responses.RequestsMock, _: str) -> None:
+    wire.post(URL + availity.TOKEN_PATH, json=TOKEN)
+    posted = recorded["posted"]
+    wire.post(URL + coverages.PATH, json=posted["body"], status=posted["status"])
+    for poll in recorded["polls"]:
+        place = f"{URL}{coverages.PATH}/{posted['body']['id']}"
+        wire.get(place, body=written(poll["body"]), status=poll["status"])
+
+
+WAYS: dict[str, Callable[[dict[str, Any], responses.RequestsMock, str], None]] = {
+    "stedi": play_stedi,
+    "availity": play_availity,
+}
+
+
+def check(recorded: dict[str, Any], folder: str = "stedi") -> Exchange:
+    name, _, shape = folder.partition("-")
     with responses.RequestsMock() as wire:
-        wire.post(URL + PATHS[name], body=body_of(recorded), status=recorded["status"],
-                  headers=recorded["headers"])  # fmt: skip
-        return connect(name).check(INQUIRY, timeout_s=5)
+        WAYS[name](recorded, wire, shape)
+        return connect(name, shape).check(INQUIRY, timeout_s=5)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}-{f.stem}")
@@ -55,6 +94,7 @@ def test_recorded_exchanges(file: Path) -> None:
     expected = recorded["expected"]
     found = check(recorded, file.parent.name)
 
+    assert found.sent
     if "failure" in expected:
         assert found.failure is not None
         assert (expected["failure"], expected["again"], expected.get("after_s")) == (
@@ -66,6 +106,8 @@ def test_recorded_exchanges(file: Path) -> None:
         for key, value in (("followUps", "follow_up"), ("loops", "loop")):
             if key in expected:
                 assert expected[key] == [getattr(r, value) for r in found.answer.rejects]
+        if "flags" in expected:
+            assert expected["flags"] == list(found.answer.flags)
 
 
 @pytest.mark.parametrize(
@@ -79,18 +121,19 @@ def test_recorded_exchanges(file: Path) -> None:
 def test_what_the_network_does(error: Exception, code: str, after_s: int | None) -> None:
     """Not delivered comes again soon; a 270 without answer not within 90 s (CAQH CORE 153)."""
     with responses.RequestsMock() as wire:
-        wire.post(URL + stedi.PATH, body=error)
+        wire.post(URL + RAW, body=error)
         found = connect().check(INQUIRY, timeout_s=5)
 
     assert found.failure is not None
     assert (code, True, after_s) == (
         found.failure.code, found.failure.again, found.failure.after_s)  # fmt: skip
+    assert (code == "no-answer") == bool(found.sent)
 
 
 def test_what_goes_out() -> None:
     """The key in Authorization, one 270 in JSON, the trace as request id, numbers that differ."""
     with responses.RequestsMock() as wire:
-        wire.post(URL + stedi.PATH, json={"x12": ""}, status=500)
+        wire.post(URL + RAW, json={"x12": ""}, status=500)
         route = connect()
         route.check(INQUIRY, timeout_s=5)
         route.check(DEPENDENT, timeout_s=5)
@@ -103,10 +146,102 @@ def test_what_goes_out() -> None:
     assert "NM1*03*1*RIVERA*ROBIN~" in x12[1]
 
 
-def test_a_payer_without_an_id_on_the_route_is_not_called() -> None:
+@pytest.mark.parametrize("shape", ["2024-04-01", "2026-06-01"])
+def test_a_question_in_json_is_kept_and_read_again(shape: str) -> None:
+    """What went out is what is kept, and both sides of the exchange can be read from it later."""
+    recorded = FIXTURES / f"clearinghouses/stedi-{shape}/active.json"
+    found = check(codec.decode(recorded.read_bytes()), f"stedi-{shape}")
+    again = connect().reread("stedi", found.sent.encode(), found.received)
+
+    assert again == (INQUIRY, found.answer)
+    assert connect().reread("other", found.sent.encode(), found.received) is None
+
+
+def test_a_question_that_breaks_the_guide_goes_out_in_no_shape() -> None:
+    """The guide holds for the JSON as for the 270."""
+    wrong = replace(INQUIRY, service_types=("3000",))
+    with responses.RequestsMock():
+        found = connect("stedi", "2024-04-01").check(wrong, timeout_s=5)
+
+    assert found.failure is not None
+    assert ("not-sent", "") == (found.failure.code, found.sent)
+
+
+def test_availity_gets_one_question_and_one_token_for_all() -> None:
+    """The form of the question; twenty checks at once fetch one token, post twenty questions."""
+    recorded = codec.decode((FIXTURES / "clearinghouses/availity/active.json").read_bytes())
+    done = written(recorded["polls"][-1]["body"])
+    with responses.RequestsMock() as wire:
+        wire.post(URL + availity.TOKEN_PATH, json=TOKEN)
+        wire.post(URL + coverages.PATH, json={"id": "1", "statusCode": "0"}, status=202)
+        wire.get(f"{URL}{coverages.PATH}/1", body=done)
+        route = connect("availity")
+        with ThreadPoolExecutor(20) as pool:
+            asked = [replace(DEPENDENT, trace=f"TRACE{n:04d}") for n in range(20)]
+            found = list(pool.map(lambda one: route.check(one, timeout_s=5), asked))
+        calls = [(call.request.method, call.request.path_url) for call in wire.calls]
+        form = parse_qs(str(next(c.request.body for c in wire.calls
+                                 if c.request.path_url == coverages.PATH)))  # fmt: skip
+
+    assert all(one.answer for one in found)
+    assert 1 == calls.count(("POST", availity.TOKEN_PATH))
+    assert 20 == calls.count(("POST", coverages.PATH))
+    assert (["MEM0001"], ["Robin"], ["19"], ["2026-12-01"], ["30"]) == (
+        form["memberId"], form["patientFirstName"], form["subscriberRelationship"],
+        form["asOfDate"], form["serviceType"])  # fmt: skip
+
+
+def test_availity_is_never_asked_twice_for_one_question() -> None:
+    """A question whose answer did not come is asked after again, not posted again."""
+    recorded = codec.decode((FIXTURES / "clearinghouses/availity/active.json").read_bytes())
+    with responses.RequestsMock() as wire:
+        wire.post(URL + availity.TOKEN_PATH, json=TOKEN)
+        wire.post(URL + coverages.PATH, json={"id": "1", "statusCode": "0"}, status=202)
+        for _ in range(3):
+            wire.get(f"{URL}{coverages.PATH}/1", json={"id": "1", "statusCode": "0"}, status=202)
+        done = written(recorded["polls"][-1]["body"])
+        wire.get(f"{URL}{coverages.PATH}/1", body=done)
+        route = connect("availity")
+        first = route.check(INQUIRY, timeout_s=5)
+        second = route.check(INQUIRY, timeout_s=5)
+        posts = [c for c in wire.calls if c.request.path_url == coverages.PATH]
+
+    assert first.failure is not None
+    assert "no-answer" == first.failure.code
+    assert second.answer is not None
+    assert 1 == len(posts)
+
+
+def test_availity_renews_a_token_that_is_refused_once() -> None:
+    """401 takes a new token and tries again; a second 401 is a matter of credentials."""
+    with responses.RequestsMock() as wire:
+        wire.post(URL + availity.TOKEN_PATH, json=TOKEN)
+        wire.post(URL + coverages.PATH, status=401)
+        wire.post(URL + coverages.PATH, json={"id": "1", "statusCode": "0"}, status=202)
+        wire.get(f"{URL}{coverages.PATH}/1", json={"id": "1", "statusCode": "7"})
+        found = connect("availity").check(INQUIRY, timeout_s=5)
+        tokens = [c for c in wire.calls if c.request.path_url == availity.TOKEN_PATH]
+
+    assert found.failure is not None
+    assert ("route-failed", 2) == (found.failure.code, len(tokens))
+
+
+def test_availity_without_a_token_sends_nothing() -> None:
+    """A client that is refused, and a token endpoint that is away, are told apart."""
+    for reply, code in (({"status": 400}, "credentials"),
+                        ({"body": requests.ConnectionError()}, "not-delivered")):  # fmt: skip
+        with responses.RequestsMock() as wire:
+            wire.post(URL + availity.TOKEN_PATH, **reply)
+            found = connect("availity").check(INQUIRY, timeout_s=5)
+        assert found.failure is not None
+        assert code == found.failure.code
+
+
+@pytest.mark.parametrize("name", sorted(CLEARINGHOUSES))
+def test_a_payer_without_an_id_on_the_route_is_not_called(name: str) -> None:
     """Nothing goes out; the failure says that the route does not reach the payer."""
     with responses.RequestsMock():
-        found = connect().check(replace(INQUIRY, payer_id=""), timeout_s=5)
+        found = connect(name).check(replace(INQUIRY, payer_id=""), timeout_s=5)
 
     assert found.failure is not None
     assert ("payer-not-on-route", False) == (found.failure.code, found.failure.supported)

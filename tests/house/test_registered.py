@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.connectors import CLEARINGHOUSES, stedi
+from bots.connectors import CLEARINGHOUSES
 from bots.registry import BOTS
 from fhir_profiles import systems
 from server import definitions
@@ -14,7 +14,7 @@ from server.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 # Modules of the connectors package that are no clearinghouse.
-SHARED = {"access", "route"}
+SHARED = {"access", "route", "wire"}
 
 
 def modules(package: str) -> set[str]:
@@ -32,7 +32,6 @@ def test_every_connector_is_in_its_table() -> None:
     named = {build.__module__.rpartition(".")[2] for build in CLEARINGHOUSES.values()}
 
     assert modules("bots/connectors") - SHARED == named
-    assert {stedi.__name__.rpartition(".")[2]} == named
     for name in named:
         assert list((ROOT / "fixtures/clearinghouses" / name).glob("*.json"))
 

@@ -33,7 +33,12 @@ def test_a_wrong_server_setting_is_named(env: dict[str, str], named: str) -> Non
         ({"INFORCE_BOTS_ROUTES": "nobody"}, "INFORCE_BOTS_ROUTES"),
         ({"INFORCE_BOTS_ROUTES": "stedi"}, "INFORCE_BOTS_STEDI_KEY"),
         ({"INFORCE_BOTS_SENDER_ID": "A-LONG-SENDER-ID-OF-CLINIC"}, "INFORCE_BOTS_SENDER_ID"),
-        ({"INFORCE_BOTS_STEDI_SHAPE": "2024-04-01"}, "INFORCE_BOTS_STEDI_SHAPE"),
+        ({"INFORCE_BOTS_STEDI_SHAPE": "2020-01-01"}, "INFORCE_BOTS_STEDI_SHAPE"),
+        ({"INFORCE_BOTS_ROUTES": "availity"}, "INFORCE_BOTS_AVAILITY_CLIENT_ID"),
+        (
+            {"INFORCE_BOTS_ROUTES": "availity", "INFORCE_BOTS_AVAILITY_CLIENT_ID": "x"},
+            "INFORCE_BOTS_AVAILITY_CLIENT_SECRET",
+        ),
         ({"INFORCE_TIME_ZONE": "Mars/North"}, "INFORCE_TIME_ZONE"),
     ],
 )

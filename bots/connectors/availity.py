@@ -1,0 +1,188 @@
+"""Availity Coverages: a token, one POST, and polls until the payer has answered.
+
+Each POST is a new inquiry at the payer, so that a question is posted once and then only asked
+after: a question whose answer did not come is taken up again where it was left. The answer is JSON
+without X12; the JSON is what is kept.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from itertools import chain, repeat
+
+from bots.connectors import wire
+from bots.connectors.access import Access
+from bots.connectors.wire import Reply, Wire
+from bots.domain.eligibility import Answer, Inquiry
+from bots.ports import Exchange, Failure
+from bots.shapes import coverages, fields
+from bots.shapes.fields import Shapeless
+from fhir_profiles import codec, systems
+
+TOKEN_PATH = "/v1/token"  # noqa: S105 a path
+SCOPE = "healthcare-hipaa-transactions"
+RENEW_AT = 0.8  # of a token's life
+POLLS_S = (0.5, 1.0, 2.0, 3.0)  # and then every LAST_POLL_S
+LAST_POLL_S = 5.0
+WAITING_LIMIT = 10_000
+_RUNNING = ("0", "R1")
+_COMPLETE, _INVALID = "4", "3"
+_DOWN = ("7", "13", "14", "15")
+
+
+def connect(access: Access) -> "Availity":
+    """Return the connector of one configured route."""
+    return Availity(access)
+
+
+class Availity:
+    """A route over Availity's API."""
+
+    payer_systems = (systems.AVAILITY_PAYER,)
+
+    def __init__(self, access: Access) -> None:
+        """Keep the access, a pool of connections, and the questions that wait."""
+        self.name = access.name
+        self._access = access
+        self._wire = Wire()
+        self._lock = threading.Lock()
+        self._token, self._renew_at = "", 0.0
+        self._waiting: OrderedDict[str, str] = OrderedDict()
+
+    def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
+        """Ask once and wait. Every way to fail is a Failure in the Exchange, none is raised."""
+        asked = inquiry.at(self.payer_systems[0])
+        if not asked.payer_id:
+            return Exchange(self.name, failure=wire.not_on_route())
+        limit = time.monotonic() + timeout_s
+        form = coverages.ask(asked)
+        found = self._waiting.get(inquiry.trace) or self._post(form, limit)
+        if isinstance(found, str):
+            self._remember(inquiry.trace, found)
+            found = self._poll(found, limit)
+        exchange = self._read(found)
+        if exchange.failure is None or exchange.failure.code != "no-answer":
+            self._waiting.pop(inquiry.trace, None)
+        went_out = isinstance(found, Reply) or found.code == "no-answer"
+        return replace(exchange, sent=codec.encode(form).decode() if went_out else "")
+
+    def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
+        """Return what was asked and answered in an earlier exchange."""
+        if route != self.name:
+            return None
+        form = wire.payload(sent)
+        if form is None:
+            raise Shapeless("expected a question as we write it")
+        question, body = coverages.asked(form), fields.valid(wire.payload(received), "coverages")
+        answer = coverages.read(body) if body is not None else None
+        return (question, answer) if answer is not None else None
+
+    def _post(self, form: fields.Json, limit: float) -> str | Reply | Failure:
+        """Post the question; return its id, or the reply that is no id."""
+        reply = self._call("POST", coverages.PATH, limit, form)
+        if isinstance(reply, Failure) or not reply.is_whole:
+            return reply
+        body = wire.payload(reply.content) or {}
+        is_taken = reply.status in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
+        return fields.text(body, "id") if is_taken and fields.text(body, "id") else reply
+
+    def _poll(self, fhir_id: str, limit: float) -> Reply | Failure:
+        """Ask after a question until it is finished or the time is up."""
+        for pause_s in chain(POLLS_S, repeat(LAST_POLL_S)):
+            if time.monotonic() + pause_s > limit:
+                return wire.no_answer()
+            time.sleep(pause_s)
+            reply = self._call("GET", f"{coverages.PATH}/{fhir_id}", limit)
+            if isinstance(reply, Failure):
+                if reply.code == "not-delivered":
+                    continue  # it is the payer's answer that we wait for, not this one call
+                return reply
+            body = wire.payload(reply.content) or {}
+            if reply.status >= HTTPStatus.BAD_REQUEST or _status(body) not in _RUNNING:
+                return reply
+        raise AssertionError("the polls never end")
+
+    def _call(
+        self, method: str, path: str, limit: float, form: fields.Json | None = None
+    ) -> Reply | Failure:
+        """Call with a token; one that is refused is renewed once."""
+        for is_last in (False, True):
+            token = self._bearer(limit, renew=is_last)
+            if isinstance(token, Failure):
+                return token
+            headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+            url = self._access.url + path
+            reply = self._wire.call(method, url, limit=limit, headers=headers, data=form)
+            is_refused = isinstance(reply, Reply) and reply.status == HTTPStatus.UNAUTHORIZED
+            if is_last or not is_refused:
+                return reply
+        raise AssertionError("the second call is the last")
+
+    def _bearer(self, limit: float, *, renew: bool) -> str | Failure:
+        """Return the token, asked for once however many need it."""
+        with self._lock:
+            if self._token and not renew and time.monotonic() < self._renew_at:
+                return self._token
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": self._access.client_id,
+                "client_secret": self._access.key,
+                "scope": SCOPE,
+            }
+            url = self._access.url + TOKEN_PATH
+            reply = self._wire.call("POST", url, limit=limit, headers={}, data=form)
+            if isinstance(reply, Failure):
+                return replace(reply, code="not-delivered")  # the question did not go out
+            body: Mapping[str, object] = wire.payload(reply.content) or {}
+            token, life_s = body.get("access_token"), body.get("expires_in", 0)
+            if reply.status >= HTTPStatus.BAD_REQUEST or not isinstance(token, str):
+                return _no_token(reply)
+            life_s = life_s if isinstance(life_s, int | float) else 0
+            self._token, self._renew_at = token, time.monotonic() + RENEW_AT * life_s
+            return token
+
+    def _remember(self, trace: str, fhir_id: str) -> None:
+        self._waiting[trace] = fhir_id
+        while len(self._waiting) > WAITING_LIMIT:
+            self._waiting.popitem(last=False)
+
+    def _read(self, found: Reply | Failure) -> Exchange:
+        if isinstance(found, Failure):
+            return Exchange(self.name, failure=found)
+        exchange = self._settled(found)
+        return replace(exchange, received=found.content)
+
+    def _settled(self, reply: Reply) -> Exchange:
+        if not reply.is_whole:
+            return Exchange(self.name, failure=wire.no_answer())
+        body = fields.valid(wire.payload(reply.content), "coverages")
+        if body is None or reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+            return Exchange(self.name, failure=wire.refused(reply))
+        answer = coverages.read(body)
+        if (answer is not None and _status(body) == _COMPLETE) or (answer and answer.rejects):
+            return Exchange(self.name, answer=answer)
+        return Exchange(self.name, failure=_unfinished(_status(body)))
+
+
+def _status(body: fields.Json) -> str:
+    return fields.text(body, "statusCode")
+
+
+def _unfinished(status: str) -> Failure:
+    if status in _DOWN:
+        text = f"The payer could not be reached (status {status})."
+        return Failure("route-failed", text, again=True)
+    if status in (_COMPLETE, _INVALID):
+        return wire.unreadable("The payer's answer holds no plan.")
+    text = f"The clearinghouse refused our request (status {status or 'not stated'})."
+    return Failure("request-refused", text, again=False)
+
+
+def _no_token(reply: Reply) -> Failure:
+    """Return why there is no token: a client that is refused is one of credentials (RFC 6749)."""
+    if reply.status == HTTPStatus.BAD_REQUEST:
+        reply = replace(reply, status=HTTPStatus.UNAUTHORIZED)
+    return wire.refused(reply)

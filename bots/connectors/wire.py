@@ -1,0 +1,138 @@
+"""HTTP to a clearinghouse: one bounded call, and the Failure that each way to fail stands for.
+
+Classes of failure and what follows from them: CAQH CORE 153, and RFC 9110 for the status codes.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from bots.ports import Failure
+from fhir_profiles import codec
+
+CONNECT_TIMEOUT_S = 5.0
+CONNECTIONS = 64
+CHUNK, SIZE_LIMIT = 64 * 1024, 16 * 1024 * 1024
+NO_RESEND_S = 90  # CAQH CORE 153: no automatic re-send of an unanswered real-time request sooner
+CREDENTIALS_WAIT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: not all of it where `is_whole` is False."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    is_whole: bool = True
+
+
+class Wire:
+    """The connections of one route. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Keep a pool of connections."""
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        limit: float,
+        headers: Mapping[str, str],
+        data: Any = None,
+    ) -> Reply | Failure:
+        """Send one request and return what came back by `limit` (monotonic), redirects unfollowed.
+
+        `data` are bytes, or the fields of a form. Nothing is raised: a Failure tells why there is
+        no reply.
+        """
+        timeout_s = max(limit - time.monotonic(), 0.001)
+        try:
+            reply = self._session.request(
+                method,
+                url,
+                data=data,
+                headers=dict(headers),
+                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.ReadTimeout:
+            return no_answer()
+        except requests.RequestException:
+            return Failure("not-delivered", "The clearinghouse cannot be reached.", again=True)
+        content, is_whole = _content(reply, limit)
+        return Reply(reply.status_code, reply.headers, content, is_whole)
+
+
+def _content(reply: requests.Response, limit: float) -> tuple[bytes, bool]:
+    """Return the body, and whether it is all of it, by `limit` (monotonic) and SIZE_LIMIT."""
+    parts, size = [], 0
+    with reply:
+        try:
+            for part in reply.iter_content(CHUNK):
+                parts.append(part)
+                size += len(part)
+                if time.monotonic() > limit or size > SIZE_LIMIT:
+                    return b"".join(parts), False
+        except requests.RequestException:
+            return b"".join(parts), False
+    return b"".join(parts), True
+
+
+def no_answer() -> Failure:
+    """The question went out and its answer did not come: never sent again at once."""
+    return Failure(
+        "no-answer", "No whole answer in the time allowed.", again=True, after_s=NO_RESEND_S
+    )
+
+
+def refused(reply: Reply) -> Failure:
+    """Return what a reply without an answer stands for, by its status."""
+    match reply.status:
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            wait = reply.headers.get("Retry-After", "")
+            text = "The clearinghouse asks us to slow down."
+            after_s = int(wait) if wait.isdecimal() else None
+            return Failure("throttled", text, again=True, after_s=after_s)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            text = "The clearinghouse refuses our key."
+            return Failure("credentials", text, again=True, after_s=CREDENTIALS_WAIT_S)
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            text = f"The clearinghouse failed (HTTP {status})."
+            return Failure("route-failed", text, again=True)
+        case status if status < HTTPStatus.MULTIPLE_CHOICES:
+            return unreadable("The answer is not in the published shape.")
+        case status:
+            text = f"The clearinghouse refused our request (HTTP {status})."
+            return Failure("request-refused", text, again=False)
+
+
+def unreadable(text: str) -> Failure:
+    """Return the failure of an answer that cannot be read; the bytes are kept."""
+    return Failure("unreadable-answer", text, again=False)
+
+
+def not_on_route() -> Failure:
+    """Return the failure of a payer that the route does not know."""
+    text = "This route has no id for the payer."
+    return Failure("payer-not-on-route", text, again=False, supported=False)
+
+
+def payload(content: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in a body, None where it holds none."""
+    try:
+        body = codec.decode(content)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None

@@ -1,0 +1,131 @@
+"""The same check by every vendor's shape, over the real programs (x12 section 6, check 16)."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from fhir_profiles import systems
+from tests import samples
+from tests.programs import SAMPLE_MEMBER, Programs
+from tests.unit.bots.test_shapes import BODIES
+
+pytestmark = pytest.mark.loopback
+
+ROUTES = {
+    "raw-x12": ("stedi", "change"),
+    "2024-04-01": ("stedi", "change"),
+    "2026-06-01": ("stedi", "plans"),
+    "availity": ("availity", "coverages"),
+}
+
+
+@pytest.fixture(scope="module", params=ROUTES)
+def shape(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory, shape: str) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("shapes"))
+    started.environment |= {
+        "INFORCE_BOTS_ROUTES": ROUTES[shape][0],
+        "INFORCE_BOTS_STEDI_URL": started.sandbox,
+        "INFORCE_BOTS_STEDI_KEY": "any",
+        "INFORCE_BOTS_STEDI_SHAPE": shape if shape != "availity" else "raw-x12",
+        "INFORCE_BOTS_AVAILITY_URL": started.sandbox,
+        "INFORCE_BOTS_AVAILITY_CLIENT_ID": "any",
+        "INFORCE_BOTS_AVAILITY_CLIENT_SECRET": "any",
+    }
+    try:
+        started.start("sandbox", "server", "bots")
+        started.register()
+        for resource in (samples.clinic(), samples.payer(), samples.patient()):
+            assert started.put(resource).ok
+        yield started
+    finally:
+        started.stop()
+
+
+def checked(programs: Programs, coverage_id: str, **more: Any) -> dict[str, Any]:
+    """Post a coverage and return the stored response."""
+    assert programs.put(samples.coverage(coverage_id, **more)).ok
+    return programs.one(f"CoverageEligibilityResponse?coverage=Coverage/{coverage_id}")
+
+
+def state(response: dict[str, Any]) -> str:
+    tags = response["meta"]["tag"]
+    return next(str(t["code"]) for t in tags if t["system"] == systems.ELIGIBILITY_STATE)
+
+
+def amounts(response: dict[str, Any]) -> set[tuple[str, Any, Any]]:
+    """Return what a response says of money: what it is, how much, and how much of it is used."""
+    (insurance,) = response["insurance"]
+    return {
+        (one["type"]["text"], one.get("allowedMoney", {}).get("value"),
+         one.get("usedMoney", {}).get("value"))
+        for item in insurance["item"]
+        for one in item.get("benefit", [])
+    }  # fmt: skip
+
+
+# Of the member's 271, in each shape: the used part is what is left of the limit.
+AMOUNTS = {
+    ("Co-Payment", 25, None),
+    ("Co-Payment", 60, None),
+    ("Deductible", 1500, 1000),
+    ("Out of Pocket (Stop Loss)", 5000, 800),
+    ("Co-Insurance", None, None),
+}
+
+
+@pytest.mark.req("x12-16", "R002-12")
+def test_one_answer_whatever_the_vendor_speaks(programs: Programs, shape: str) -> None:
+    """A member of the fixtures: the same state and amounts, and the exchange is read again."""
+    found = checked(programs, "fixture")
+
+    assert ("active", True) == (state(found), found["insurance"][0]["inforce"])
+    assert 8 <= len(found["insurance"][0]["item"])
+    assert AMOUNTS == amounts(found)
+    trace = next(i["value"] for i in found["identifier"] if i["system"] == systems.TRACE)
+    kept = programs.run("bots", "payload", trace, "--sent")
+    assert 0 == kept.returncode, kept.stderr
+    assert (SAMPLE_MEMBER in kept.stdout, "ISA*" in kept.stdout) == (True, shape == "raw-x12")
+    again = programs.run("bots", "reparse", "--json")
+    assert 0 == again.returncode, again.stdout + again.stderr
+    assert "insurance" not in again.stdout
+
+
+@pytest.mark.req("x12-16")
+def test_json_that_is_put_in_is_answered_and_read(programs: Programs, shape: str) -> None:
+    """Vendor JSON alone is enough for an answer."""
+    body = json.dumps(BODIES[ROUTES[shape][1]]).replace(SAMPLE_MEMBER, "JSN000001")
+    put = requests.put(
+        f"{programs.sandbox}/_control/eligibility/JSN000001", data=body,
+        headers={"Content-Type": "application/json"}, timeout=20,
+    )  # fmt: skip
+    assert put.ok, put.text
+    found = checked(programs, "json", subscriberId="JSN000001")
+
+    assert "active" == state(found)
+    assert AMOUNTS == amounts(found)
+
+
+@pytest.mark.req("x12-16")
+def test_nobody_is_found_by_every_vendor(programs: Programs) -> None:
+    """A member that the payer does not know is told so, not as inactive."""
+    found = checked(programs, "nobody", subscriberId="NOB000001")
+
+    assert ("not-found", "error") == (state(found), found["outcome"])
+
+
+def test_the_vendors_json_is_kept_as_it_came(programs: Programs) -> None:
+    """Every byte of the answer, whatever it is."""
+    found = checked(programs, "kept")
+    trace = next(i["value"] for i in found["identifier"] if i["system"] == systems.TRACE)
+    kept = programs.run("bots", "payload", trace)
+
+    assert 0 == kept.returncode, kept.stderr
+    assert json.loads(kept.stdout)
