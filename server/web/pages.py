@@ -1,11 +1,14 @@
 """Routes of the pages for people, with the security headers that all of them carry."""
 
+from collections.abc import Callable
+from functools import wraps
 from importlib import resources
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
 from server.interactions.engine import Engine
+from server.web import actions, records
 from server.web import deliveries as delivered
 from server.web.benefits import summary
 from server.web.today import today
@@ -14,6 +17,11 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+# What a form has done, said on the page that follows it.
+_DONE = {
+    "check": "The payer is asked again; load this page again for the answer.",
+    "report": "Reported: a task for support holds what the payer sent.",
+}
 
 
 def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
@@ -27,36 +35,70 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
         static_folder="static",
         static_url_path="/static",
     )
-
-    @site.get("/")
-    def front_desk() -> str:
-        return render_template("today.html", page=today(engine, zone))
-
-    @site.get("/benefits/<coverage_id>")
-    def benefits(coverage_id: str) -> str:
-        return render_template("benefits.html", page=summary(engine, coverage_id, zone))
-
-    @site.get("/deliveries")
-    def deliveries() -> str:
-        page = delivered.listing(engine, request.args, zone)
-        return render_template("deliveries.html", page=page, states=delivered.STATES)
-
-    @site.get("/deliveries/<uid>")
-    def delivery(uid: str) -> str:
-        row, attempts = delivered.one(engine, uid, zone)
-        return render_template("delivery.html", row=row, attempts=attempts)
-
-    @site.post("/deliveries/<uid>/redeliver")
-    def redeliver(uid: str) -> Response:
-        if not _is_ours():
-            return refuse(403)
-        delivered.again(engine, uid)
-        answer = Response(status=303)
-        answer.headers["Location"] = url_for("pages.delivery", uid=uid)
-        return answer
-
+    shown = _Pages(engine, zone)
+    site.get("/")(shown.front_desk)
+    site.get("/benefits/<coverage_id>")(shown.benefits)
+    site.get("/deliveries")(shown.deliveries)
+    site.get("/deliveries/<uid>")(shown.delivery)
+    site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
+    site.post("/benefits/<coverage_id>/report/<int:place>")(_ours(shown.report))
+    site.post("/deliveries/<uid>/redeliver")(_ours(shown.redeliver))
     site.after_request(secure)
     return site
+
+
+class _Pages:
+    """Each page, and each form that a page has, as a method."""
+
+    def __init__(self, engine: Engine, zone: ZoneInfo) -> None:
+        self._engine = engine
+        self._zone = zone
+
+    def front_desk(self) -> str:
+        return render_template("today.html", page=today(self._engine, self._zone))
+
+    def benefits(self, coverage_id: str) -> str:
+        page = summary(self._engine, coverage_id, self._zone)
+        done = _DONE.get(request.args.get("done", ""), "")
+        return render_template("benefits.html", page=page, done=done)
+
+    def check(self, coverage_id: str) -> Response:
+        day = records.start_of_day(self._engine.now(), self._zone).date()
+        actions.ask_again(self._engine, coverage_id, day.isoformat())
+        return _see(url_for("pages.benefits", coverage_id=coverage_id, done="check"))
+
+    def report(self, coverage_id: str, place: int) -> Response:
+        actions.report(self._engine, coverage_id, place)
+        return _see(url_for("pages.benefits", coverage_id=coverage_id, done="report"))
+
+    def deliveries(self) -> str:
+        page = delivered.listing(self._engine, request.args, self._zone)
+        return render_template("deliveries.html", page=page, states=delivered.STATES)
+
+    def delivery(self, uid: str) -> str:
+        row, attempts = delivered.one(self._engine, uid, self._zone)
+        return render_template("delivery.html", row=row, attempts=attempts)
+
+    def redeliver(self, uid: str) -> Response:
+        delivered.again(self._engine, uid)
+        return _see(url_for("pages.delivery", uid=uid))
+
+
+def _ours(act: Callable[..., Response]) -> Callable[..., Response]:
+    """Let a form act only where one of our own pages sent it."""
+
+    @wraps(act)
+    def guarded(**place: str | int) -> Response:
+        return act(**place) if _is_ours() else refuse(403)
+
+    return guarded
+
+
+def _see(address: str) -> Response:
+    """Answer a form with the page to look at: a reload does not send it again."""
+    answer = Response(status=303)
+    answer.headers["Location"] = address
+    return answer
 
 
 def _is_ours() -> bool:

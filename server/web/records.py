@@ -12,7 +12,7 @@ from server.interactions import read, search
 from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
-LIST_LIMIT = 200
+LIST_LIMIT, HISTORY_LIMIT, COVERAGES_LIMIT = 200, 10, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
             address = elements.reference(insurance.get("coverage"))
             fhir_id = address.removeprefix("Coverage/")
             if fhir_id not in found:
-                coverage = _read(engine, "Coverage", address)
+                coverage = resource(engine, "Coverage", address)
                 found |= {fhir_id: coverage} if coverage else {}
     listed = [_record(engine, one) for one in list(found.values())[:LIST_LIMIT]]
     return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
@@ -64,7 +64,30 @@ def record(engine: Engine, coverage_id: str) -> Record:
 
 def organization(engine: Engine, reference: str) -> Resource | None:
     """Return the Organization that a reference names, None if it is not here."""
-    return _read(engine, "Organization", reference)
+    return resource(engine, "Organization", reference)
+
+
+def responses(engine: Engine, coverage_id: str) -> list[Resource]:
+    """Return the newest HISTORY_LIMIT answers about a coverage, the newest first."""
+    about = [("coverage", f"Coverage/{coverage_id}"), ("_sort", "-created")]
+    asked = [*about, ("_count", str(HISTORY_LIMIT)), ("_total", "none")]
+    found = search.search(engine, "CoverageEligibilityResponse", asked)
+    return [codec.decode(body) for body in found.bodies]
+
+
+def coverages(engine: Engine, beneficiary: str) -> list[Resource]:
+    """Return the active coverages of a patient, at most COVERAGES_LIMIT."""
+    if not beneficiary.startswith("Patient/"):
+        return []
+    asked = [("beneficiary", beneficiary), ("status", "active"), ("_total", "none")]
+    found = search.search(engine, "Coverage", [*asked, ("_count", str(COVERAGES_LIMIT))])
+    return [codec.decode(body) for body in found.bodies]
+
+
+def standing(engine: Engine, coverage: Resource) -> tuple[Resource | None, Resource | None]:
+    """Return the newest answer about a coverage, and the request that waits for one."""
+    found = _record(engine, coverage)
+    return found.response, found.open_request
 
 
 def start_of_day(now: datetime, zone: ZoneInfo) -> datetime:
@@ -84,7 +107,7 @@ def _record(engine: Engine, coverage: Resource) -> Record:
     request = _first(engine, "CoverageEligibilityRequest", [*newest, ("status", "active")])
     return Record(
         coverage=coverage,
-        patient=_read(engine, "Patient", elements.reference(coverage["beneficiary"])),
+        patient=resource(engine, "Patient", elements.reference(coverage["beneficiary"])),
         response=response,
         open_request=None if _is_answered(engine, request) else request,
     )
@@ -103,7 +126,8 @@ def _first(engine: Engine, type_name: str, pairs: Sequence[tuple[str, str]]) -> 
     return codec.decode(page.bodies[0]) if page.bodies else None
 
 
-def _read(engine: Engine, type_name: str, reference: str) -> Resource | None:
+def resource(engine: Engine, type_name: str, reference: str) -> Resource | None:
+    """Return the resource that a reference names, None if it is not here or of another type."""
     kind, _, fhir_id = reference.partition("/")
     if kind != type_name:
         return None

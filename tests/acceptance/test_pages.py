@@ -1,5 +1,6 @@
 """The pages in a real browser: states, keyboard, widths, themes, accessibility, content policy."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,12 +157,28 @@ def test_an_answer_about_another_person_says_whose_turn_it_is(
 def test_a_benefit_leads_back_to_the_payers_bytes(programs: Programs, browser: Browser) -> None:
     """Without JavaScript, by keyboard: the segments that a line rests on, as they came."""
     page = opened(browser, programs, "/benefits/coverage-ana-rivera", scripts=False)
+    page.locator("details.plan > summary").focus()
+    page.keyboard.press("Enter")
     row = page.locator("tr", has=page.locator("td", has_text="$1,000.00 (calculated)"))
     row.locator("summary").focus()
     page.keyboard.press("Enter")
 
     expect(row.locator("code").first).to_be_visible()
     expect(row.locator("code").first).to_contain_text("EB*C*IND*30")
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", [*WORDS, "ben-okafor", "other"])
+def test_the_summary_is_one_screen_and_one_sheet(
+    programs: Programs, browser: Browser, name: str
+) -> None:
+    """user-experience 5.2, 36: nothing to scroll at 1366x768, one Letter page when printed."""
+    page = opened(browser, programs, f"/benefits/coverage-{name}")
+
+    assert 768 >= page.evaluate("document.documentElement.scrollHeight")
+    sheet = page.pdf(prefer_css_page_size=True)
+    assert 1 == len(re.findall(rb"/Type\s*/Page[^s]", sheet))
+    assert b"/MediaBox [0 0 612 792]" in sheet
     page.context.close()
 
 

@@ -1,0 +1,159 @@
+"""What a person finds and does on the page of a coverage, with the bots behind it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from fhir_profiles import systems
+from tests import browser_tools, samples
+from tests.programs import Programs, wait_for
+
+pytestmark = [pytest.mark.loopback, pytest.mark.browser]
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("benefits"))
+    try:
+        started.start("sandbox", "server", "bots")
+        started.register()
+        for resource in (samples.clinic(), samples.payer(), samples.patient()):
+            assert started.put(resource).ok
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with sync_playwright() as play:
+        browser: Browser = play.chromium.launch(
+            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
+        )
+        context = browser.new_context(java_script_enabled=False)
+        yield context.new_page()
+        browser.close()
+
+
+def answered(programs: Programs, name: str, **coverage: object) -> str:
+    """Post a coverage, wait for its answer, and return the address of its page."""
+    assert programs.put(samples.coverage(name, **coverage)).ok
+    programs.one(f"CoverageEligibilityResponse?coverage=Coverage/{name}")
+    return f"{programs.server}/benefits/{name}"
+
+
+def requests_of(programs: Programs, name: str) -> list[dict[str, object]]:
+    return programs.search(f"CoverageEligibilityRequest?coverage=Coverage/{name}")
+
+
+def test_a_person_asks_the_payer_again(programs: Programs, page: Page) -> None:
+    """R002: one question by a person, its reason on it, and the earlier check in the history."""
+    page.goto(answered(programs, "again"))
+    page.get_by_role("button", name="Check again").click()
+    expect(page.locator(".done")).to_contain_text("asked again")
+    query = "CoverageEligibilityResponse?coverage=Coverage/again"
+    wait_for(lambda: len(programs.search(query)) == 2, "the second answer")
+    page.goto(f"{programs.server}/benefits/again")
+    expect(page.get_by_role("status").first).to_contain_text("asked by a person")
+    page.locator("details", has_text="before this one").locator("summary").click()
+    expect(page.locator("details", has_text="before this one")).to_contain_text("coverage changed")
+
+    assert ["coverage-change", "manual"] == sorted(
+        tag["code"] for one in requests_of(programs, "again")
+        for tag in one["meta"]["tag"] if tag["system"] == systems.CHECK_REASON  # type: ignore[index]
+    )  # fmt: skip
+
+
+@pytest.mark.req("check-23")
+def test_two_clicks_are_one_question(programs: Programs) -> None:
+    """user-experience 23: a form sent twice stores one request and sends one 270."""
+    address = answered(programs, "twice", subscriberId="TWI000001")
+    programs.fault(route="primary", kind="none", times=1, latency_ms=1000)
+    for _ in range(3):
+        sent = requests.post(f"{address}/check", timeout=20, allow_redirects=False)
+        assert (303, "/benefits/twice?done=check") == (sent.status_code, sent.headers["Location"])
+    query = "CoverageEligibilityResponse?coverage=Coverage/twice"
+    wait_for(lambda: len(programs.search(query)) == 2, "the second answer")
+
+    assert 2 == len(requests_of(programs, "twice")) == len(programs.asked("TWI000001"))
+
+
+def test_a_coverage_that_was_never_asked_about_cannot_be_asked_again(programs: Programs) -> None:
+    """There is no question to repeat: no button, and 404 for the form."""
+    draft = samples.coverage("draft", status="draft")
+    assert programs.put(draft).ok
+    address = f"{programs.server}/benefits/draft"
+
+    assert "Check again" not in requests.get(address, timeout=20).text
+    assert 404 == requests.post(f"{address}/check", timeout=20).status_code
+
+
+def test_a_wrong_reading_is_reported_with_what_the_payer_sent(
+    programs: Programs, page: Page
+) -> None:
+    """user-experience 5.2: a Task with the segment; the same line twice is one Task."""
+    page.goto(answered(programs, "wrong"))
+    for _ in range(2):
+        page.locator("details.plan > summary").click()
+        row = page.locator("details.plan tr", has_text="Urgent Care")
+        row.locator("summary").click()
+        row.get_by_role("button", name="Report as read wrongly").click()
+        expect(page.locator(".done")).to_contain_text("a task for support")
+    (task,) = programs.search(f"Task?code={systems.TASK_CODE}|reading-error")
+
+    assert ["EB*B*IND*UC*PR**27*60*****Y"] == [one["valueString"] for one in task["input"]]
+    assert "Patient/pat" == task["for"]["reference"]
+    answer = requests.post(f"{programs.server}/benefits/wrong/report/999", timeout=20)
+    assert 404 == answer.status_code
+
+
+def test_who_pays_first_is_in_the_order_on_file(programs: Programs, page: Page) -> None:
+    """user-experience 18: all coverages of the person, by Coverage.order, each with its state."""
+    assert programs.put(samples.patient("two")).ok
+    whose = {"beneficiary": {"reference": "Patient/two"}}
+    answered(programs, "second", order=2, **whose)
+    page.goto(answered(programs, "first", order=1, **whose))
+    listed = page.locator(".payers li")
+
+    expect(listed).to_have_count(2)
+    expect(listed.nth(0)).to_contain_text("order 1")
+    expect(listed.nth(1).get_by_role("link")).to_have_attribute("href", "/benefits/second")
+
+
+def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -> None:
+    """user-experience 5.2: what the patient pays, what needs authorization, and the next step."""
+    x12 = (FIXTURES / "x12/271/active-ppo.edi").read_text("utf-8")
+    more = [
+        "EB*A*IND*62*PR**27**.125***Y*Y~", "EB*C*IND*62*PR**23*300*****Y~",
+        "EB*C*IND*62*PR**29*100*****Y~", "EB*F*IND*33*PR**23***VS*20*N*Y~",
+        "EB*F*IND*33*PR**29***VS*12**Y~", "EB*B*IND*33*PR**27*0****U*N~",
+    ]  # fmt: skip
+    x12 = x12.replace("EB*I**35*PR~\n", "".join(more)).replace("SE*27*", "SE*32*")
+    programs.answer("SVC000001", x12)
+    answered(programs, "services", subscriberId="SVC000001")
+    types = [{"system": systems.X12_SERVICE_TYPE, "code": code} for code in ("62", "33")]
+    focal = [{"coverage": {"reference": "Coverage/services"}}]
+    asked = samples.request("services", insurance=focal,
+                            item=[{"category": {"coding": [one]}} for one in types])  # fmt: skip
+    assert programs.put(asked).ok
+    programs.one("CoverageEligibilityResponse?request=CoverageEligibilityRequest/services")
+    page.goto(f"{programs.server}/benefits/services")
+    rows = page.locator("section", has=page.get_by_role("heading", name="Benefits for this visit"))
+    cells = [row.locator("th, td").all_inner_texts() for row in rows.locator("tbody tr").all()]
+
+    assert [
+        ["MRI/CAT Scan", "Individual", "In network", "12.5% coinsurance per visit",
+         "$100.00 left of $300.00", "Not stated", "Required",
+         "Ask for authorization before the visit"],
+        ["Chiropractic", "Individual", "In network", "Not stated", "Not stated",
+         "12 left of 20", "Not required", "None"],
+        ["Chiropractic", "Individual", "Out of network", "$0.00 copay per visit", "Not stated",
+         "Not stated", "Payer does not know", "Ask the payer"],
+        ["Chiropractic", "Not stated", "Not stated", "Covered; share not stated", "Not stated",
+         "Not stated", "Not stated", "Ask the payer if in doubt"],
+    ] == cells  # fmt: skip
