@@ -107,7 +107,8 @@ class Benefit(msgspec.Struct, frozen=True):
 
     `percent` is the patient's share as a fraction: EB08 ".2" is Decimal("0.2"). `auth_required`
     is EB11: Y True, N False, U and blank None. `network` is EB12 as sent: Y, N, U, W or "".
-    `index` is the place of the EB segment among the EBs, `repeat` that of the type in EB03.
+    `index` is the place of the EB segment among the EBs, `repeat` that of the type in EB03;
+    `position` is its number in the transaction, from ST as 1 (X12 IK302), 0 where there is no X12.
     """
 
     kind: str
@@ -134,6 +135,7 @@ class Benefit(msgspec.Struct, frozen=True):
     entities: tuple[Entity, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     flags: tuple[str, ...] = ()
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

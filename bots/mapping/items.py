@@ -232,15 +232,15 @@ def delivery(one: Delivery) -> str:
 
 
 def source(row: Benefit) -> Resource:
-    """Return the extension that leads back to an EB segment: its number and its text."""
-    return {
-        "url": systems.EXT_SOURCE,
-        "extension": [
-            {"url": "index", "valueUnsignedInt": row.index},
-            {"url": "repeat", "valueUnsignedInt": row.repeat},
-            {"url": "segment", "valueString": row.raw},
-        ],
-    }
+    """Return the extension that leads back to an EB segment: its numbers and its text."""
+    parts: list[Resource] = [
+        {"url": "index", "valueUnsignedInt": row.index},
+        {"url": "repeat", "valueUnsignedInt": row.repeat},
+        {"url": "segment", "valueString": row.raw},
+    ]
+    if row.position:
+        parts.insert(0, {"url": "position", "valuePositiveInt": row.position})
+    return {"url": systems.EXT_SOURCE, "extension": parts}
 
 
 def flags(found: Iterable[str]) -> list[Resource]:

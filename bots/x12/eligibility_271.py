@@ -15,6 +15,7 @@ from bots.x12.guide import Finding
 from bots.x12.rows import Row
 from bots.x12.syntax import Segment, Separators, Unreadable
 
+_FIRST = 2  # the number of the segment after ST (X12 IK302)
 _LEVELS = {"20": "A", "21": "B", "22": "C", "23": "D"}
 _PERSON_ROLES = ("IL", "03")
 _PAYER_CORRECTED = ("001", "25")  # INS03, INS04: the payer changed identifying data
@@ -61,7 +62,8 @@ def of_segments(
 
     `rejects` are those that were told beside them.
     """
-    answer = _Reader(Transaction("271", tuple(segments), marks)).answer("")
+    reader = _Reader(Transaction("271", tuple(segments), marks), numbered=False)
+    answer = reader.answer("")
     return replace(answer, rejects=(*answer.rejects, *rejects))
 
 
@@ -86,7 +88,7 @@ class _Level:
 class _Reader:
     """Walks one transaction, segment by segment, keeping what each level says."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, *, numbered: bool = True) -> None:
         self._marks: Separators = transaction.marks
         self._levels = {letter: _Level() for letter in "ABCD"}
         self._letter = "A"
@@ -95,9 +97,9 @@ class _Reader:
         self._rejects: list[Reject] = []
         self._flags: list[str] = list(transaction.flags)
         self._ended = False
-        for segment in transaction.segments:
+        for number, segment in enumerate(transaction.segments, _FIRST):
             if not self._ended:
-                self._take(segment)
+                self._take(segment, number if numbered else 0)
 
     def answer(self, raw: str) -> Answer:
         """Return everything that was said about the patient."""
@@ -125,11 +127,11 @@ class _Reader:
             has_own_rows=own is not outer,
         )
 
-    def _take(self, segment: Segment) -> None:
+    def _take(self, segment: Segment, position: int) -> None:
         if segment.id == "HL":
             self._open(segment.get(3))
         elif segment.id == "EB":
-            self._row = Row(segment, self._marks, self._eb_count)
+            self._row = Row(segment, self._marks, self._eb_count, position)
             self._eb_count += 1
             self._levels[self._letter].rows.append(self._row)
         elif segment.id == "AAA":

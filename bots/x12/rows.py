@@ -39,12 +39,13 @@ _CARRIED = frozenset({"LS", "LE", "N3", "N4", "PRV"})
 class Row:
     """An EB segment being read: give it the segments that follow with take().
 
-    `index` is its place among the EB segments of the transaction.
+    `index` is its place among the EB segments of the transaction, `position` its number in it.
     """
 
     segment: Segment
     marks: Separators
     index: int
+    position: int
     messages: list[str] = field(default_factory=list)
     dates: list[Dated] = field(default_factory=list)
     identifiers: list[Identifier] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Row:
             e[3], e[4], e[5], amount, percent, e[8], quantity, _AUTHORIZATION.get(e[10]), e[10],
             e[11], self._procedure(e[12]), tuple(self.places), _joined(self.messages),
             tuple(self.dates), tuple(self.identifiers), tuple(self.entities),
-            tuple(self.deliveries), tuple(dict.fromkeys(flags)) if flags else (),
+            tuple(self.deliveries), tuple(dict.fromkeys(flags)) if flags else (), self.position,
         )  # fmt: skip
         for repeat, service_type in enumerate(types):
             yield Benefit(e[0], self.index, repeat, raw, e[1], service_type or None, *rest)

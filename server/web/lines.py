@@ -29,7 +29,8 @@ _LEVELS = {"IND": "individual", "FAM": "family"}
 class Line:
     """One benefit in the table, every cell as text.
 
-    `sent` are the segments that it rests on, `place` its number among the items of the response.
+    `sent` are the segments that it rests on, the first being number `position` of the 271;
+    `place` is its number among the items of the response.
     """
 
     service: str
@@ -43,6 +44,7 @@ class Line:
     authorization: str
     notes: list[str]
     sent: list[str]
+    position: int
     place: int
 
 
@@ -230,6 +232,7 @@ def _line(place: int, item: Resource) -> Line:
         authorization=_authorization(item),
         notes=list(_notes(item)),
         sent=list(sent(item)),
+        position=_position(item),
         place=place,
     )
 
@@ -238,6 +241,15 @@ def sent(item: Resource) -> Iterator[str]:
     """Yield the segments that an item rests on, as they came."""
     for source in elements.extensions(item, systems.EXT_SOURCE):
         yield from (part["valueString"] for part in source["extension"] if part["url"] == "segment")
+
+
+def _position(item: Resource) -> int:
+    """Return the number of the first segment that an item rests on, 0 where it has none."""
+    for source in elements.extensions(item, systems.EXT_SOURCE):
+        for part in source["extension"]:
+            if part["url"] == "position":
+                return int(part["valuePositiveInt"])
+    return 0
 
 
 def _authorization(item: Resource) -> str:

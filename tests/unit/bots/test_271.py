@@ -8,6 +8,7 @@ import pytest
 
 from bots.domain.eligibility import Answer, Benefit
 from bots.x12 import eligibility_271
+from bots.x12.envelope import transactions
 from fhir_profiles import codec
 from server.validation import structure
 from tests.x12_texts import FIXTURES, answer_271, file_271, reject_271
@@ -48,6 +49,17 @@ def test_no_row_is_lost(file: Path) -> None:
     contacts = {b.index for b in answer.benefits if b.kind in "LMCNXWUVTS" and b.entities}
 
     assert {b.index for b in answer.benefits} == told | contacts
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_row_stands_where_it_says(file: Path) -> None:
+    """The number of a row's segment, counted from ST as 1, leads to its EB (X12 IK302)."""
+    text = file_271(file.stem)
+    first = next(one for one in transactions(text) if one.set_id == "271")
+    for row in eligibility_271.read(text).benefits:
+        segment = first.segments[row.position - 2]
+        assert "EB" == segment.id
+        assert row.raw.startswith(segment.raw)
 
 
 def _walk(node: Any) -> list[dict[str, Any]]:

@@ -52,7 +52,9 @@ def read(shape: str, body: Json) -> Answer:
 
 def told(row: Benefit, *leave: str) -> tuple[Any, ...]:
     """Return what a row says, without where it stood and what a shape cannot say."""
-    names = [n for n in row.__struct_fields__ if n not in ("index", "repeat", "raw", *leave)]
+    names = [
+        n for n in row.__struct_fields__ if n not in ("index", "repeat", "raw", "position", *leave)
+    ]
     return tuple((name, getattr(row, name)) for name in names)
 
 
