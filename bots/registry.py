@@ -1,12 +1,24 @@
 """All bots, one line each: the receiver's routes and the Subscriptions follow from here."""
 
-from bots.handlers import alert_inactive, check_eligibility, request_eligibility
+from bots.handlers import (
+    alert_inactive,
+    check_arrival,
+    check_booking,
+    check_eligibility,
+    check_encounter,
+    check_on_demand,
+    request_eligibility,
+)
 from bots.ports import Bot, Resource
 from fhir_profiles import systems
 
 BOTS: tuple[Bot, ...] = (
     alert_inactive.BOT,
+    check_arrival.BOT,
+    check_booking.BOT,
     check_eligibility.BOT,
+    check_encounter.BOT,
+    check_on_demand.BOT,
     request_eligibility.BOT,
 )
 ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take

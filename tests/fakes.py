@@ -40,7 +40,10 @@ class FakeFhir:
     def _read(self, address: str) -> Resource | None:
         if "?" in address:
             type_name, _, query = address.partition("?")
-            found = self.search(type_name, [tuple(query.split("=", 1))])  # type: ignore[list-item]  # two parts
+            pairs = [
+                (name, value) for name, _, value in (p.partition("=") for p in query.split("&"))
+            ]
+            found = self.search(type_name, pairs)
             return {"resourceType": "Bundle", "entry": [{"resource": one} for one in found]}
         versions = self.versions.get(address)
         return deepcopy(versions[-1]) if versions else None
@@ -51,17 +54,23 @@ class FakeFhir:
         return deepcopy(versions[place]) if place >= 0 else None
 
     def search(self, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
-        return [
+        found = [
             deepcopy(one)
             for one in self.all(type_name)
             if all(self._meets(one, name, value) for name, value in parameters)
         ]
+        asked = dict(parameters)
+        if asked.get("_sort") == "-created":
+            found.sort(key=lambda one: str(one["created"]), reverse=True)
+        return found[: int(asked.get("_count", len(found)))]
 
     def _meets(self, resource: Resource, name: str, value: str) -> bool:
-        if name == "_sort":
+        if name in ("_sort", "_count"):
             return True
-        if name in ("patient", "subject"):
+        if name in ("patient", "subject", "beneficiary", "request"):
             return bool(resource[name]["reference"] == value)
+        if name == "status":
+            return bool(resource[name] == value)
         if name != "identifier":
             raise AssertionError(f"the fake cannot search by {name}")
         system, _, code = value.partition("|")

@@ -2,10 +2,11 @@
 
 import hashlib
 import uuid
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fhir_profiles import elements, systems
+from fhir_profiles import codec, codes, elements, systems
 from fhir_profiles.codes import Reason
 
 Resource = dict[str, Any]
@@ -22,7 +23,7 @@ MATERIAL = (
     "class",
     "type",
 )
-_GENERAL = "30"
+GENERAL = "30"
 
 
 def is_material_change(new: Resource, old: Resource | None) -> bool:
@@ -47,44 +48,70 @@ def version_address(resource: Resource) -> str:
     return f"{resource['resourceType']}/{resource['id']}/_history/{version}"
 
 
-def to_request(
-    coverage: Resource, *, provider: str, reason: Reason, service_date: date, created: datetime
-) -> Resource:
-    """Return the request that asks the payer of `coverage` about the plan as a whole.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be asked about a coverage, and why.
 
-    `provider` is a reference, "" where none is known: the check will then say so.
+    `cause` names the event, the same however often it is told. `provider` is a reference, "" where
+    none is known: the check will then say so.
     """
-    trace = trace_of(f"{version_address(coverage)}#{reason}")
+
+    reason: Reason
+    cause: str
+    service_date: date
+    provider: str = ""
+    service_types: tuple[str, ...] = (GENERAL,)
+
+
+def inquiry_key(coverage: Resource, wish: Wish) -> str:
+    """Return what is the same for the same question: coverage as far as it matters, day, types."""
+    material = codec.encode([coverage.get(name) for name in MATERIAL]).decode()
+    asked = [wish.service_date.isoformat(), *sorted(wish.service_types), wish.provider]
+    return trace_of("|".join([coverage["id"], material, *asked]))
+
+
+def to_request(coverage: Resource, wish: Wish, *, after: str, created: datetime) -> Resource:
+    """Return the request that asks the payer of `coverage`.
+
+    Its trace number is made of the question and of the request that it comes `after` ("" if it is
+    the first), so that two triggers at once make one request.
+    """
+    key = inquiry_key(coverage, wish)
     request: Resource = {
         "resourceType": "CoverageEligibilityRequest",
-        "meta": {"tag": [{"system": systems.CHECK_REASON, "code": reason.value}]},
-        "identifier": [{"system": systems.TRACE, "value": trace}],
+        "meta": {"tag": [{"system": systems.CHECK_REASON, "code": wish.reason.value}]},
+        "identifier": [
+            {"system": systems.TRACE, "value": trace_of(f"{key}#{after}")},
+            {"system": systems.INQUIRY, "value": key},
+            {"system": systems.CAUSE, "value": cause_of(wish)},
+        ],
         "status": "active",
         "purpose": ["benefits", "validation"],
         "patient": _plain(coverage["beneficiary"]),
-        "servicedDate": service_date.isoformat(),
+        "servicedDate": wish.service_date.isoformat(),
         "created": created.isoformat(timespec="milliseconds"),
         "insurer": insurer_of(coverage),
         "insurance": [{"focal": True, "coverage": {"reference": f"Coverage/{coverage['id']}"}}],
-        "item": [
-            {
-                "category": {
-                    "coding": [
-                        {
-                            "system": systems.X12_SERVICE_TYPE,
-                            "code": _GENERAL,
-                            "display": "Health Benefit Plan Coverage",
-                        }
-                    ]
-                }
-            }
-        ],
+        "item": [_item(code) for code in wish.service_types],
     }
-    if provider:
-        request["provider"] = {"reference": provider}
+    if wish.provider:
+        request["provider"] = {"reference": wish.provider}
     inside = [elements.reference(request[n]) for n in ("patient", "insurer")]
     kept = [c for c in coverage.get("contained", []) if f"#{c.get('id')}" in inside]
     return {**request, "contained": kept} if kept else request
+
+
+def cause_of(wish: Wish) -> str:
+    """Return the identifier of the event that a request answers to."""
+    return trace_of(f"{wish.cause}#{wish.reason}")
+
+
+def _item(code: str) -> Resource:
+    name = codes.names("service_type_codes").get(code, "")
+    coding = {"system": systems.X12_SERVICE_TYPE, "code": code} | (
+        {"display": name} if name else {}
+    )
+    return {"category": {"coding": [coding]}}
 
 
 def insurer_of(coverage: Resource) -> Resource:

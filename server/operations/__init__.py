@@ -20,6 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
     deliveries.LIST,
     deliveries.REDELIVER,
     eligibility_submit.OPERATION,
+    eligibility_submit.CHECK,
     everything.OPERATION,
     export.OPERATION,
     export.OF_PATIENTS,

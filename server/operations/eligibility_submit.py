@@ -1,25 +1,19 @@
-"""CoverageEligibilityRequest/$submit: store the request, wait for the payer's answer.
+"""CoverageEligibilityRequest/$submit and Coverage/[id]/$check-eligibility: ask, and wait.
 
-Source: FHIR R4 coverageeligibilityrequest-operation-submit.html. The bots answer; this door waits
-for them up to WAIT_S and then says where to ask again.
+Source: FHIR R4 coverageeligibilityrequest-operation-submit.html; the second is ours. The bots
+answer; these doors wait for them up to 18 s and then say where to ask again.
 """
 
-import threading
+from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
-from fhir_profiles import codec
-from server.errors import BadRequest, Issue, NotFound, outcome
-from server.interactions import create, jobs, read, search, update
-from server.interactions.engine import Engine
+from fhir_profiles import codes, systems
+from server.errors import BadRequest, Issue, outcome
+from server.interactions import answers, create, jobs, read, update
 from server.operations.operation import INSTANCE, TYPE, Answer, Call, Operation
 from server.search.values import instant
 
-KIND = "eligibility-submit"
-# CAQH CORE 156 asks for a real-time 271 within 20 s; two of them are left for the way back.
-WAIT_S, POLL_S = 18.0, 0.025
-# The bots answer through this same server: waiting must leave it threads.
-WAITING_LIMIT = 4
-_waiting = threading.BoundedSemaphore(WAITING_LIMIT)
 RETRY_AFTER_S = "5"
 _TYPE = "CoverageEligibilityRequest"
 
@@ -28,14 +22,32 @@ def submit(call: Call) -> Answer:
     """Return the CoverageEligibilityResponse, or 202 with the place to ask for it.
 
     The body is the request, or a Parameters that holds it as `resource`. `Prefer: respond-async`
-    asks for the 202 at once; `Prefer: wait=S` shortens the wait.
+    asks for the 202 at once; `Prefer: wait=S` shortens the wait. Raises Unprocessable naming each
+    element without which no payer can be asked.
     """
     request_id, since = _stored(call)
-    wait_s = _wait_s(call.preferences)
-    found = _awaited(call.engine, request_id, since, wait_s)
+    return _answered(call, {"request": request_id, "since": since})
+
+
+def check(call: Call) -> Answer:
+    """Return the response about a coverage, asked anew; waits and answers as $submit does.
+
+    `date` is the day of service, today by default; `serviceType` are X12 codes, the plan as a whole
+    by default. Raises Unprocessable for a coverage that is not active.
+    """
+    read.read(call.engine, "Coverage", call.id)
+    inputs = [*_inputs(call)]
+    task = answers.demand(call.engine, call.id) | ({"input": inputs} if inputs else {})
+    saved = create.create(call.engine, "Task", task, if_none_exist="", origin=call.origin)
+    return _answered(call, {"task": saved.id})
+
+
+def _answered(call: Call, wish: Mapping[str, str]) -> Answer:
+    wait_s = answers.wait_s(call.preferences)
+    found = answers.awaited(lambda: answers.find(call.engine, wish), wait_s)
     if found is not None:
         return Answer(found)
-    uid = jobs.accept(call.engine, KIND, {"request": request_id, "since": since})
+    uid = jobs.accept(call.engine, answers.KIND, dict(wish))
     location = {
         "Content-Location": f"{call.engine.base}/$job/{uid}",
         "Retry-After": RETRY_AFTER_S,
@@ -44,20 +56,19 @@ def submit(call: Call) -> Answer:
     return Answer(outcome([Issue("informational", text)], "information"), 202, location)
 
 
-def _awaited(engine: Engine, request_id: str, since: str, wait_s: float) -> bytes | None:
-    """Wait for the response, unless too many wait already."""
-    if wait_s == 0 or not _waiting.acquire(blocking=False):
-        return answer_to(engine, request_id, since)
-    try:
-        pause = threading.Event()
-        for _ in range(int(wait_s / POLL_S) + 1):
-            found = answer_to(engine, request_id, since)
-            if found is not None:
-                return found
-            pause.wait(POLL_S)
-        return None
-    finally:
-        _waiting.release()
+def _inputs(call: Call) -> Iterator[dict[str, Any]]:
+    day = call.first("date")
+    if day:
+        try:
+            date.fromisoformat(day)
+        except ValueError as error:
+            raise BadRequest("Expected a date as YYYY-MM-DD.", expression="date") from error
+        yield {"type": {"text": "serviced-date"}, "valueDate": day}
+    known = codes.names("service_type_codes")
+    for code in sorted(call.all("serviceType")):
+        if code not in known:
+            raise BadRequest("Expected codes of the X12 list.", expression="serviceType")
+        yield {"type": {"text": "service-type"}, "valueCode": code}
 
 
 def _stored(call: Call) -> tuple[str, str]:
@@ -79,46 +90,18 @@ def _stored(call: Call) -> tuple[str, str]:
     return saved.id, instant(saved.updated)
 
 
-def _wait_s(preferences: frozenset[str]) -> float:
-    if "respond-async" in preferences:
-        return 0.0
-    for preference in preferences:
-        name, _, value = preference.partition("=")
-        if name == "wait" and value.isdecimal():
-            return min(float(value), WAIT_S)
-    return WAIT_S
-
-
-def answer_to(engine: Engine, request_id: str, since: str) -> bytes | None:
-    """Return the newest response to a request stored at `since` or later, None if there is none."""
-    asked = [
-        ("request", f"{_TYPE}/{request_id}"),
-        ("_lastUpdated", f"ge{since}"),
-        ("_sort", "-created"),
-        ("_count", "1"),
-        ("_total", "none"),
-    ]
-    page = search.search(engine, "CoverageEligibilityResponse", asked)
-    return page.matches[0].body if page.matches else None
-
-
-def job_answer(engine: Engine, wish: bytes) -> bytes | None:
-    """Return what a waiting client asks for, None if it has to wait on."""
-    asked = codec.decode(wish)
-    request_id = asked["request"]
-    found = answer_to(engine, request_id, asked["since"])
-    if found is None:
-        try:
-            read.read(engine, _TYPE, request_id)
-        except NotFound as error:
-            raise NotFound("The request is gone.") from error
-    return found
-
-
 OPERATION = Operation(
     "submit",
     "http://hl7.org/fhir/OperationDefinition/CoverageEligibilityRequest-submit",
     (TYPE, INSTANCE),
     submit,
     types=(_TYPE,),
+)
+CHECK = Operation(
+    "check-eligibility",
+    f"{systems.BASE}/OperationDefinition/coverage-check-eligibility",
+    (INSTANCE,),
+    check,
+    types=("Coverage",),
+    parameters=("date", "serviceType"),
 )

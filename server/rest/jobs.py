@@ -9,8 +9,8 @@ from flask import Blueprint, Response, stream_with_context
 
 from fhir_profiles import codec
 from server.errors import Issue, NotFound, outcome
-from server.interactions import jobs, retention
-from server.operations import eligibility_submit, export
+from server.interactions import answers, jobs, retention
+from server.operations import export
 from server.rest.exchange import engine, json
 from server.search import values
 from server.store.jobs import Job
@@ -28,8 +28,8 @@ def add_routes(api: Blueprint) -> None:
 
 def _status(uid: str) -> Response:
     job = jobs.find(engine(), uid)
-    if job.kind == eligibility_submit.KIND:
-        found = eligibility_submit.job_answer(engine(), job.wish)
+    if job.kind == answers.KIND:
+        found = answers.find(engine(), codec.decode(job.wish))
         return json(found) if found else _waiting(job)
     if job.state == "accepted":
         return _waiting(job)

@@ -2,42 +2,32 @@
 
 from typing import Any
 
-from fhir_profiles import elements, systems
-from fhir_profiles.codes import Reason
+from fhir_profiles import systems
 from server.errors import NotFound
-from server.interactions import create
+from server.interactions import answers, create
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import lines, records
 
 Resource = dict[str, Any]
 READING = "reading-error"
-_REQUEST = "CoverageEligibilityRequest"
-_OF_ONE_CHECK = ("id", "meta", "text", "identifier", "created", "servicedPeriod")
 
 
-def ask_again(engine: Engine, coverage_id: str, today: str) -> None:
-    """Store the newest question about a coverage once more, for its day or for today if it is past.
+def ask_again(engine: Engine, coverage_id: str) -> None:
+    """Have the payer asked about a coverage once more, for today.
 
-    While an answer is awaited nothing is stored, and however often the form of one page is sent
-    there is one question: it carries which one it follows. Raises NotFound where nothing was asked.
+    However often the form of one page is sent there is one question: it carries which answer it
+    follows. Raises NotFound where there is no such coverage.
     """
     record = records.record(engine, coverage_id)
     if record.open_request is not None:
         return
-    last = elements.reference((record.response or {}).get("request"))
-    asked = records.resource(engine, _REQUEST, last)
-    if asked is None:
-        raise NotFound("Nothing was asked about this coverage yet.")
-    cause = f"again-{asked['id']}"
-    body = {name: value for name, value in asked.items() if name not in _OF_ONE_CHECK}
-    body |= {
-        "meta": {"tag": [{"system": systems.CHECK_REASON, "code": Reason.MANUAL.value}]},
-        "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "created": engine.now().isoformat(timespec="milliseconds"),
-        "servicedDate": max(str(asked.get("servicedDate", today)), today),
+    last = (record.response or {}).get("meta", {}).get("versionId", "")
+    cause = f"again-{coverage_id}-{(record.response or {}).get('id', '')}-{last}"
+    body = answers.demand(engine, coverage_id) | {
+        "identifier": [{"system": systems.CAUSE, "value": cause}]
     }
-    _once(engine, _REQUEST, body, cause)
+    _once(engine, "Task", body, cause)
 
 
 def report(engine: Engine, coverage_id: str, place: int) -> None:

@@ -100,7 +100,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         sentence=_sentence(state, record),
         last=checks[0] if checks else _check(engine, {}, day, zone),
         goes_on=any(True for _ in elements.extensions(response, systems.EXT_RETRY)),
-        may_ask=request is not None and record.open_request is None,
+        may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, day),
         cards=lines.cards(items),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, render_template, request, url_for
 
 from server.interactions.engine import Engine
-from server.web import actions, records
+from server.web import actions
 from server.web import deliveries as delivered
 from server.web.benefits import summary
 from server.web.today import today
@@ -63,8 +63,7 @@ class _Pages:
         return render_template("benefits.html", page=page, done=done)
 
     def check(self, coverage_id: str) -> Response:
-        day = records.start_of_day(self._engine.now(), self._zone).date()
-        actions.ask_again(self._engine, coverage_id, day.isoformat())
+        actions.ask_again(self._engine, coverage_id)
         return _see(url_for("pages.benefits", coverage_id=coverage_id, done="check"))
 
     def report(self, coverage_id: str, place: int) -> Response:

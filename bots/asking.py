@@ -1,0 +1,98 @@
+"""When a question goes to a payer: once for each event, and never while it is answered already.
+
+Two triggers that ask the same make one request; an answer that is fresh enough serves a booking, a
+sweep and a check-in. A changed coverage and a person are always asked for anew.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from bots.mapping import request
+from bots.mapping.request import Wish
+from bots.ports import Resource, Tools
+from fhir_profiles import elements, systems
+from fhir_profiles.codes import Reason, State
+
+FRESH = timedelta(hours=4)  # younger than this an answer is reused
+LOST = timedelta(hours=24)  # a question that has no answer for so long is not waited for
+GOOD = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
+_DATE = len("2026-11-24")
+_ALWAYS = frozenset({Reason.COVERAGE_CHANGE, Reason.MANUAL})
+_REQUEST, _RESPONSE = "CoverageEligibilityRequest", "CoverageEligibilityResponse"
+
+
+def ask(coverage: Resource, wish: Wish, tools: Tools) -> Resource:
+    """Return the request that answers `wish`: the one there is, else a new one that is stored."""
+    key = request.inquiry_key(coverage, wish)
+    cause = f"{systems.CAUSE}|{request.cause_of(wish)}"
+    told, same = tools.fhir.read_all([
+        f"{_REQUEST}?identifier={cause}",
+        f"{_REQUEST}?identifier={systems.INQUIRY}|{key}&_sort=-created&_count=1",
+    ])  # fmt: skip
+    there = _first(told) or _serving(_first(same), wish, tools)
+    if there is not None:
+        return there
+    after = (_first(same) or {}).get("id", "")
+    made = request.to_request(coverage, wish, after=after, created=tools.now())
+    trace = elements.identifier(made, systems.TRACE)
+    return tools.fhir.create_once(made, f"identifier={systems.TRACE}|{trace}")
+
+
+def for_visit(
+    patient_address: str, on: date, tools: Tools, *, reason: Reason, cause: str
+) -> list[Resource]:
+    """Ask about every active coverage of a patient for the day of a visit; return the requests."""
+    if not patient_address.startswith("Patient/") or on < tools.now().astimezone(tools.zone).date():
+        return []
+    (patient,) = tools.fhir.read_all([patient_address])
+    wanted = [("beneficiary", patient_address), ("status", "active")]
+    provider = request.provider_of(patient or {}, tools.provider)
+    return [
+        ask(one, Wish(reason, f"{cause}#{one['id']}", on, provider), tools)
+        for one in tools.fhir.search("Coverage", wanted)
+    ]
+
+
+def day_of(moment: str, tools: Tools) -> date | None:
+    """Return the day of an instant at the clinic, or of a date; None where it is neither."""
+    try:
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    if len(moment) == _DATE:
+        return found.date()
+    return found.astimezone(tools.zone).date() if found.tzinfo else None
+
+
+def patient_of(appointment: Resource) -> str:
+    """Return the address of the patient of an Appointment, "" where it names none."""
+    actors: Iterable[str] = (
+        elements.reference(one.get("actor")) for one in appointment.get("participant", [])
+    )
+    return next((address for address in actors if address.startswith("Patient/")), "")
+
+
+def _serving(last: Resource | None, wish: Wish, tools: Tools) -> Resource | None:
+    """Return the last request of the same question if it waits for its answer, or has a fresh one.
+
+    An answer of exactly FRESH is too old.
+    """
+    if last is None:
+        return None
+    (found,) = tools.fhir.read_all([f"{_RESPONSE}?request={_REQUEST}/{last['id']}"])
+    answer = _first(found)
+    now = tools.now()
+    if answer is None or any(True for _ in elements.extensions(answer, systems.EXT_RETRY)):
+        return last if now - _created(last) < LOST else None
+    is_good = elements.tag(answer, systems.ELIGIBILITY_STATE) in GOOD
+    is_fresh = now - _created(answer) < FRESH
+    return last if is_good and is_fresh and wish.reason not in _ALWAYS else None
+
+
+def _created(resource: Resource) -> datetime:
+    return datetime.fromisoformat(resource["created"])
+
+
+def _first(bundle: Resource | None) -> Resource | None:
+    entries = (bundle or {}).get("entry", [])
+    return entries[0]["resource"] if entries else None

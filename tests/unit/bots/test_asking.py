@@ -1,0 +1,226 @@
+"""What makes a check run, and what does not: bookings, arrivals, people, and answers in hand."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bots import asking
+from bots.errors import RetryLater
+from bots.handlers import (
+    check_arrival,
+    check_booking,
+    check_encounter,
+    check_on_demand,
+    request_eligibility,
+)
+from bots.mapping.request import Wish
+from fhir_profiles import elements, systems
+from fhir_profiles.codes import Reason, State
+from tests import samples
+from tests.fakes import NOW, FakeFhir, tools
+
+DAY = date(2026, 12, 1)
+Handle = Callable[[dict[str, Any], Any], None]
+
+
+def world(*more: dict[str, Any]) -> FakeFhir:
+    return FakeFhir(samples.coverage(), samples.patient(), samples.payer(), samples.clinic(), *more)
+
+
+def requests(fhir: FakeFhir) -> list[dict[str, Any]]:
+    return fhir.all("CoverageEligibilityRequest")
+
+
+def appointment(status: str = "booked", start: str = "2026-12-01T15:00:00Z") -> dict[str, Any]:
+    return {
+        "resourceType": "Appointment",
+        "id": "visit",
+        "status": status,
+        "start": start,
+        "participant": [
+            {"actor": {"reference": "Practitioner/dr"}, "status": "accepted"},
+            {"actor": {"reference": "Patient/pat"}, "status": "accepted"},
+        ],
+    }
+
+
+def answer(fhir: FakeFhir, made: dict[str, Any], *, at: datetime = NOW,
+           state: State = State.ACTIVE, waits: bool = False) -> None:  # fmt: skip
+    """Store the answer to a request."""
+    retry = [{"url": systems.EXT_RETRY, "valueBoolean": True}] if waits else []
+    fhir.put({
+        "resourceType": "CoverageEligibilityResponse", "id": f"answer-{made['id']}",
+        "meta": {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}]},
+        "extension": retry, "created": at.isoformat(),
+        "request": {"reference": f"CoverageEligibilityRequest/{made['id']}"},
+    })  # fmt: skip
+
+
+@pytest.mark.req("R003-05", "R003-46")
+def test_a_booking_asks_for_the_day_of_the_visit() -> None:
+    """One request per coverage, with its reason; again only for another day."""
+    second = samples.coverage("cov2", subscriberId="MEM2")
+    fhir = world(second, samples.coverage("old", status="cancelled"))
+    for start in ("2026-12-01T15:00:00Z", "2026-12-01T18:00:00Z", "2026-12-02T03:00:00Z"):
+        check_booking.handle(appointment(start=start), tools(fhir))
+
+    assert [("2026-12-01", "booking")] * 2 == [
+        (one["servicedDate"], elements.tag(one, systems.CHECK_REASON)) for one in requests(fhir)
+    ]
+    check_booking.handle(appointment(start="2026-12-03T15:00:00Z"), tools(fhir))
+    assert 4 == len(requests(fhir))
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        appointment(start=""),
+        appointment(start="2026-12-01T15:00:00"),
+        appointment(status="cancelled"),
+        appointment(start="2026-11-01T15:00:00Z"),
+        {**appointment(), "participant": []},
+    ],
+)
+def test_an_appointment_that_says_too_little_asks_nothing(unfit: dict[str, Any]) -> None:
+    """No instant, no patient, not booked, or past."""
+    fhir = world()
+    check_booking.handle(unfit, tools(fhir))
+
+    assert [] == requests(fhir)
+
+
+@pytest.mark.req("R003-07", "check-37")
+@pytest.mark.parametrize(
+    ("age", "state", "asked"),
+    [
+        (timedelta(hours=3, minutes=59), State.ACTIVE, 1),
+        (timedelta(hours=3, minutes=59), State.INACTIVE, 1),
+        (timedelta(hours=4), State.ACTIVE, 2),
+        (timedelta(minutes=5), State.COULD_NOT_CHECK, 2),
+        (timedelta(minutes=5), State.NOT_FOUND, 2),
+    ],
+)
+def test_an_arrival_takes_an_answer_under_four_hours(
+    age: timedelta, state: State, asked: int
+) -> None:
+    """Exactly four hours is too old; what is no answer about the plan is asked again."""
+    fhir = world()
+    today = appointment(start="2026-11-24T16:00:00Z")
+    check_booking.handle(today, tools(fhir))
+    answer(fhir, requests(fhir)[0], at=NOW - age, state=state)
+    arrived = {**today, "status": "arrived"}
+    for _ in range(2):
+        check_arrival.handle(arrived, tools(fhir))
+
+    assert asked == len(requests(fhir))
+    assert ["booking", "check-in"][:asked] == [
+        elements.tag(one, systems.CHECK_REASON) for one in requests(fhir)
+    ]
+
+
+def test_an_encounter_asks_for_the_day_it_began() -> None:
+    """Arrived: once; any other status: not at all."""
+    fhir = world()
+    encounter = {"resourceType": "Encounter", "id": "enc", "status": "arrived",
+                 "subject": {"reference": "Patient/pat"}}  # fmt: skip
+    for status in ("planned", "arrived", "arrived", "in-progress"):
+        check_encounter.handle({**encounter, "status": status}, tools(fhir))
+
+    assert ["2026-11-24"] == [one["servicedDate"] for one in requests(fhir)]
+
+
+def test_two_triggers_of_one_question_make_one_request() -> None:
+    """A coverage that is saved while its booking is on the way: one 270 (R003-46)."""
+    fhir = world()
+    (coverage,) = fhir.read_all(["Coverage/cov"])
+    request_eligibility.handle(coverage, tools(fhir))  # type: ignore[arg-type]  # it is there
+    check_booking.handle(appointment(start="2026-11-24T16:00:00Z"), tools(fhir))
+
+    assert ["coverage-change"] == [
+        elements.tag(one, systems.CHECK_REASON) for one in requests(fhir)
+    ]
+
+
+def test_a_question_that_waits_for_the_payer_is_not_asked_beside() -> None:
+    """An open answer comes by itself; one that is lost for a day is asked anew."""
+    fhir = world()
+    check_booking.handle(appointment(), tools(fhir))
+    answer(fhir, requests(fhir)[0], state=State.COULD_NOT_CHECK, waits=True)
+    wish = Wish(Reason.T_24H, "Appointment/visit", DAY, "Organization/clinic")
+    for later, asked in ((timedelta(hours=23), 1), (timedelta(hours=24), 2)):
+        asking.ask(samples.coverage(), wish, tools(fhir, now=partial(NOW.__add__, later)))
+        assert asked == len(requests(fhir))
+
+
+def test_a_changed_coverage_is_asked_about_however_fresh_the_answer() -> None:
+    """Back to what it was: the mark on the coverage is of the other one."""
+    fhir = world()
+    (first,) = fhir.read_all(["Coverage/cov"])
+    request_eligibility.handle(first, tools(fhir))  # type: ignore[arg-type]  # it is there
+    answer(fhir, requests(fhir)[0])
+    for subscriber in ("OTHER", "INF100001"):
+        stored = fhir.put(samples.coverage(subscriberId=subscriber))
+        request_eligibility.handle(stored, tools(fhir))
+        request_eligibility.handle(stored, tools(fhir))
+
+    assert 3 == len(requests(fhir))
+
+
+def demand(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Task", "id": "task", "status": "requested", "intent": "order",
+        "code": {"coding": [{"system": systems.TASK_CODE, "code": check_on_demand.CODE}]},
+        "focus": {"reference": "Coverage/cov"},
+        "input": [
+            {"type": {"text": check_on_demand.DAY}, "valueDate": "2026-12-01"},
+            {"type": {"text": check_on_demand.TYPE}, "valueCode": "98"},
+        ],
+        **more,
+    }  # fmt: skip
+
+
+def test_a_person_asks_for_a_day_and_services() -> None:
+    """The Task is completed and leads to the request, which says why it was made."""
+    fhir = world(demand())
+    (task,) = fhir.read_all(["Task/task"])
+    check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+    (made,) = requests(fhir)
+    (done,) = fhir.read_all(["Task/task"])
+
+    assert ("2026-12-01", "manual", "98") == (
+        made["servicedDate"], elements.tag(made, systems.CHECK_REASON),
+        made["item"][0]["category"]["coding"][0]["code"])  # fmt: skip
+    assert done is not None
+    assert ("completed", f"CoverageEligibilityRequest/{made['id']}") == (
+        done["status"], done["output"][0]["valueReference"]["reference"])  # fmt: skip
+    check_on_demand.handle(done, tools(fhir))
+    assert 1 == len(requests(fhir))
+
+
+def test_a_coverage_that_is_not_active_is_not_asked_about() -> None:
+    """The Task says why."""
+    for focus in ("Coverage/old", "Coverage/none"):
+        fhir = world(
+            demand(focus={"reference": focus}), samples.coverage("old", status="cancelled")
+        )
+        (task,) = fhir.read_all(["Task/task"])
+        check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+        (done,) = fhir.read_all(["Task/task"])
+        assert done is not None
+        assert "rejected" == done["status"]
+        assert [] == requests(fhir)
+
+
+def test_a_task_that_changed_meanwhile_comes_again() -> None:
+    """Nothing is lost between the request and the Task."""
+    fhir = world(demand())
+    (task,) = fhir.read_all(["Task/task"])
+    fhir.lose_next_update = True
+    with pytest.raises(RetryLater):
+        check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+    check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+
+    assert 1 == len(requests(fhir))
