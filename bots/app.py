@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
 from bots import clock
@@ -18,10 +19,14 @@ from bots.mailer import Mailer
 from bots.ports import Tools
 from bots.receiver import receiver
 from bots.settings import Settings
+from bots.sweep import Clock
 from bots.vault import Vault
 
 THREADS = 32  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
+SWEEP_EVERY_S = 60
+_log = logging.getLogger(__name__)
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each tick during a sweep
 
 
 def tools(settings: Settings) -> Tools:
@@ -59,7 +64,20 @@ def application() -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     settings = bots_settings.read(bots_settings.environment())
-    return receiver(tools(settings), settings.hook_secret, Deadline(settings.timeout_s, THREADS))
+    used = tools(settings)
+    if settings.sweep_at is not None:
+        _schedule(Clock(used, settings.sweep_at, _log.info))
+    return receiver(used, settings.hook_secret, Deadline(settings.timeout_s, THREADS))
+
+
+def _schedule(clock_of_sweeps: Clock) -> None:
+    """Look every minute whether the day's sweep is due; one that runs is not begun twice."""
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_job(
+        clock_of_sweeps.tick, "interval", seconds=SWEEP_EVERY_S, coalesce=True, max_instances=1,
+        misfire_grace_time=None, next_run_time=clock.now(),
+    )  # fmt: skip
+    scheduler.start()
 
 
 def _end_with(parent: int) -> None:

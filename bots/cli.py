@@ -1,4 +1,4 @@
-"""inforce-bots: serve, register, run, payload, reparse."""
+"""inforce-bots: serve, register, run, sweep, payload, reparse."""
 
 import argparse
 import getpass
@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from datetime import date
 from importlib import metadata
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from tqdm import tqdm
 
-from bots import app, exchanges
+from bots import app, exchanges, sweep
 from bots import settings as bots_settings
 from bots.errors import NeverRetry, RetryLater
 from bots.exchanges import NotKept, Reading
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("address", help="Type/id of the resource it should handle")
     run.set_defaults(run=_run)
     _add_exchanges(commands)
+    _add_sweep(commands)
     return parser
 
 
@@ -100,6 +102,17 @@ def _add_exchanges(commands: Commands) -> None:
     again.add_argument("--write", action="store_true", help="store what is read otherwise")
     again.add_argument("--json", action="store_true", help="print the result as JSON")
     again.set_defaults(run=_reparse)
+
+
+def _add_sweep(commands: Commands) -> None:
+    swept = commands.add_parser(
+        "sweep",
+        help="check every appointment of tomorrow, or of a day, as the day's sweep does",
+        epilog="example: inforce-bots sweep --day 2026-12-01",
+    )
+    swept.add_argument("--day", type=date.fromisoformat, help="the day of the visits, YYYY-MM-DD")
+    swept.add_argument("--json", action="store_true", help="print the result as JSON")
+    swept.set_defaults(run=_sweep)
 
 
 def _port(text: str) -> int:
@@ -177,6 +190,22 @@ def _payload(chosen: argparse.Namespace, settings: Settings) -> int:
     ):
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.write(b"\n")
+    return DONE
+
+
+def _sweep(chosen: argparse.Namespace, settings: Settings) -> int:
+    tools = app.tools(settings)
+    day = chosen.day or sweep.tomorrow(tools)
+    tally = sweep.run(tools, day, lambda found: tqdm(found, unit=" appointments", disable=None))
+    told = {"day": str(day), "appointments": tally.appointments, "coverages": tally.coverages,
+            "verified": tally.verified, "states": dict(sorted(tally.states.items()))}  # fmt: skip
+    if chosen.json:
+        print(json.dumps(told))
+    else:
+        print(f"{day}: {tally.appointments} appointments, {tally.verified} of {tally.coverages} "
+              "coverages verified")  # fmt: skip
+        for state, count in sorted(tally.states.items()):
+            print(f"  {state:18} {count}")
     return DONE
 
 

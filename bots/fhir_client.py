@@ -124,9 +124,12 @@ class FhirClient:
         return self._before(self._get(address) or {}, version)
 
     def search(self, type_name: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
-        """Return every match, following the pages."""
+        """Return every match, following the pages; a parameter may stand several times."""
         found: list[Resource] = []
-        page = self._get(type_name, dict(parameters))
+        wanted: dict[str, list[str]] = {}
+        for name, value in parameters:
+            wanted.setdefault(name, []).append(value)
+        page = self._get(type_name, wanted)
         while page is not None:
             found += [entry["resource"] for entry in page.get("entry", [])]
             links = page.get("link", [])
@@ -209,7 +212,7 @@ class FhirClient:
             run.wrote.append(f"{found['resourceType']}/{found['id']}/_history/{version}")
         return found
 
-    def _get(self, path: str, parameters: dict[str, str] | None = None) -> Resource | None:
+    def _get(self, path: str, parameters: dict[str, list[str]] | None = None) -> Resource | None:
         try:
             found: Resource | None = self._client.execute(path, method="get", params=parameters)
         except Refused as error:

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -53,6 +54,7 @@ class Settings:
     provider: str
     sender_id: str
     timeout_s: int
+    sweep_at: time | None
     zone: ZoneInfo
 
 
@@ -90,6 +92,7 @@ def read(env: Mapping[str, str]) -> Settings:
         provider=env.get("INFORCE_BOTS_PROVIDER", ""),
         sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
         timeout_s=_seconds(env.get("INFORCE_BOTS_TIMEOUT", "70")),
+        sweep_at=_hour(env.get("INFORCE_BOTS_SWEEP", "12:00")),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
 
@@ -150,6 +153,15 @@ def _seconds(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= TIMEOUT_LIMIT_S:
         raise SettingRefused(f"INFORCE_BOTS_TIMEOUT: expected 1 to {TIMEOUT_LIMIT_S} seconds")
     return int(text)
+
+
+def _hour(text: str) -> time | None:
+    if text == "off":
+        return None
+    try:
+        return time.fromisoformat(text)
+    except ValueError as error:
+        raise SettingRefused("INFORCE_BOTS_SWEEP: expected HH:MM, or off") from error
 
 
 def _payload_keys(text: str, fallback: str) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ class Programs:
             "INFORCE_BOTS_SMTP": f"smtp://127.0.0.1:{self.ports['smtp']}",
             "INFORCE_BOTS_ALERT_TO": "desk@clinic.example",
             "INFORCE_BOTS_HOOK_SECRET": self.secret,
+            "INFORCE_BOTS_SWEEP": "off",
             **(settings or {}),
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}

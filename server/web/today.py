@@ -1,7 +1,8 @@
 """The front desk's page: today's coverages with their state."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from server.web import records
 from server.web.records import Record
 from server.web.states import WORDS, Word, state_of
 
+_POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _NEEDS_LOOK = frozenset(
     {
         State.ACTIVE_REVIEW,
@@ -46,6 +48,7 @@ class Today:
     rows: list[Row]
     more: bool
     need_look: int
+    tomorrow: str
 
 
 def today(engine: Engine, zone: ZoneInfo) -> Today:
@@ -55,7 +58,25 @@ def today(engine: Engine, zone: ZoneInfo) -> Today:
     day = start.date().isoformat()
     rows = [_row(engine, record, day, zone) for record in found]
     rows.sort(key=lambda row: (not row.needs_look, row.patient.casefold(), row.coverage_id))
-    return Today(day, rows, more, sum(row.needs_look for row in rows))
+    looks = sum(row.needs_look for row in rows)
+    return Today(day, rows, more, looks, _verified(engine, start + timedelta(days=1)))
+
+
+def _verified(engine: Engine, start: datetime) -> str:
+    """Say how far the visits of a day are verified, from the report of its sweep."""
+    address = f"MeasureReport/t-24h-{start.date().isoformat()}"
+    report = records.resource(engine, "MeasureReport", address)
+    if report is None:
+        return "not checked yet"
+    if report["status"] != "complete":
+        return "being checked"
+    counts = {
+        elements.code(one["code"], _POPULATION): one["count"]
+        for one in report["group"][0]["population"]
+    }
+    found, wanted = counts["numerator"], counts["denominator"]
+    share = f" ({Decimal(found) / wanted:.1%})" if wanted else ""
+    return f"{found} of {wanted} coverages verified{share}"
 
 
 def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo) -> Row:

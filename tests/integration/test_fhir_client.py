@@ -91,3 +91,16 @@ def test_search_follows_the_pages(programs: Programs) -> None:
     found = FhirClient(programs.fhir).search("Patient", [("family", "pages"), ("_count", "2")])
 
     assert [f"page-{n}" for n in range(5)] == [one["id"] for one in found]
+
+
+def test_a_parameter_may_stand_several_times(programs: Programs) -> None:
+    """A range has two bounds: both go out."""
+    client = FhirClient(programs.fhir)
+    for day in (1, 2, 3):
+        report = {"resourceType": "MeasureReport", "id": f"day-{day}", "status": "complete",
+                  "type": "summary", "measure": "http://x/m", "date": f"2026-12-0{day}",
+                  "period": {"start": f"2026-12-0{day}"}}  # fmt: skip
+        client.put(report)
+    found = client.search("MeasureReport", [("date", "ge2026-12-02"), ("date", "lt2026-12-03")])
+
+    assert ["day-2"] == [one["id"] for one in found]
