@@ -42,6 +42,7 @@ def tools(settings: Settings) -> Tools:
                 control=clock.control_number,
                 shape=route.shape,
                 client_id=route.client_id,
+                receiver_id=route.receiver_id,
             )
         )
         for route in settings.routes

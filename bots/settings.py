@@ -10,6 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 STEDI_URL, AVAILITY_URL = "https://healthcare.us.stedi.com", "https://api.availity.com"
+CORE_URL, OPKIT_URL = "https://core.invalid", "https://api.opkit.co"
+CORE_SHAPES = ("soap", "mime")
 STEDI_SHAPES = ("raw-x12", "2024-04-01", "2026-06-01")
 SECRET_LENGTH, TIMEOUT_LIMIT_S = 32, 110
 SANDBOX_URL = "http://127.0.0.1:8082"
@@ -20,6 +22,11 @@ _KEYS = (
     ("stedi", "INFORCE_BOTS_STEDI_KEY"),
     ("availity", "INFORCE_BOTS_AVAILITY_CLIENT_ID"),
     ("availity", "INFORCE_BOTS_AVAILITY_CLIENT_SECRET"),
+    ("core", "INFORCE_BOTS_CORE_URL"),
+    ("core", "INFORCE_BOTS_CORE_CLIENT_ID"),
+    ("core", "INFORCE_BOTS_CORE_CLIENT_SECRET"),
+    ("core", "INFORCE_BOTS_CORE_RECEIVER_ID"),
+    ("opkit", "INFORCE_BOTS_OPKIT_KEY"),
 )
 
 
@@ -36,6 +43,7 @@ class RouteSetting:
     key: str = field(repr=False, default="")
     shape: str = ""
     client_id: str = ""
+    receiver_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +113,24 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
             env.get("INFORCE_BOTS_AVAILITY_CLIENT_SECRET", ""),
             client_id=env.get("INFORCE_BOTS_AVAILITY_CLIENT_ID", ""),
         ),
+        "core": RouteSetting(
+            "core",
+            _url(env, "INFORCE_BOTS_CORE_URL", CORE_URL),
+            env.get("INFORCE_BOTS_CORE_CLIENT_SECRET", ""),
+            shape=_shape(env, "INFORCE_BOTS_CORE_SHAPE", CORE_SHAPES),
+            client_id=env.get("INFORCE_BOTS_CORE_CLIENT_ID", ""),
+            receiver_id=env.get("INFORCE_BOTS_CORE_RECEIVER_ID", ""),
+        ),
+        "opkit": RouteSetting(
+            "opkit",
+            _url(env, "INFORCE_BOTS_OPKIT_URL", OPKIT_URL),
+            env.get("INFORCE_BOTS_OPKIT_KEY", ""),
+        ),
         "stedi": RouteSetting(
             "stedi",
             _url(env, "INFORCE_BOTS_STEDI_URL", STEDI_URL),
             env.get("INFORCE_BOTS_STEDI_KEY", ""),
-            shape=_shape(env.get("INFORCE_BOTS_STEDI_SHAPE", STEDI_SHAPES[0])),
+            shape=_shape(env, "INFORCE_BOTS_STEDI_SHAPE", STEDI_SHAPES),
         ),
         "sandbox": RouteSetting("sandbox", _url(env, "INFORCE_BOTS_SANDBOX_URL", SANDBOX_URL)),
     }
@@ -125,10 +146,10 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
     return routes
 
 
-def _shape(text: str) -> str:
-    if text not in STEDI_SHAPES:
-        listed = ", ".join(STEDI_SHAPES)
-        raise SettingRefused(f"INFORCE_BOTS_STEDI_SHAPE: {text!r} is none of {listed}")
+def _shape(env: Mapping[str, str], name: str, shapes: tuple[str, ...]) -> str:
+    text = env.get(name, shapes[0])
+    if text not in shapes:
+        raise SettingRefused(f"{name}: {text!r} is none of {', '.join(shapes)}")
     return text
 
 

@@ -20,6 +20,7 @@ PAYER_TRACE = f"{BASE}/NamingSystem/payer-trace"
 CAUSE = f"{BASE}/NamingSystem/cause"
 PAYER_ID = f"{BASE}/NamingSystem/payer-id"
 AVAILITY_PAYER = f"{BASE}/NamingSystem/payer-id-availity"
+CORE_PAYER = f"{BASE}/NamingSystem/payer-id-core"
 MESSAGE_ID = f"{BASE}/NamingSystem/message-id"
 
 EXT_SOURCE = f"{BASE}/StructureDefinition/benefit-source"

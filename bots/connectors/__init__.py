@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
-from bots.connectors import availity, stedi
+from bots.connectors import availity, core, opkit, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse
 
 # name (as in INFORCE_BOTS_ROUTES) -> how to build it
 CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
     "availity": availity.connect,
+    "core": core.connect,
+    "opkit": opkit.connect,
     "sandbox": stedi.connect,
     "stedi": stedi.connect,
 }

@@ -10,7 +10,7 @@ class Access:
     """One configured route. `control` gives a new interchange control number at each call.
 
     `shape` is the form its vendor speaks, where there are several; `client_id` goes with the key
-    where the vendor gives tokens.
+    where the vendor gives tokens; `receiver_id` is whom an envelope is addressed to.
     """
 
     name: str
@@ -21,3 +21,4 @@ class Access:
     control: Callable[[], int]
     shape: str = ""
     client_id: str = ""
+    receiver_id: str = ""

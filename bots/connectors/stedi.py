@@ -69,8 +69,7 @@ class Stedi:
         try:
             sent, body = self._question(asked)
         except OutsideGuide as error:
-            text = f"The question breaks the guide: {error}."
-            return Exchange(self.name, failure=Failure("not-sent", text, again=False))
+            return Exchange(self.name, failure=wire.not_sent(error))
         reply = self._wire.call(
             "POST",
             self._access.url + self._shape.path,
@@ -120,7 +119,7 @@ class Stedi:
         try:
             answer = _answer(reply.content, self._shape)
         except NotA271 as error:
-            return Exchange(self.name, failure=_no_271(error))
+            return Exchange(self.name, failure=wire.no_271(error))
         if answer is None:
             return Exchange(self.name, failure=wire.refused(reply))
         return Exchange(self.name, answer=answer)
@@ -160,14 +159,3 @@ def _answer(content: bytes, shape: Shape) -> Answer | None:
     if told is not None and told.benefits:
         answer = replace(answer, flags=(*answer.flags, *difference.between(told, answer)))
     return answer if shape.ask is None else replace(answer, trace="")
-
-
-def _no_271(error: NotA271) -> Failure:
-    told = error.acknowledgement
-    if told is None:
-        return wire.unreadable("The answer holds no readable 271.")
-    if told.is_accepted:
-        text = f"The question was taken, and its answer did not come ({told})."
-        return Failure("no-answer", text, again=True, after_s=wire.NO_RESEND_S)
-    text = f"The clearinghouse refused our request ({told})."
-    return Failure("rejected-by-clearinghouse", text, again=False)

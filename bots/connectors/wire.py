@@ -13,6 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from bots.ports import Failure
+from bots.x12.eligibility_270 import OutsideGuide
+from bots.x12.eligibility_271 import NotA271
 from fhir_profiles import codec
 
 CONNECT_TIMEOUT_S = 5.0
@@ -20,6 +22,7 @@ CONNECTIONS = 64
 CHUNK, SIZE_LIMIT = 64 * 1024, 16 * 1024 * 1024
 NO_RESEND_S = 90  # CAQH CORE 153: no automatic re-send of an unanswered real-time request sooner
 CREDENTIALS_WAIT_S = 300
+REJECTED = "rejected-by-clearinghouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Wire:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def call(
+    def call(  # noqa: PLR0913 what a call needs
         self,
         method: str,
         url: str,
@@ -50,11 +53,12 @@ class Wire:
         limit: float,
         headers: Mapping[str, str],
         data: Any = None,
+        parts: Mapping[str, str] | None = None,
     ) -> Reply | Failure:
         """Send one request and return what came back by `limit` (monotonic), redirects unfollowed.
 
-        `data` are bytes, or the fields of a form. Nothing is raised: a Failure tells why there is
-        no reply.
+        `data` are bytes, or the fields of a form; `parts` those of a multipart form. Nothing is
+        raised: a Failure tells why there is no reply.
         """
         timeout_s = max(limit - time.monotonic(), 0.001)
         try:
@@ -62,6 +66,7 @@ class Wire:
                 method,
                 url,
                 data=data,
+                files={name: (None, text) for name, text in parts.items()} if parts else None,
                 headers=dict(headers),
                 timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
                 allow_redirects=False,
@@ -106,8 +111,7 @@ def refused(reply: Reply) -> Failure:
             after_s = int(wait) if wait.isdecimal() else None
             return Failure("throttled", text, again=True, after_s=after_s)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            text = "The clearinghouse refuses our key."
-            return Failure("credentials", text, again=True, after_s=CREDENTIALS_WAIT_S)
+            return no_key()
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             text = f"The clearinghouse failed (HTTP {status})."
             return Failure("route-failed", text, again=True)
@@ -118,9 +122,31 @@ def refused(reply: Reply) -> Failure:
             return Failure("request-refused", text, again=False)
 
 
+def no_key() -> Failure:
+    """Return the failure of a key that is refused."""
+    text = "The clearinghouse refuses our key."
+    return Failure("credentials", text, again=True, after_s=CREDENTIALS_WAIT_S)
+
+
 def unreadable(text: str) -> Failure:
     """Return the failure of an answer that cannot be read; the bytes are kept."""
     return Failure("unreadable-answer", text, again=False)
+
+
+def no_271(error: NotA271) -> Failure:
+    """Return the failure of X12 that is no 271: an acknowledgement, or nothing that can be read."""
+    told = error.acknowledgement
+    if told is None:
+        return unreadable("The answer holds no readable 271.")
+    if told.is_accepted:
+        text = f"The question was taken, and its answer did not come ({told})."
+        return Failure("no-answer", text, again=True, after_s=NO_RESEND_S)
+    return Failure(REJECTED, f"The clearinghouse refused our request ({told}).", again=False)
+
+
+def not_sent(error: OutsideGuide) -> Failure:
+    """Return the failure of a question that breaks the guide."""
+    return Failure("not-sent", f"The question breaks the guide: {error}.", again=False)
 
 
 def not_on_route() -> Failure:

@@ -25,6 +25,7 @@ _PAYER_SYSTEMS = (
     systems.PAYER_ID,
     systems.STEDI_PAYER,
     systems.AVAILITY_PAYER,
+    systems.CORE_PAYER,
     systems.OPKIT_PAYER,
 )
 

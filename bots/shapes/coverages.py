@@ -11,7 +11,7 @@ from datetime import date
 from bots.domain.eligibility import Answer, Inquiry, Person
 from bots.shapes import fields
 from bots.shapes.fields import Json, Shapeless, segment, text
-from bots.x12 import elements, eligibility_271
+from bots.x12 import eligibility_271
 from bots.x12.syntax import Segment
 from fhir_profiles import codes
 
@@ -78,7 +78,7 @@ _CONTACTS = {"phone": "TE", "workPhone": "WP", "fax": "FX", "emailAddress": "EM"
              "ediAccessNumber": "ED"}  # fmt: skip
 _DELIVERY = ("quantityQualifierCode", "quantity", "perCode", "amount", "timePeriodCode",
              "timePeriods")  # fmt: skip
-_PERCENT, _WHOLE, _SHARE = ("percent", "%"), 100, "A"
+_PERCENT, _SHARE = ("percent", "%"), "A"
 _REQUEST = {"memberId": "member_id", "patientLastName": "last", "patientFirstName": "first",
             "patientMiddleName": "middle", "patientSuffix": "suffix",
             "patientGender": "gender"}  # fmt: skip
@@ -279,12 +279,11 @@ def _row(kind: str, place: _Place, one: Json, figure: str, written: dict[str, st
 
 
 def _amount(kind: str, written: str, units: str) -> tuple[str, str]:
-    """Return EB07 and EB08. A share of 1 may be one in a hundred or all: it is not read."""
-    if units in _PERCENT or (kind == _SHARE and not units):
-        value = elements.number(written)
-        if value is None or value == 1 or not units:
-            return "", f"{written} {units or 'of no unit'}" if written else ""
-        return "", str(value / _WHOLE if value > 1 else value)
+    """Return EB07 and EB08; a share of no unit is not read."""
+    if units in _PERCENT:
+        return "", fields.share(written)
+    if kind == _SHARE and not units:
+        return "", f"{written} of no unit" if written else ""
     return written, ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 
 from bots.domain.eligibility import Reject
+from bots.x12 import elements
 from bots.x12.syntax import Segment, Separators, Unreadable
 from fhir_profiles import codec, codes
 
@@ -24,6 +25,7 @@ _WORD = re.compile(r"[^A-Z0-9]+")
 _EB_PLACES = ("kind", "level", "types", "insurance", "plan", "period", "amount", "percent", "unit",
               "quantity", "authorization", "network", "procedure")  # fmt: skip
 _CCYYMMDD = 8
+_WHOLE = 100
 _FOLLOW_UP = {
     "PLEASE_CORRECT_AND_RESUBMIT": "C",
     "RESUBMISSION_NOT_ALLOWED": "N",
@@ -120,6 +122,17 @@ def _code_of(list_name: str) -> dict[str, str]:
 def coded(list_name: str, spelled: str) -> str:
     """Return the code of a spelled-out name, the name itself where our list has none."""
     return _code_of(list_name).get(word(spelled), spelled) if spelled else ""
+
+
+def share(percent: str) -> str:
+    """Return EB08 of a share that is told in percent: .2 and 20 are one in five.
+
+    1 may be one in a hundred or all of it: it comes back as no number, and so is flagged.
+    """
+    value = elements.number(percent)
+    if value is None or value == 1:
+        return f"{percent} percent" if percent else ""
+    return str(value / _WHOLE if value > 1 else value)
 
 
 def reject(loop: str, code: str, follow_up: str) -> Reject:

@@ -50,6 +50,7 @@ _FLAGS = {
     "differs:member-id": "The payer has another member id for this person.",
     "differs:subscriber-name": "The payer has another last name for the subscriber.",
     "differs:dependent-of-another": "The payer knows this person as a dependent, not a subscriber.",
+    "differs:unnamed": "The answer names no person; it is taken to be about this one.",
     "differs:own-member-id": "The payer knows this person as a subscriber with an own id.",
     "mixed": "The payer sent active and inactive lines for the plan.",
     "multi-plan": "The payer sent more than one plan.",

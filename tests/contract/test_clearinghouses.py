@@ -4,9 +4,11 @@ To add a clearinghouse: its line in connectors.CLEARINGHOUSES, its way here, and
 exchanges. Each file holds what came back (`@path` names a fixture) and what must come of it.
 """
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,7 +20,7 @@ import responses
 from bots.connectors import CLEARINGHOUSES, availity, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse, Exchange
-from bots.shapes import coverages
+from bots.shapes import coverages, opkit
 from fhir_profiles import codec
 from tests.fakes import NOW
 from tests.unit.bots.test_270 import DEPENDENT, INQUIRY
@@ -40,13 +42,27 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def connect(name: str = "stedi", shape: str = "") -> Clearinghouse:
     numbers = iter(range(1, 1000))
     return CLEARINGHOUSES[name](
-        Access(name, URL, "test-key", "INFORCE", lambda: NOW, numbers.__next__, shape, "client-1")
+        Access(
+            name,
+            URL,
+            "test-key",
+            "INFORCE",
+            lambda: NOW,
+            numbers.__next__,
+            shape,
+            "client-1",
+            "HUB",
+        )
     )
+
+
+def _fixture(found: re.Match[str]) -> str:
+    return (FIXTURES / found[1]).read_bytes().decode()
 
 
 def body_of(recorded: dict[str, Any]) -> bytes:
     if "raw" in recorded:
-        return str(recorded["raw"]).encode()
+        return re.sub("@(x12/.+?)@", _fixture, str(recorded["raw"])).encode()
     body = dict(recorded["body"])
     if str(body.get("x12", "")).startswith("@"):
         body["x12"] = (FIXTURES / body["x12"][1:]).read_bytes().decode()
@@ -74,9 +90,19 @@ def play_availity(recorded: dict[str, Any], wire: responses.RequestsMock, _: str
         wire.get(place, body=written(poll["body"]), status=poll["status"])
 
 
+def play_core(recorded: dict[str, Any], wire: responses.RequestsMock, _: str) -> None:
+    wire.post(URL, body=body_of(recorded), status=recorded["status"])
+
+
+def play_opkit(recorded: dict[str, Any], wire: responses.RequestsMock, _: str) -> None:
+    wire.post(URL + opkit.PATH, body=body_of(recorded), status=recorded["status"])
+
+
 WAYS: dict[str, Callable[[dict[str, Any], responses.RequestsMock, str], None]] = {
     "stedi": play_stedi,
     "availity": play_availity,
+    "core": play_core,
+    "opkit": play_opkit,
 }
 
 
@@ -235,6 +261,50 @@ def test_availity_without_a_token_sends_nothing() -> None:
             found = connect("availity").check(INQUIRY, timeout_s=5)
         assert found.failure is not None
         assert code == found.failure.code
+
+
+@pytest.mark.parametrize("shape", ["soap", "mime"])
+def test_a_core_envelope_carries_the_270_and_who_asks(shape: str) -> None:
+    """CAQH CORE 270: the fields of the envelope; the 270 is in it as it is kept."""
+    with responses.RequestsMock() as wire:
+        wire.post(URL, status=503)
+        found = connect("core", shape).check(INQUIRY, timeout_s=5)
+        request = wire.calls[0].request
+    body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
+
+    kinds = {"soap": "application/soap+xml", "mime": "multipart/form-data"}
+    assert request.headers["Content-Type"].startswith(kinds[shape])
+    told = ["X12_270_Request_005010X279A1", "RealTime", "2026-11-24T15:30:00Z", "INFORCE", "HUB",
+            "2.2.0", "client-1", "test-key", found.sent]  # fmt: skip
+    assert [] == [text for text in told if text not in body]
+    assert re.search("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", body)
+
+
+@pytest.mark.parametrize("folder", ["core", "core-mime"])
+def test_a_core_exchange_is_read_again(folder: str) -> None:
+    """Whatever envelope it came in."""
+    recorded = codec.decode((FIXTURES / f"clearinghouses/{folder}/active.json").read_bytes())
+    found = check(recorded, folder)
+    again = connect("core").reread("core", found.sent.encode(), found.received)
+
+    assert again is not None
+    assert (INQUIRY.trace, found.answer) == (again[0].trace, again[1])
+
+
+def test_opkit_tells_cents_and_names_nobody() -> None:
+    """Check 10 of x12 section 6: 6000 is $60.00; the person is the one who was asked about."""
+    recorded = codec.decode((FIXTURES / "clearinghouses/opkit/active.json").read_bytes())
+    found = check(recorded, "opkit").answer
+
+    assert found is not None
+    assert found.subscriber is not None
+    rows = {(row.kind, row.service_type, row.amount, row.percent, row.period, row.network)
+            for row in found.benefits}  # fmt: skip
+    assert {("1", "30", None, None, "", ""), ("B", "UC", Decimal(60), None, "27", "Y"),
+            ("C", "30", Decimal(1500), None, "23", "Y"), ("C", "30", Decimal(500), None, "29", "Y"),
+            ("A", "UC", None, Decimal("0.2"), "", "Y")} == rows  # fmt: skip
+    assert "MEM0001" == found.subscriber.member_id
+    assert all(row.flags == () for row in found.benefits)
 
 
 @pytest.mark.parametrize("name", sorted(CLEARINGHOUSES))
