@@ -16,7 +16,7 @@ from bots.connectors.route import Route
 from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
 from bots.mailer import Mailer
-from bots.ports import Tools
+from bots.ports import Clearinghouse, Tools
 from bots.receiver import receiver
 from bots.settings import Settings
 from bots.sweep import Clock
@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each tick during a sweep
 
 
-def tools(settings: Settings) -> Tools:
-    """Return what bots work with, as the settings say."""
-    routes = [
+def routes(settings: Settings) -> list[Clearinghouse]:
+    """Return the configured routes, in their order."""
+    return [
         CLEARINGHOUSES[route.name](
             Access(
                 name=route.name,
@@ -47,9 +47,13 @@ def tools(settings: Settings) -> Tools:
         )
         for route in settings.routes
     ]
+
+
+def tools(settings: Settings) -> Tools:
+    """Return what bots work with, as the settings say."""
     return Tools(
         fhir=FhirClient(settings.fhir_url),
-        clearinghouse=Route(routes),
+        clearinghouse=Route(routes(settings)),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
         now=clock.now,

@@ -1,4 +1,4 @@
-"""inforce-bots: serve, register, run, sweep, payload, reparse."""
+"""inforce-bots: serve, register, run, sweep, probe, payload, reparse."""
 
 import argparse
 import getpass
@@ -20,11 +20,13 @@ from bots import app, exchanges, sweep
 from bots import settings as bots_settings
 from bots.errors import NeverRetry, RetryLater
 from bots.exchanges import NotKept, Reading
+from bots.ports import Clearinghouse, Fhir, Finding
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
+from fhir_profiles import systems
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
-PORT_LIMIT = 65535
+PORT_LIMIT, PROBE_S = 65535, 15.0
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     _add_exchanges(commands)
     _add_sweep(commands)
+    _add_probe(commands)
     return parser
 
 
@@ -113,6 +116,17 @@ def _add_sweep(commands: Commands) -> None:
     swept.add_argument("--day", type=date.fromisoformat, help="the day of the visits, YYYY-MM-DD")
     swept.add_argument("--json", action="store_true", help="print the result as JSON")
     swept.set_defaults(run=_sweep)
+
+
+def _add_probe(commands: Commands) -> None:
+    probed = commands.add_parser(
+        "probe",
+        help="tell whether a route works, and what to do if not; no payer is asked",
+        epilog="example: inforce-bots probe stedi",
+    )
+    probed.add_argument("route", help="its name in INFORCE_BOTS_ROUTES")
+    probed.add_argument("--json", action="store_true", help="print the result as JSON")
+    probed.set_defaults(run=_probe)
 
 
 def _port(text: str) -> int:
@@ -191,6 +205,31 @@ def _payload(chosen: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.write(b"\n")
     return DONE
+
+
+def _probe(chosen: argparse.Namespace, settings: Settings) -> int:
+    named = {one.name: one for one in app.routes(settings)}
+    route = named.get(chosen.route)
+    if route is None:
+        text = f"{chosen.route} is not configured; INFORCE_BOTS_ROUTES has {', '.join(named)}"
+        print(f"inforce-bots: {text}", file=sys.stderr)
+        return WRONG_USE
+    found = [Finding("configured", works=True), *route.probe(timeout_s=PROBE_S)]
+    found.append(_payers(app.tools(settings).fhir, route))
+    if chosen.json:
+        print(json.dumps([{"what": f.what, "works": f.works, "text": f.text} for f in found]))
+    else:
+        for one in found:
+            print(f"{'ok  ' if one.works else 'FAIL'} {one.what:12} {one.text}".rstrip())
+    return DONE if all(one.works for one in found) else FAILED
+
+
+def _payers(fhir: Fhir, route: Clearinghouse) -> Finding:
+    """Return how many payers have an id that the route knows, its own or a plain one."""
+    listed = ",".join(f"{system}|" for system in (*route.payer_systems, systems.PAYER_ID))
+    count = len(fhir.search("Organization", [("identifier", listed), ("_count", "200")]))
+    text = f"{count} on the FHIR server have an id for it"
+    return Finding("payers", works=count > 0, text=text)
 
 
 def _sweep(chosen: argparse.Namespace, settings: Settings) -> int:

@@ -45,6 +45,15 @@ class Exchange:
     earlier: tuple["Exchange", ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried of a route: what, whether it works, and what to do if not."""
+
+    what: str
+    works: bool
+    text: str = ""
+
+
 class Clearinghouse(Protocol):
     """A route to payers, whatever it speaks on the wire: raw X12, JSON or FHIR.
 
@@ -64,6 +73,10 @@ class Clearinghouse(Protocol):
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         """Send one 270 and return what came of it. An inactive plan or a reject is an answer."""
+        ...
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Return whether the route can be reached and takes our key; no payer is asked."""
         ...
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:

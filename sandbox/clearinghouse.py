@@ -1,15 +1,17 @@
-"""A clearinghouse in the shapes of Stedi and Availity, answering from fixtures.
+"""A clearinghouse in the shapes of Stedi, Availity and CAQH CORE, answering from fixtures.
 
 The routes `primary` (at the root) and `backup` (under /backup) answer alike; faults are set per
 route. An answer put in by a control call wins over the fixtures.
 """
 
 import time
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from sandbox import faults, fixtures
+from sandbox.core import core
 from sandbox.coverages import Coverages
 from sandbox.received import told
 from sandbox.world import World
@@ -30,8 +32,11 @@ def clearinghouse(world: World) -> Blueprint:
     def check(route: str) -> Response:
         body = request.get_json(silent=True) or {}
         x12 = str(body.get("x12", ""))
-        world.received(told(route, x12))
         asked = read_270(x12) if request.path.endswith(PATH) else _read_json(body)
+        return settle(route, x12, asked)
+
+    def settle(route: str, x12: str, asked: dict[str, str] | None) -> Response:
+        world.received(told(route, x12))
         if asked is None:
             return Response('{"message": "expected a question"}', 400, content_type=_JSON)
         fault = world.next_fault(route)
@@ -42,6 +47,8 @@ def clearinghouse(world: World) -> Blueprint:
         for path in (PATH, JSON_2024, JSON_2026):
             rule, name = f"{prefix}{path}", f"{route}-{path.rpartition('/')[2]}"
             wires.add_url_rule(rule, name, check, methods=["POST"], defaults={"route": route})
+        answer = partial(lambda way, x12: settle(way, x12, read_270(x12)), route)
+        wires.register_blueprint(core(route, answer), url_prefix=prefix)
         wires.register_blueprint(Coverages(world, route).blueprint(), url_prefix=prefix)
     return wires
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bots.domain.eligibility import Answer, Inquiry
 from bots.errors import RetryLater
-from bots.ports import Exchange, Tools
+from bots.ports import Exchange, Finding, Tools
 from bots.vault import Vault
 from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import systems
@@ -118,6 +118,9 @@ class FakeClearinghouse:
         assert timeout_s > 0
         self.asked.append(inquiry)
         return self._exchanges.pop(0)
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        return [Finding("reached", works=timeout_s > 0)]
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         if route != self.name:

@@ -17,7 +17,7 @@ from bots.connectors import wire
 from bots.connectors.access import Access
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry
-from bots.ports import Exchange, Failure
+from bots.ports import Exchange, Failure, Finding
 from bots.shapes import coverages, fields
 from bots.shapes.fields import Shapeless
 from fhir_profiles import codec, systems
@@ -68,6 +68,16 @@ class Availity:
             self._waiting.pop(inquiry.trace, None)
         went_out = isinstance(found, Reply) or found.code == "no-answer"
         return replace(exchange, sent=codec.encode(form).decode() if went_out else "")
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Fetch a token, which asks no payer."""
+        token = self._bearer(time.monotonic() + timeout_s, renew=True)
+        if isinstance(token, str):
+            return [Finding("reached", works=True), Finding("key taken", works=True)]
+        if token.code != "credentials":
+            return wire.findings(token, key_told=False)
+        text = "The client is refused: check its id, its secret and its subscription."
+        return [Finding("reached", works=True), Finding("key taken", works=False, text=text)]
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what was asked and answered in an earlier exchange."""

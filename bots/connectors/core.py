@@ -17,7 +17,7 @@ from bots.connectors import wire
 from bots.connectors.access import Access
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry
-from bots.ports import Exchange, Failure
+from bots.ports import Exchange, Failure, Finding
 from bots.x12 import eligibility_270, eligibility_271
 from bots.x12.eligibility_270 import OutsideGuide
 from bots.x12.eligibility_271 import NotA271
@@ -83,6 +83,12 @@ class Core:
             went_out = x12 if reply.code == "no-answer" else ""
             return Exchange(self.name, failure=reply, sent=went_out)
         return replace(self._read(reply), sent=x12, received=reply.content)
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Look whether somebody answers there; of the key only an envelope would tell."""
+        limit = time.monotonic() + timeout_s
+        reply = self._wire.call("GET", self._access.url, limit=limit, headers={})
+        return wire.findings(reply, key_told=False)
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what was asked and answered in an earlier exchange, SOAP or MIME."""

@@ -11,7 +11,7 @@ from bots.connectors import wire
 from bots.connectors.access import Access
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry, Person
-from bots.ports import Exchange, Failure
+from bots.ports import Exchange, Failure, Finding
 from bots.shapes import fields, opkit
 from bots.shapes.fields import Json, Shapeless
 from fhir_profiles import codec, systems
@@ -39,18 +39,16 @@ class Opkit:
         if not asked.payer_id:
             return Exchange(self.name, failure=wire.not_on_route())
         sent = codec.encode(opkit.ask(asked))
-        key = base64.b64encode(f"{self._access.key}:".encode()).decode()
-        reply = self._wire.call(
-            "POST",
-            self._access.url + opkit.PATH,
-            limit=time.monotonic() + timeout_s,
-            headers={"Authorization": f"Basic {key}", "Content-Type": "application/json"},
-            data=sent,
-        )
+        reply = self._post(sent, time.monotonic() + timeout_s)
         if isinstance(reply, Failure):
             went_out = sent.decode() if reply.code == "no-answer" else ""
             return Exchange(self.name, failure=reply, sent=went_out)
         return replace(self._read(reply, asked), sent=sent.decode(), received=reply.content)
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Send an empty question, which is refused without a payer."""
+        reply = self._post(b"{}", time.monotonic() + timeout_s)
+        return wire.findings(reply, key_told=True)
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what was asked and answered in an earlier exchange; the shape has no date."""
@@ -64,6 +62,12 @@ class Opkit:
         told = _valid(received)
         answer = opkit.read(told, question) if told is not None else None
         return (question, answer) if answer is not None else None
+
+    def _post(self, body: bytes, limit: float) -> Reply | Failure:
+        key = base64.b64encode(f"{self._access.key}:".encode()).decode()
+        headers = {"Authorization": f"Basic {key}", "Content-Type": "application/json"}
+        url = self._access.url + opkit.PATH
+        return self._wire.call("POST", url, limit=limit, headers=headers, data=body)
 
     def _read(self, reply: Reply, asked: Inquiry) -> Exchange:
         if not reply.is_whole:

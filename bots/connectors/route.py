@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
-from bots.ports import Clearinghouse, Exchange
+from bots.ports import Clearinghouse, Exchange, Finding
 
 _NEXT_ROUTE = frozenset(
     {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route", "no-answer"}
@@ -41,6 +41,14 @@ class Route:
         hopeful = [e for e in failed if e.failure is not None and e.failure.again]
         best = (answers or hopeful or failed)[0]
         return replace(best, earlier=tuple(one for one in failed if one is not best))
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Return what each route shows, each finding with its route's name."""
+        return [
+            replace(found, what=f"{one.name}: {found.what}")
+            for one in self._clearinghouses
+            for found in one.probe(timeout_s=timeout_s)
+        ]
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what the route of that name reads in the bytes, None where there is no answer."""

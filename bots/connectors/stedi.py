@@ -13,7 +13,7 @@ from bots.connectors import wire
 from bots.connectors.access import Access
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry
-from bots.ports import Exchange, Failure
+from bots.ports import Exchange, Failure, Finding
 from bots.shapes import change, difference, fields, plans
 from bots.shapes.fields import Json, Shapeless
 from bots.x12 import eligibility_270, eligibility_271
@@ -70,21 +70,16 @@ class Stedi:
             sent, body = self._question(asked)
         except OutsideGuide as error:
             return Exchange(self.name, failure=wire.not_sent(error))
-        reply = self._wire.call(
-            "POST",
-            self._access.url + self._shape.path,
-            limit=time.monotonic() + timeout_s,
-            headers={
-                "Authorization": self._access.key,
-                "Content-Type": "application/json",
-                "X-Request-Id": inquiry.trace,
-            },
-            data=codec.encode(body),
-        )
+        reply = self._post(codec.encode(body), inquiry.trace, time.monotonic() + timeout_s)
         if isinstance(reply, Failure):
             went_out = sent if reply.code == "no-answer" else ""
             return Exchange(self.name, failure=reply, sent=went_out)
         return replace(self._read(reply), sent=sent, received=reply.content)
+
+    def probe(self, *, timeout_s: float) -> list[Finding]:
+        """Send an empty question, which is refused without a payer: how, tells about the key."""
+        reply = self._post(b"{}", "", time.monotonic() + timeout_s)
+        return wire.findings(reply, key_told=True)
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what was asked and answered in an earlier exchange, whatever shape it had."""
@@ -96,6 +91,12 @@ class Stedi:
         except NotA271:
             return None
         return (question, answer) if answer is not None else None
+
+    def _post(self, body: bytes, trace: str, limit: float) -> Reply | Failure:
+        headers = {"Authorization": self._access.key, "Content-Type": "application/json"}
+        headers |= {"X-Request-Id": trace} if trace else {}
+        url = self._access.url + self._shape.path
+        return self._wire.call("POST", url, limit=limit, headers=headers, data=body)
 
     def _question(self, asked: Inquiry) -> tuple[str, Json]:
         """Return what is kept of the question, and the body that carries it.

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from bots.ports import Failure
+from bots.ports import Failure, Finding
 from bots.x12.eligibility_270 import OutsideGuide
 from bots.x12.eligibility_271 import NotA271
 from fhir_profiles import codec
@@ -78,6 +78,24 @@ class Wire:
             return Failure("not-delivered", "The clearinghouse cannot be reached.", again=True)
         content, is_whole = _content(reply, limit)
         return Reply(reply.status_code, reply.headers, content, is_whole)
+
+
+def findings(reply: Reply | Failure, *, key_told: bool) -> list[Finding]:
+    """Return what a call that asks nothing shows: the way there, and with `key_told` the key.
+
+    A server that refuses an empty question has been reached, and has let us in.
+    """
+    if isinstance(reply, Failure):
+        text = "Check the address, the network and the certificate; then the vendor's status page."
+        return [Finding("reached", works=False, text=f"{reply.text} {text}")]
+    found = [Finding("reached", works=True, text=f"HTTP {reply.status}")]
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return [Finding("reached", works=False, text=f"It fails (HTTP {reply.status}): wait.")]
+    if key_told:
+        refused_key = reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        text = f"The key is refused (HTTP {reply.status}): set another one." if refused_key else ""
+        found.append(Finding("key taken", works=not refused_key, text=text))
+    return found
 
 
 def _content(reply: requests.Response, limit: float) -> tuple[bytes, bool]:

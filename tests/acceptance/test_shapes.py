@@ -19,6 +19,8 @@ ROUTES = {
     "2024-04-01": ("stedi", "change"),
     "2026-06-01": ("stedi", "plans"),
     "availity": ("availity", "coverages"),
+    "soap": ("core", ""),
+    "mime": ("core", ""),
 }
 
 
@@ -34,7 +36,12 @@ def programs(tmp_path_factory: pytest.TempPathFactory, shape: str) -> Iterator[P
         "INFORCE_BOTS_ROUTES": ROUTES[shape][0],
         "INFORCE_BOTS_STEDI_URL": started.sandbox,
         "INFORCE_BOTS_STEDI_KEY": "any",
-        "INFORCE_BOTS_STEDI_SHAPE": shape if shape != "availity" else "raw-x12",
+        "INFORCE_BOTS_STEDI_SHAPE": shape if ROUTES[shape][0] == "stedi" else "raw-x12",
+        "INFORCE_BOTS_CORE_URL": f"{started.sandbox}/core",
+        "INFORCE_BOTS_CORE_SHAPE": shape if ROUTES[shape][0] == "core" else "soap",
+        "INFORCE_BOTS_CORE_CLIENT_ID": "any",
+        "INFORCE_BOTS_CORE_CLIENT_SECRET": "any",
+        "INFORCE_BOTS_CORE_RECEIVER_ID": "HUB",
         "INFORCE_BOTS_AVAILITY_URL": started.sandbox,
         "INFORCE_BOTS_AVAILITY_CLIENT_ID": "any",
         "INFORCE_BOTS_AVAILITY_CLIENT_SECRET": "any",
@@ -92,7 +99,8 @@ def test_one_answer_whatever_the_vendor_speaks(programs: Programs, shape: str) -
     trace = next(i["value"] for i in found["identifier"] if i["system"] == systems.TRACE)
     kept = programs.run("bots", "payload", trace, "--sent")
     assert 0 == kept.returncode, kept.stderr
-    assert (SAMPLE_MEMBER in kept.stdout, "ISA*" in kept.stdout) == (True, shape == "raw-x12")
+    is_x12 = shape in ("raw-x12", "soap", "mime")
+    assert (SAMPLE_MEMBER in kept.stdout, "ISA*" in kept.stdout) == (True, is_x12)
     again = programs.run("bots", "reparse", "--json")
     assert 0 == again.returncode, again.stdout + again.stderr
     assert "insurance" not in again.stdout
@@ -100,8 +108,8 @@ def test_one_answer_whatever_the_vendor_speaks(programs: Programs, shape: str) -
 
 @pytest.mark.req("x12-16")
 def test_json_that_is_put_in_is_answered_and_read(programs: Programs, shape: str) -> None:
-    """Vendor JSON alone is enough for an answer."""
-    body = json.dumps(BODIES[ROUTES[shape][1]]).replace(SAMPLE_MEMBER, "JSN000001")
+    """Vendor JSON alone is enough for an answer; in place of an envelope it is none."""
+    body = json.dumps(BODIES[ROUTES[shape][1] or "change"]).replace(SAMPLE_MEMBER, "JSN000001")
     put = requests.put(
         f"{programs.sandbox}/_control/eligibility/JSN000001", data=body,
         headers={"Content-Type": "application/json"}, timeout=20,
@@ -109,8 +117,12 @@ def test_json_that_is_put_in_is_answered_and_read(programs: Programs, shape: str
     assert put.ok, put.text
     found = checked(programs, "json", subscriberId="JSN000001")
 
-    assert "active" == state(found)
-    assert AMOUNTS == amounts(found)
+    if ROUTES[shape][1]:
+        assert "active" == state(found)
+        assert AMOUNTS == amounts(found)
+    else:
+        assert ("could-not-check", "unreadable-answer") == (
+            state(found), found["error"][0]["code"]["coding"][0]["code"])  # fmt: skip
 
 
 @pytest.mark.req("x12-16")
@@ -121,11 +133,43 @@ def test_nobody_is_found_by_every_vendor(programs: Programs) -> None:
     assert ("not-found", "error") == (state(found), found["outcome"])
 
 
-def test_the_vendors_json_is_kept_as_it_came(programs: Programs) -> None:
+def test_what_came_is_kept_as_it_came(programs: Programs, shape: str) -> None:
     """Every byte of the answer, whatever it is."""
     found = checked(programs, "kept")
     trace = next(i["value"] for i in found["identifier"] if i["system"] == systems.TRACE)
     kept = programs.run("bots", "payload", trace)
 
     assert 0 == kept.returncode, kept.stderr
-    assert json.loads(kept.stdout)
+    first = {"soap": "<s:Envelope", "mime": "--="}.get(shape, "{")
+    assert kept.stdout.startswith(first)
+    assert "RIVERA" in kept.stdout
+
+
+def test_a_route_that_works_says_so(programs: Programs, shape: str) -> None:
+    """One screen: configured, reached, key taken, payers; and no question is sent."""
+    before = requests.get(f"{programs.sandbox}/_control/requests", timeout=20).json()
+    told = programs.run("bots", "probe", ROUTES[shape][0], "--json")
+    assert 0 == told.returncode, told.stdout + told.stderr
+    found = {one["what"]: one["works"] for one in json.loads(told.stdout)}
+    after = requests.get(f"{programs.sandbox}/_control/requests", timeout=20).json()
+
+    assert {"configured", "reached", "payers"} <= found.keys()
+    assert all(found.values())
+    assert all(one["x12"] == "" for one in after[len(before) :])
+
+
+def test_a_route_that_does_not_work_says_why(programs: Programs, shape: str) -> None:
+    """Nobody there: exit 1 and the next step; a route that is not configured: exit 2."""
+    name = ROUTES[shape][0]
+    kept = dict(programs.environment)
+    programs.environment[f"INFORCE_BOTS_{name.upper()}_URL"] = "http://127.0.0.1:9"
+    try:
+        told = programs.run("bots", "probe", name)
+        other = programs.run("bots", "probe", "sandbox")
+    finally:
+        programs.environment.clear()
+        programs.environment.update(kept)
+
+    assert (1, True) == (told.returncode, "FAIL reached" in told.stdout)
+    assert "Check the address" in told.stdout
+    assert (2, True) == (other.returncode, "INFORCE_BOTS_ROUTES has" in other.stderr)

@@ -307,6 +307,30 @@ def test_opkit_tells_cents_and_names_nobody() -> None:
     assert all(row.flags == () for row in found.benefits)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "method"),
+    [("stedi", RAW, "POST"), ("opkit", opkit.PATH, "POST"), ("availity", "/v1/token", "POST"),
+     ("core", "", "GET")],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "reached", "key"), [(400, True, True), (403, True, False), (503, False, None)]
+)
+def test_a_probe_tells_what_is_wrong(
+    name: str, path: str, method: str, status: int, reached: bool, key: bool | None
+) -> None:
+    """An empty question is refused by whoever lets us in; no payer is asked."""
+    if name == "availity" and status == 400:
+        key = False  # a token that is not given is the client's (RFC 6749)
+    with responses.RequestsMock() as wire:
+        wire.add(method, URL + path, status=status)
+        found = {one.what: one for one in connect(name).probe(timeout_s=5)}
+
+    assert reached == found["reached"].works
+    if name != "core" and key is not None:
+        assert key == found["key taken"].works
+    assert all(one.text for one in found.values() if not one.works)
+
+
 @pytest.mark.parametrize("name", sorted(CLEARINGHOUSES))
 def test_a_payer_without_an_id_on_the_route_is_not_called(name: str) -> None:
     """Nothing goes out; the failure says that the route does not reach the payer."""
