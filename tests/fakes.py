@@ -69,6 +69,8 @@ class FakeFhir:
             return True
         if name in ("patient", "subject", "beneficiary", "request"):
             return bool(resource[name]["reference"] == value)
+        if name == "coverage":
+            return bool(resource["insurance"][0]["coverage"]["reference"] == value)
         if name == "status":
             return bool(resource[name] == value)
         if name != "identifier":

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from fhir_profiles import elements, systems
 from tests.acceptance.people import Person
@@ -74,3 +75,29 @@ def test_a_booking_beside_a_new_coverage_is_one_question(programs: Programs) -> 
     programs.settled()
 
     assert 1 == len(programs.asked(person.member_id))
+
+
+def test_a_plan_that_ends_after_all_reopens_the_visits_after_its_end(programs: Programs) -> None:
+    """Booked and answered active; then the payer tells of an end before the visit."""
+    person = Person(programs)
+    person.checked(file_271("active-ppo"))
+    assert programs.put(appointment(person, DAY)).ok
+    wait_for(lambda: len(person.responses()) == 2, "the answer about the visit")
+    programs.settled()
+    ends = DAY - timedelta(days=1)
+    x12 = file_271("active-ppo").replace(
+        "DTP*346*D8*20260101~", f"DTP*346*D8*20260101~\nDTP*347*D8*{ends:%Y%m%d}~"
+    )
+    programs.answer(person.member_id, x12)
+    assert 200 == requests.post(
+        f"{programs.fhir}/Coverage/{person.coverage_id}/$check-eligibility", timeout=30
+    ).status_code  # fmt: skip
+    wait_for(lambda: len(person.responses()) == 4, "the visit is asked about again")
+    newest = max(
+        (one for one in person.responses() if one["servicedDate"] == DAY.isoformat()),
+        key=lambda one: str(one["created"]),
+    )
+
+    assert "inactive" == elements.tag(newest, systems.ELIGIBILITY_STATE)
+    programs.settled()
+    assert 4 == len(person.requests())

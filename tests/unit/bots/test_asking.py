@@ -14,6 +14,7 @@ from bots.handlers import (
     check_booking,
     check_encounter,
     check_on_demand,
+    reopen_checks,
     request_eligibility,
 )
 from bots.mapping.request import Wish
@@ -224,3 +225,47 @@ def test_a_task_that_changed_meanwhile_comes_again() -> None:
     check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
 
     assert 1 == len(requests(fhir))
+
+
+def said(number: int, day: str, *, state: State = State.ACTIVE, end: str = "") -> dict[str, Any]:
+    """Return the answer of a minute about a day, with the end of the plan."""
+    period = {"start": "2026-01-01", **({"end": end} if end else {})}
+    return {
+        "resourceType": "CoverageEligibilityResponse", "id": f"said-{number}",
+        "meta": {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}]},
+        "created": (NOW + timedelta(minutes=number)).isoformat(), "servicedDate": day,
+        "insurance": [{"coverage": {"reference": "Coverage/cov"}, "benefitPeriod": period}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("news", "asked"),
+    [
+        (said(2, "2026-11-24", end="2026-12-10"), ["2026-12-15"]),
+        (
+            said(2, "2026-11-24", state=State.INACTIVE, end="2026-11-30"),
+            ["2026-12-05", "2026-12-15"],
+        ),
+        (said(2, "2026-11-24"), []),
+        (said(2, "2026-11-24", state=State.COULD_NOT_CHECK), []),
+    ],
+)
+def test_a_retroactive_end_reopens_the_checks_it_touches(
+    news: dict[str, Any], asked: list[str]
+) -> None:
+    """Days to come that were answered "active" and are not covered after all; once."""
+    fhir = world(said(0, "2026-12-05"), said(1, "2026-12-15"), said(-1, "2026-11-02"), news)
+    for _ in range(2):
+        reopen_checks.handle(news, tools(fhir))
+
+    assert asked == sorted(one["servicedDate"] for one in requests(fhir))
+
+
+def test_a_coverage_that_is_cancelled_is_not_reopened() -> None:
+    """Nobody is asked about it any more."""
+    news = said(2, "2026-11-24", end="2026-12-10")
+    fhir = world(said(1, "2026-12-15"), news)
+    fhir.put(samples.coverage(status="cancelled"))
+    reopen_checks.handle(news, tools(fhir))
+
+    assert [] == requests(fhir)

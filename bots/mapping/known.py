@@ -1,0 +1,51 @@
+"""What payers' answers said about the days of a plan, as events of the window engine."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from bots.domain import windows
+from bots.domain.windows import Event, Kind
+from fhir_profiles import elements, systems
+from fhir_profiles.codes import State
+
+Resource = dict[str, Any]
+PLAN = "plan"  # of one coverage there is one
+_ACTIVE = (State.ACTIVE.value, State.ACTIVE_REVIEW.value)
+
+
+def events(responses: Iterable[Resource]) -> list[Event]:
+    """Return the news that answers brought, in their order.
+
+    An answer that is no word on the plan is no news. One that names the first day says all there is
+    to say; one without dates speaks of its day, and what comes after it.
+    """
+    found: list[Event] = []
+    for response in sorted(responses, key=lambda one: str(one["created"])):
+        state = elements.tag(response, systems.ELIGIBILITY_STATE)
+        if state in _ACTIVE:
+            found += _active(response)
+        elif state == State.INACTIVE.value:
+            start, end, on, told = _dates(response)
+            found.append(Event(Kind.TERM, PLAN, told, end=end or start or on))
+    return found
+
+
+def _active(response: Resource) -> list[Event]:
+    start, end, on, told = _dates(response)
+    stated = Event(Kind.ENROLL, PLAN, told, start=start or on, end=end)
+    if start is not None:
+        return [Event(Kind.VOID, PLAN, told), stated]
+    return [Event(Kind.TERM, PLAN, told, end=end), stated] if end else [stated]
+
+
+def _dates(response: Resource) -> tuple[date | None, date | None, date, date]:
+    """Return the first day, the first uncovered one, the day asked about, the day of the answer."""
+    period = response["insurance"][0].get("benefitPeriod", {})
+    start, last = (_day(period.get(name)) for name in ("start", "end"))
+    on = date.fromisoformat(response["servicedDate"])
+    return start, windows.uncovered_from(last), on, date.fromisoformat(response["created"][:10])
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text[:10]) if text and len(text) >= len("2026-11-24") else None
