@@ -109,10 +109,10 @@ class FakeFhir:
 class FakeClearinghouse:
     """A route that answers what it is told to, and remembers what it was asked."""
 
-    name = "fake"
     payer_systems = (systems.STEDI_PAYER,)
 
-    def __init__(self, *exchanges: Exchange) -> None:
+    def __init__(self, *exchanges: Exchange, name: str = "fake") -> None:
+        self.name = name
         self.asked: list[Inquiry] = []
         self._exchanges = list(exchanges)
 

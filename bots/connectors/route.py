@@ -1,19 +1,25 @@
 """Several routes as one: the first in order that can answer does (X12 270/271 failover rules).
 
 Only what never reached the payer goes to the next route: transport failures, and AAA 42 or 80.
-A payer's word on the data is the same by every route, so it ends the search.
+A payer's word on the data is the same by every route, so it ends the search. What did not even
+leave is tried once more by the same route; a route that keeps failing for a payer is left alone.
 """
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bots.connectors.breaker import Breaker
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
-from bots.ports import Clearinghouse, Exchange, Finding
+from bots.ports import Clearinghouse, Exchange, Failure, Finding
 
 _NEXT_ROUTE = frozenset(
-    {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route", "no-answer"}
-)
+    {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route",
+     "no-answer", "route-paused"}
+)  # fmt: skip
+_TROUBLE = frozenset({"not-delivered", "route-failed", "no-answer"})
 
 
 class Route:
@@ -21,11 +27,14 @@ class Route:
 
     name = "route"
 
-    def __init__(self, clearinghouses: Sequence[Clearinghouse]) -> None:
+    def __init__(
+        self, clearinghouses: Sequence[Clearinghouse], now: Callable[[], float] = time.monotonic
+    ) -> None:
         """Keep the order. Raises ValueError where there is none."""
         if not clearinghouses:
             raise ValueError("expected at least one clearinghouse")
         self._clearinghouses = tuple(clearinghouses)
+        self._breaker = Breaker(now)
         systems = [s for one in clearinghouses for s in one.payer_systems]
         self.payer_systems = tuple(dict.fromkeys(systems))
 
@@ -33,7 +42,7 @@ class Route:
         """Return the first exchange that settles the question, else the most hopeful failure."""
         failed: list[Exchange] = []
         for clearinghouse in self._clearinghouses:
-            exchange = clearinghouse.check(inquiry, timeout_s=timeout_s)
+            exchange = self._asked(clearinghouse, inquiry, timeout_s)
             if not _goes_on(exchange):
                 return replace(exchange, earlier=tuple(failed))
             failed.append(exchange)
@@ -41,6 +50,19 @@ class Route:
         hopeful = [e for e in failed if e.failure is not None and e.failure.again]
         best = (answers or hopeful or failed)[0]
         return replace(best, earlier=tuple(one for one in failed if one is not best))
+
+    def _asked(self, one: Clearinghouse, inquiry: Inquiry, timeout_s: float) -> Exchange:
+        payer = inquiry.at(one.payer_systems[0]).payer_id
+        wait_s = self._breaker.wait_s(one.name, payer)
+        if wait_s > 0:
+            text = "This route has failed for this payer again and again: it is left alone."
+            paused = Failure("route-paused", text, again=True, after_s=math.ceil(wait_s))
+            return Exchange(one.name, failure=paused)
+        exchange = one.check(inquiry, timeout_s=timeout_s)
+        if exchange.failure is not None and exchange.failure.code == "not-delivered":
+            exchange = one.check(inquiry, timeout_s=timeout_s)
+        self._breaker.heard(one.name, payer, failed=_is_trouble(exchange))
+        return exchange
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
         """Return what each route shows, each finding with its route's name."""
@@ -54,6 +76,13 @@ class Route:
         """Return what the route of that name reads in the bytes, None where there is no answer."""
         known = (one for one in self._clearinghouses if one.name == route)
         return next((one.reread(route, sent, received) for one in known), None)
+
+
+def _is_trouble(exchange: Exchange) -> bool:
+    """Tell whether nobody answered: the route failed, or the payer behind it is down."""
+    if exchange.failure is not None:
+        return exchange.failure.code in _TROUBLE
+    return exchange.answer is not None and may_be_asked_again(exchange.answer)
 
 
 def _goes_on(exchange: Exchange) -> bool:

@@ -15,6 +15,7 @@ _NEXT = {
     "no-answer": _REPEATED,
     "throttled": _REPEATED,
     "route-failed": _REPEATED,
+    "route-paused": _REPEATED,
     "credentials": ("system", "The clearinghouse refuses our key: tell support."),
     "payer-not-on-route": ("front-desk", "Call the payer: it cannot be asked electronically."),
     "unreadable-answer": _SUPPORT,

@@ -11,7 +11,8 @@ from server.interactions.engine import Engine
 from server.web import actions
 from server.web import deliveries as delivered
 from server.web.benefits import summary
-from server.web.today import today
+from server.web.states import WORDS
+from server.web.today import failed, today
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -20,6 +21,7 @@ POLICY = (
 # What a form has done, said on the page that follows it.
 _DONE = {
     "check": "The payer is asked again; load this page again for the answer.",
+    "retry": "The payer is asked again about each of them; load this page again for the answers.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
 
@@ -38,6 +40,7 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     shown = _Pages(engine, zone)
     site.get("/")(shown.front_desk)
     site.get("/benefits/<coverage_id>")(shown.benefits)
+    site.post("/retry")(_ours(shown.retry))
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
     site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
@@ -55,7 +58,15 @@ class _Pages:
         self._zone = zone
 
     def front_desk(self) -> str:
-        return render_template("today.html", page=today(self._engine, self._zone))
+        page = today(self._engine, self._zone, request.args)
+        done = _DONE.get(request.args.get("done", ""), "")
+        return render_template("today.html", page=page, words=WORDS, done=done)
+
+    def retry(self) -> Response:
+        payer, code = (request.form.get(name, "") for name in ("payer", "code"))
+        for coverage_id in failed(self._engine, self._zone, payer, code):
+            actions.ask_again(self._engine, coverage_id)
+        return _see(url_for("pages.front_desk", done="retry"))
 
     def benefits(self, coverage_id: str) -> str:
         page = summary(self._engine, coverage_id, self._zone)

@@ -1,8 +1,8 @@
 """What the pages read: a coverage with its patient, its newest answer and its open request."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from server.interactions import read, search
 from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
+VISITS = "booked,pending,arrived,checked-in,fulfilled"
 LIST_LIMIT, HISTORY_LIMIT, COVERAGES_LIMIT = 200, 10, 10
 
 
@@ -46,6 +47,31 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
                 found |= {fhir_id: coverage} if coverage else {}
     listed = [_record(engine, one) for one in list(found.values())[:LIST_LIMIT]]
     return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
+
+
+def visits(engine: Engine, start: datetime) -> Iterator[tuple[datetime, Resource]]:
+    """Yield the visits of the day that begins at `start`: when, and each active coverage.
+
+    At most LIST_LIMIT appointments, in the order of their time.
+    """
+    end = start + timedelta(days=1)
+    asked = [("date", f"ge{start.isoformat()}"), ("date", f"lt{end.isoformat()}")]
+    asked += [("status", VISITS), ("_sort", "date"), ("_count", str(LIST_LIMIT))]
+    page = search.search(engine, "Appointment", [*asked, ("_total", "none")])
+    for appointment in map(codec.decode, page.bodies):
+        at = datetime.fromisoformat(appointment["start"])
+        actors = [elements.reference(p.get("actor")) for p in appointment["participant"]]
+        patient = next((address for address in actors if address.startswith("Patient/")), "")
+        yield from ((at, coverage) for coverage in coverages(engine, patient))
+
+
+def on_day(engine: Engine, coverage: Resource, day: str) -> Record:
+    """Return a coverage's record with the answer about a day, or else its newest one."""
+    found = _record(engine, coverage)
+    if (found.response or {}).get("servicedDate") == day:
+        return found
+    same = [r for r in responses(engine, coverage["id"]) if r.get("servicedDate") == day]
+    return replace(found, response=same[0]) if same else found
 
 
 def moment(response: Resource, zone: ZoneInfo) -> datetime | None:

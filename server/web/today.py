@@ -1,18 +1,20 @@
-"""The front desk's page: today's coverages with their state."""
+"""The front desk's page: today's visits and coverages, who needs a look, and what failed why."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import elements
+from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
 from server.interactions.engine import Engine
-from server.web import records
+from server.web import flags, records
 from server.web.records import Record
 from server.web.states import WORDS, Word, state_of
 
+Resource = dict[str, Any]
 _POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _NEEDS_LOOK = frozenset(
     {
@@ -23,43 +25,161 @@ _NEEDS_LOOK = frozenset(
         State.NOT_SUPPORTED,
     }
 )
+_ANSWERED = frozenset({State.ACTIVE, State.ACTIVE_REVIEW, State.INACTIVE, State.NOT_FOUND})
+# Who acts next where no error says it.
+_STEPS = {
+    State.ACTIVE_REVIEW: ("front-desk", "Look at what the payer sent."),
+    State.INACTIVE: ("front-desk", "Ask the patient for other insurance."),
+    State.NOT_SUPPORTED: ("front-desk", "Call the payer."),
+}
+# Failures of the way to the payer, not of the data.
+_OUTAGES = frozenset(
+    {"42", "80", "not-delivered", "no-answer", "throttled", "route-failed", "route-paused"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One coverage in the list."""
+    """One coverage in the list; `time` is that of the visit, "" where there is none."""
 
+    time: str
     coverage_id: str
     patient: str
     born: str
     payer: str
     member_id: str
     state: Word
+    code: str
+    reason: str
+    owner: str
+    step: str
     service_date: str
     checked: datetime | None
     needs_look: bool
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Coverages of one payer that failed for one reason."""
+
+    payer: str
+    code: str
+    reason: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """The whole list; `more` tells that there are coverages beyond it."""
+    """The whole page; `more` tells that there are coverages beyond it."""
 
     day: str
     rows: list[Row]
     more: bool
     need_look: int
+    visits: int
+    visits_checked: int
+    failing: list[str]
+    failures: list[Failure]
     tomorrow: str
+    filters: Mapping[str, str]
 
 
-def today(engine: Engine, zone: ZoneInfo) -> Today:
-    """Return the coverages posted, changed or checked today: who needs a look first, by name."""
+def today(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Today:
+    """Return today's visits by their time, then the coverages posted, changed or checked today.
+
+    `state` (a state's code) and `look` ("1": who needs a look) narrow the list, not the figures.
+    """
     start = records.start_of_day(engine.now(), zone)
-    found, more = records.touched_since(engine, start)
+    every, more = _rows(engine, start, zone)
+    visits = [row for row in every if row.time]
+    wanted = [row for row in every if _fits(row, asked)]
+    return Today(
+        day=start.date().isoformat(),
+        rows=wanted,
+        more=more,
+        need_look=sum(row.needs_look for row in every),
+        visits=len(visits),
+        visits_checked=sum(row.is_answered for row in visits),
+        failing=sorted({row.payer for row in every if row.code in _OUTAGES}),
+        failures=_failures(every),
+        tomorrow=_verified(engine, start + timedelta(days=1)),
+        filters={name: asked.get(name, "") for name in ("state", "look")},
+    )
+
+
+def failed(engine: Engine, zone: ZoneInfo, payer: str, code: str) -> list[str]:
+    """Return the ids of today's coverages of a payer that failed for a reason."""
+    rows, _ = _rows(engine, records.start_of_day(engine.now(), zone), zone)
+    return [row.coverage_id for row in rows if (row.payer, row.code) == (payer, code)]
+
+
+def _rows(engine: Engine, start: datetime, zone: ZoneInfo) -> tuple[list[Row], bool]:
     day = start.date().isoformat()
-    rows = [_row(engine, record, day, zone) for record in found]
-    rows.sort(key=lambda row: (not row.needs_look, row.patient.casefold(), row.coverage_id))
-    looks = sum(row.needs_look for row in rows)
-    return Today(day, rows, more, looks, _verified(engine, start + timedelta(days=1)))
+    rows: list[Row] = []
+    seen = set()
+    for moment, coverage in records.visits(engine, start):
+        record = records.on_day(engine, coverage, day)
+        seen.add(coverage["id"])
+        rows.append(_row(engine, record, day, zone, moment.astimezone(zone).strftime("%H:%M")))
+    found, more = records.touched_since(engine, start)
+    others = [_row(engine, one, day, zone, "") for one in found if one.coverage["id"] not in seen]
+    others.sort(key=lambda row: (not row.needs_look, row.patient.casefold(), row.coverage_id))
+    return [*rows, *others], more
+
+
+def _fits(row: Row, asked: Mapping[str, str]) -> bool:
+    state, look = asked.get("state", ""), asked.get("look", "")
+    return (not state or row.state.word == _word(state)) and (look != "1" or row.needs_look)
+
+
+def _word(state: str) -> str:
+    return WORDS[State(state)].word if state in set(State) else ""
+
+
+def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo, time: str) -> Row:
+    response = record.response or {}
+    state = state_of(record.response, record.open_request, day)
+    code, reason, owner, step = _next(state, response)
+    return Row(
+        time=time,
+        coverage_id=record.coverage["id"],
+        patient=person(record),
+        born=(record.patient or {}).get("birthDate", ""),
+        payer=_payer(engine, record.coverage["payor"][0]),
+        member_id=record.coverage.get("subscriberId", ""),
+        state=WORDS[state],
+        code=code,
+        reason=reason,
+        owner=owner,
+        step=step,
+        service_date=response.get("servicedDate", day),
+        checked=records.moment(response, zone),
+        needs_look=state in _NEEDS_LOOK,
+        is_answered=state in _ANSWERED,
+    )
+
+
+def _next(state: State, response: Resource) -> tuple[str, str, str, str]:
+    """Return code and reason of what went wrong, who acts next, and how."""
+    if state not in _NEEDS_LOOK:
+        return "", "", "", ""
+    for error in response.get("error", []):
+        found = flags.problem(error)
+        return found.code, found.text, found.owner, found.action
+    owner, step = _STEPS.get(state, ("front-desk", "Look at what the payer sent."))
+    marks = (e.get("valueString", "") for e in elements.extensions(response, systems.EXT_FLAG))
+    reasons = [flags.told(mark) for mark in marks if not flags.is_note(mark)]
+    return "", reasons[0] if reasons else "", owner, step
+
+
+def _failures(rows: Iterable[Row]) -> list[Failure]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.code:
+            groups.setdefault((row.payer, row.code), []).append(row)
+    found = [Failure(p, code, same[0].reason, len(same)) for (p, code), same in groups.items()]
+    return sorted(found, key=lambda one: (-one.count, one.payer, one.code))
 
 
 def _verified(engine: Engine, start: datetime) -> str:
@@ -70,32 +190,18 @@ def _verified(engine: Engine, start: datetime) -> str:
         return "not checked yet"
     if report["status"] != "complete":
         return "being checked"
-    counts = {
-        elements.code(one["code"], _POPULATION): one["count"]
-        for one in report["group"][0]["population"]
-    }
+    counts = dict(_counts(report))
     found, wanted = counts["numerator"], counts["denominator"]
     share = f" ({Decimal(found) / wanted:.1%})" if wanted else ""
     return f"{found} of {wanted} coverages verified{share}"
 
 
-def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo) -> Row:
-    response = record.response or {}
-    state = state_of(record.response, record.open_request, day)
-    return Row(
-        coverage_id=record.coverage["id"],
-        patient=person(record),
-        born=(record.patient or {}).get("birthDate", ""),
-        payer=_payer(engine, record.coverage["payor"][0]),
-        member_id=record.coverage.get("subscriberId", ""),
-        state=WORDS[state],
-        service_date=response.get("servicedDate", day),
-        checked=records.moment(response, zone),
-        needs_look=state in _NEEDS_LOOK,
-    )
+def _counts(report: Resource) -> Iterator[tuple[str, int]]:
+    for one in report["group"][0]["population"]:
+        yield elements.code(one["code"], _POPULATION), one["count"]
 
 
-def _payer(engine: Engine, payor: dict[str, Any]) -> str:
+def _payer(engine: Engine, payor: Resource) -> str:
     address = elements.reference(payor)
     named = payor.get("display") or (records.organization(engine, address) or {}).get("name")
     return str(named or address or "Not stated")

@@ -24,6 +24,7 @@ WORDS = {
     "now": "Checking…",
     "ari-cohen": "Not checked",
 }
+STOPS = 6  # two filters, their button, what failed, the table, and then the first patient
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OTHER = "CoverageEligibilityResponse?coverage=Coverage/coverage-other"
 VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
@@ -225,7 +226,11 @@ def test_the_keyboard_is_enough(programs: Programs, browser: Browser) -> None:
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to main content")
     page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
+    first = page.locator("tbody a").first
+    for _ in range(STOPS):
+        page.keyboard.press("Tab")
+        if first.evaluate("link => link === document.activeElement"):
+            break
     expect(page.locator(":focus")).to_have_attribute("href", "/benefits/coverage-ben-okafor")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Ben Okafor")

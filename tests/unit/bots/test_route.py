@@ -55,7 +55,7 @@ def rejected(reason: str, follow_up: str = "C") -> Exchange:
 def test_only_what_never_reached_the_payer_goes_on(first: Exchange, asked: int) -> None:
     """A payer's word on the data is the same by every route."""
     backup = FakeClearinghouse(GOOD)
-    found = Route([FakeClearinghouse(first), backup]).check(INQUIRY, timeout_s=5)
+    found = Route([FakeClearinghouse(first, first), backup]).check(INQUIRY, timeout_s=5)
 
     assert asked == len(backup.asked)
     assert replace(GOOD if asked else first, earlier=(first,) if asked else ()) == found
@@ -70,7 +70,7 @@ def test_the_most_hopeful_failure_is_told() -> None:
     )
 
     def told(*exchanges: Exchange) -> Exchange:
-        return Route([FakeClearinghouse(e) for e in exchanges]).check(INQUIRY, timeout_s=5)
+        return Route([FakeClearinghouse(e, e) for e in exchanges]).check(INQUIRY, timeout_s=5)
 
     assert replace(hopeful, earlier=(final,)) == told(final, hopeful)
     assert replace(down, earlier=(hopeful,)) == told(hopeful, down)
@@ -81,3 +81,65 @@ def test_no_route_is_a_mistake() -> None:
     """Said at the start, not at the first check."""
     with pytest.raises(ValueError, match="at least one"):
         Route([])
+
+
+@pytest.mark.parametrize("code", ["not-delivered", "route-failed", "no-answer"])
+def test_only_what_did_not_leave_is_tried_once_more(code: str) -> None:
+    """x12 5.6: one quick retry by the same route, and none of a question that went out."""
+    one = FakeClearinghouse(failed(code), GOOD)
+    found = Route([one]).check(INQUIRY, timeout_s=5)
+
+    assert (2 if code == "not-delivered" else 1) == len(one.asked)
+    assert (code == "not-delivered") == (found.answer is not None)
+
+
+OTHER = replace(INQUIRY, payer_id="00088")
+DOWN = rejected("42", follow_up="R")
+
+
+@pytest.mark.req("R003-55")
+@pytest.mark.parametrize("trouble", [failed("route-failed"), failed("no-answer"), DOWN])
+def test_a_route_that_keeps_failing_for_a_payer_is_left_alone(trouble: Exchange) -> None:
+    """Five times in a minute: then the next route at once, for this payer only; one try later."""
+    now = [0.0]
+    one = FakeClearinghouse(*[trouble] * 7, name="a")
+    backup = FakeClearinghouse(*[GOOD] * 20, name="b")
+    route = Route([one, backup], now=lambda: now[0])
+    for _ in range(7):
+        now[0] += 1
+        assert route.check(INQUIRY, timeout_s=5).answer is not None
+    assert 5 == len(one.asked)
+    route.check(OTHER, timeout_s=5)
+    assert 6 == len(one.asked)
+    now[0] += 30
+    route.check(INQUIRY, timeout_s=5)
+    paused = route.check(INQUIRY, timeout_s=5).earlier[0].failure
+    assert (7, "route-paused") == (len(one.asked), paused.code if paused else "")
+    assert route.check(INQUIRY, timeout_s=5).route == "b"
+
+
+def test_an_answer_lets_everything_through_again() -> None:
+    """One question after the pause; answered, the route is as good as new."""
+    now = [0.0]
+    one = FakeClearinghouse(*[failed("route-failed")] * 5, GOOD, GOOD)
+    route = Route([one], now=lambda: now[0])
+    for _ in range(5):
+        route.check(INQUIRY, timeout_s=5)
+    failure = route.check(INQUIRY, timeout_s=5).failure
+    assert failure is not None
+    assert ("route-paused", True, 30) == (failure.code, failure.again, failure.after_s)
+    now[0] += 30
+    for _ in range(2):
+        assert route.check(INQUIRY, timeout_s=5).answer is not None
+
+
+def test_failures_far_apart_leave_a_route_open() -> None:
+    """Four in a minute and one later are no reason."""
+    now = [0.0]
+    one = FakeClearinghouse(*[failed("route-failed")] * 9)
+    route = Route([one], now=lambda: now[0])
+    for _ in range(9):
+        now[0] += 16
+        assert route.check(INQUIRY, timeout_s=5).failure != Failure("route-paused", "", again=True)
+
+    assert 9 == len(one.asked)
