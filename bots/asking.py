@@ -7,7 +7,8 @@ sweep and a check-in. A changed coverage and a person are always asked for anew.
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
-from bots.mapping import request
+from bots.domain import windows
+from bots.mapping import known, request
 from bots.mapping.request import Wish
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
@@ -23,9 +24,10 @@ _REQUEST, _RESPONSE = "CoverageEligibilityRequest", "CoverageEligibilityResponse
 
 def ask(coverage: Resource, wish: Wish, tools: Tools) -> Resource:
     """Return the request that answers `wish`: the one there is, else a new one that is stored."""
-    key = request.inquiry_key(coverage, wish)
+    key, whose = request.inquiry_key(coverage, wish), elements.reference(coverage["beneficiary"])
     cause = f"{systems.CAUSE}|{request.cause_of(wish)}"
-    told, same = tools.fhir.read_all([
+    patient, told, same = tools.fhir.read_all([
+        whose,
         f"{_REQUEST}?identifier={cause}",
         f"{_REQUEST}?identifier={systems.INQUIRY}|{key}&_sort=-created&_count=1",
     ])  # fmt: skip
@@ -33,7 +35,9 @@ def ask(coverage: Resource, wish: Wish, tools: Tools) -> Resource:
     if there is not None:
         return there
     after = (_first(same) or {}).get("id", "")
-    made = request.to_request(coverage, wish, after=after, created=tools.now())
+    patient = patient or elements.contained(coverage, whose) or {}
+    provider = request.provider_of(patient, tools.provider)
+    made = request.to_request(coverage, wish, provider, after=after, created=tools.now())
     trace = elements.identifier(made, systems.TRACE)
     return tools.fhir.create_once(made, f"identifier={systems.TRACE}|{trace}")
 
@@ -44,13 +48,34 @@ def for_visit(
     """Ask about every active coverage of a patient for the day of a visit; return the requests."""
     if not patient_address.startswith("Patient/") or on < tools.now().astimezone(tools.zone).date():
         return []
-    (patient,) = tools.fhir.read_all([patient_address])
     wanted = [("beneficiary", patient_address), ("status", "active")]
-    provider = request.provider_of(patient or {}, tools.provider)
     return [
-        ask(one, Wish(reason, f"{cause}#{one['id']}", on, provider), tools)
+        ask(one, Wish(reason, f"{cause}#{one['id']}", on), tools)
         for one in tools.fhir.search("Coverage", wanted)
     ]
+
+
+def reopen(
+    response: Resource, coverage: Resource, others: Iterable[Resource], tools: Tools
+) -> None:
+    """Ask anew about each day to come that was answered otherwise before this answer.
+
+    A plan that ends retroactively, or is reinstated, makes earlier answers wrong: whoever was told
+    "active" for a day must hear of it before the visit. `others` are all answers on the coverage.
+    """
+    earlier = [one for one in others if one["created"] < response["created"]]
+    today = tools.now().astimezone(tools.zone).date()
+    days = {date.fromisoformat(one["servicedDate"]) for one in earlier}
+    days = {day for day in days if day >= today and day.isoformat() != response["servicedDate"]}
+    if not days or coverage.get("status") != "active":
+        return
+    changed = windows.changed(
+        windows.fold(known.events(earlier)), windows.fold(known.events([*earlier, response]))
+    )
+    for day in sorted(days):
+        if any(start <= day < (end or date.max) for start, end in changed):
+            cause = f"CoverageEligibilityResponse/{response['id']}#{day}"
+            ask(coverage, Wish(Reason.COVERAGE_CHANGE, cause, day), tools)
 
 
 def day_of(moment: str, tools: Tools) -> date | None:

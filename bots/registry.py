@@ -7,7 +7,6 @@ from bots.handlers import (
     check_eligibility,
     check_encounter,
     check_on_demand,
-    reopen_checks,
     request_eligibility,
 )
 from bots.ports import Bot, Resource
@@ -20,7 +19,6 @@ BOTS: tuple[Bot, ...] = (
     check_eligibility.BOT,
     check_encounter.BOT,
     check_on_demand.BOT,
-    reopen_checks.BOT,
     request_eligibility.BOT,
 )
 ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take

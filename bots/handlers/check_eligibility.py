@@ -9,6 +9,7 @@ import logging
 import re
 from datetime import date, datetime
 
+from bots import asking
 from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
@@ -23,6 +24,7 @@ from fhir_profiles.codes import State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 MARK_TRIES = 5
+ANSWERS_LIMIT = 100  # earlier answers on a coverage that a new one is held against
 NOTES_LIMIT = 20  # breaches of the guide that a response tells
 _log = logging.getLogger(__name__)
 _TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
@@ -283,7 +285,14 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
 
 def _follow_up(stored: Resource, tools: Tools) -> None:
     """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
-    _mark(stored, tools)
+    if elements.tag(stored, systems.ELIGIBILITY_STATE) in response.MARKED:
+        address = elements.reference(stored["insurance"][0]["coverage"])
+        others = f"CoverageEligibilityResponse?coverage={address}&_count={ANSWERS_LIMIT}"
+        coverage, found = tools.fhir.read_all([address, others])
+        if coverage is not None:
+            _mark(stored, coverage, tools)
+            listed = [entry["resource"] for entry in (found or {}).get("entry", [])]
+            asking.reopen(stored, coverage, listed, tools)
     for task in tasks.of_answer(stored, tools.now()):
         cause = elements.identifier(task, systems.CAUSE)
         there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
@@ -292,19 +301,16 @@ def _follow_up(stored: Resource, tools: Tools) -> None:
             tools.fhir.update(again)  # where somebody else counts at this moment, one is enough
 
 
-def _mark(stored: Resource, tools: Tools) -> None:
+def _mark(stored: Resource, coverage: Resource | None, tools: Tools) -> None:
     """Tell on the Coverage what its newest answer said; a failed check never changes the mark."""
-    if elements.tag(stored, systems.ELIGIBILITY_STATE) not in response.MARKED:
-        return
-    address = elements.reference(stored["insurance"][0]["coverage"])
     for _ in range(MARK_TRIES):
-        (coverage,) = tools.fhir.read_all([address])
         if coverage is None or response.has_newer_mark(coverage, stored):
             return
         kept = [e for e in coverage.get("extension", []) if e["url"] != systems.EXT_COVERAGE_STATE]
-        coverage["extension"] = [*kept, response.coverage_mark(stored)]
-        if tools.fhir.update(coverage) is not None:
+        marked = {**coverage, "extension": [*kept, response.coverage_mark(stored)]}
+        if tools.fhir.update(marked) is not None:
             return
+        (coverage,) = tools.fhir.read_all([f"Coverage/{coverage['id']}"])
     raise RetryLater("the coverage kept changing while it was marked")
 
 

@@ -4,7 +4,6 @@ from datetime import date
 
 from bots import asking
 from bots.errors import RetryLater
-from bots.mapping import request
 from bots.mapping.request import GENERAL, Wish
 from bots.ports import Bot, Resource, Tools
 from fhir_profiles import elements, systems
@@ -23,19 +22,17 @@ def handle(task: Resource, tools: Tools) -> None:
         reason = {"text": "Only an active coverage is checked."}
         _end(task, tools, {"status": "rejected", "statusReason": reason})
         return
-    made = asking.ask(coverage, _wish(task, coverage, tools), tools)
+    made = asking.ask(coverage, _wish(task, tools), tools)
     output = {"type": {"text": "request"}, "valueReference": _reference(made)}
     _end(task, tools, {"status": "completed", "output": [output]})
 
 
-def _wish(task: Resource, coverage: Resource, tools: Tools) -> Wish:
+def _wish(task: Resource, tools: Tools) -> Wish:
     given = [(one["type"].get("text"), one) for one in task.get("input", [])]
     today = tools.now().astimezone(tools.zone).date()
     day = next((date.fromisoformat(one["valueDate"]) for name, one in given if name == DAY), today)
     types = tuple(one["valueCode"] for name, one in given if name == TYPE) or (GENERAL,)
-    (patient,) = tools.fhir.read_all([elements.reference(coverage["beneficiary"])])
-    provider = request.provider_of(patient or {}, tools.provider)
-    return Wish(Reason.MANUAL, f"Task/{task['id']}", day, provider, types)
+    return Wish(Reason.MANUAL, f"Task/{task['id']}", day, types)
 
 
 def _reference(made: Resource) -> Resource:

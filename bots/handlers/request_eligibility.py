@@ -4,7 +4,6 @@ from bots import asking
 from bots.mapping import request
 from bots.mapping.request import Wish
 from bots.ports import Bot, Resource, Tools
-from fhir_profiles import elements
 from fhir_profiles.codes import Reason
 
 
@@ -14,14 +13,10 @@ def handle(coverage: Resource, tools: Tools) -> None:
         return
     if not request.is_material_change(coverage, tools.fhir.previous(coverage)):
         return
-    address = elements.reference(coverage["beneficiary"])
-    (patient,) = tools.fhir.read_all([address])
-    patient = patient or elements.contained(coverage, address)
     wish = Wish(
         Reason.COVERAGE_CHANGE,
         request.version_address(coverage),
         tools.now().astimezone(tools.zone).date(),
-        request.provider_of(patient or {}, tools.provider),
     )
     asking.ask(coverage, wish, tools)
 

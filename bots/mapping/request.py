@@ -52,26 +52,28 @@ def version_address(resource: Resource) -> str:
 class Wish:
     """What is to be asked about a coverage, and why.
 
-    `cause` names the event, the same however often it is told. `provider` is a reference, "" where
-    none is known: the check will then say so.
+    `cause` names the event, the same however often it is told.
     """
 
     reason: Reason
     cause: str
     service_date: date
-    provider: str = ""
     service_types: tuple[str, ...] = (GENERAL,)
 
 
 def inquiry_key(coverage: Resource, wish: Wish) -> str:
     """Return what is the same for the same question: coverage as far as it matters, day, types."""
     material = codec.encode([coverage.get(name) for name in MATERIAL]).decode()
-    asked = [wish.service_date.isoformat(), *sorted(wish.service_types), wish.provider]
+    asked = [wish.service_date.isoformat(), *sorted(wish.service_types)]
     return trace_of("|".join([coverage["id"], material, *asked]))
 
 
-def to_request(coverage: Resource, wish: Wish, *, after: str, created: datetime) -> Resource:
+def to_request(
+    coverage: Resource, wish: Wish, provider: str, *, after: str, created: datetime
+) -> Resource:
     """Return the request that asks the payer of `coverage`.
+
+    `provider` is a reference, "" where none is known: the check will then say so.
 
     Its trace number is made of the question and of the request that it comes `after` ("" if it is
     the first), so that two triggers at once make one request.
@@ -94,8 +96,8 @@ def to_request(coverage: Resource, wish: Wish, *, after: str, created: datetime)
         "insurance": [{"focal": True, "coverage": {"reference": f"Coverage/{coverage['id']}"}}],
         "item": [_item(code) for code in wish.service_types],
     }
-    if wish.provider:
-        request["provider"] = {"reference": wish.provider}
+    if provider:
+        request["provider"] = {"reference": provider}
     inside = [elements.reference(request[n]) for n in ("patient", "insurer")]
     kept = [c for c in coverage.get("contained", []) if f"#{c.get('id')}" in inside]
     return {**request, "contained": kept} if kept else request

@@ -1,8 +1,11 @@
-"""What a person does on the page of a coverage: ask the payer again, report a wrong reading."""
+"""What a person does on the page of a coverage: ask again, record a call, report a reading."""
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from fhir_profiles import systems
+from fhir_profiles.codes import State
 from server.errors import NotFound
 from server.interactions import answers, create
 from server.interactions._write import Origin
@@ -11,6 +14,12 @@ from server.web import lines, records
 
 Resource = dict[str, Any]
 READING = "reading-error"
+BY_PHONE = "phone"
+_SAID = {
+    "yes": (State.ACTIVE_REVIEW, "the plan is in force."),
+    "no": (State.INACTIVE, "the plan is not in force."),
+    "unknown": (State.COULD_NOT_CHECK, "they cannot tell."),
+}
 
 
 def ask_again(engine: Engine, coverage_id: str) -> None:
@@ -28,6 +37,66 @@ def ask_again(engine: Engine, coverage_id: str) -> None:
         "identifier": [{"system": systems.CAUSE, "value": cause}]
     }
     _once(engine, "Task", body, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What somebody at the payer said on the phone about a day (R003-52)."""
+
+    answer: str
+    day: str
+    agent: str
+    reference: str
+    note: str = ""
+
+    def lacks(self) -> list[str]:
+        """Return the fields that are missing or make no sense."""
+        wrong = [name for name in ("agent", "reference") if not getattr(self, name).strip()]
+        wrong += [] if self.answer in _SAID else ["answer"]
+        try:
+            date.fromisoformat(self.day)
+        except ValueError:
+            wrong.append("day")
+        return wrong
+
+
+def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
+    """Store what the payer said by phone as an answer of its own, never as more than to review.
+
+    Raises NotFound where nothing was asked yet: an answer answers a question.
+    """
+    record = records.record(engine, coverage_id)
+    last = record.response
+    if last is None:
+        raise NotFound("Nothing was asked about this coverage yet.")
+    state, said = _SAID[call.answer]
+    moment = engine.now().isoformat(timespec="milliseconds")
+    note = f" {call.note.strip()}" if call.note.strip() else ""
+    insurance = {"coverage": {"reference": f"Coverage/{coverage_id}"}}
+    body = {
+        "resourceType": "CoverageEligibilityResponse",
+        "meta": {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}]},
+        "extension": [{"url": systems.EXT_ROUTE, "valueString": BY_PHONE}],
+        "identifier": [{"system": systems.PAYER_TRACE, "value": call.reference.strip()}],
+        "status": "active",
+        "purpose": ["validation"],
+        "patient": last["patient"],
+        "servicedDate": call.day,
+        "created": moment,
+        "request": last["request"],
+        "outcome": "complete",
+        "disposition": f"By phone, {call.agent.strip()} said: {said}{note}",
+        "insurer": last["insurer"],
+        "insurance": [insurance | _inforce(call.answer)],
+    }
+    create.create(
+        engine, "CoverageEligibilityResponse", body, if_none_exist="",
+        origin=Origin(engine.new_id()),
+    )  # fmt: skip
+
+
+def _inforce(answer: str) -> Resource:
+    return {"inforce": answer == "yes"} if answer in ("yes", "no") else {}
 
 
 def report(engine: Engine, coverage_id: str, place: int) -> None:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from server.interactions.engine import Engine
 from server.web import actions
 from server.web import deliveries as delivered
+from server.web.actions import Call
 from server.web.benefits import summary
 from server.web.states import WORDS
 from server.web.today import failed, today
@@ -18,10 +19,12 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+_CALL = ("answer", "day", "agent", "reference", "note")
 # What a form has done, said on the page that follows it.
 _DONE = {
     "check": "The payer is asked again; load this page again for the answer.",
     "retry": "The payer is asked again about each of them; load this page again for the answers.",
+    "call": "The call is recorded.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
 
@@ -44,6 +47,7 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
     site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
+    site.post("/benefits/<coverage_id>/call")(_ours(shown.call))
     site.post("/benefits/<coverage_id>/report/<int:place>")(_ours(shown.report))
     site.post("/deliveries/<uid>/redeliver")(_ours(shown.redeliver))
     site.after_request(secure)
@@ -71,11 +75,22 @@ class _Pages:
     def benefits(self, coverage_id: str) -> str:
         page = summary(self._engine, coverage_id, self._zone)
         done = _DONE.get(request.args.get("done", ""), "")
-        return render_template("benefits.html", page=page, done=done)
+        call = Call("", page.service_date, "", "")
+        return render_template("benefits.html", page=page, done=done, call=call, wrong=[])
 
     def check(self, coverage_id: str) -> Response:
         actions.ask_again(self._engine, coverage_id)
         return _see(url_for("pages.benefits", coverage_id=coverage_id, done="check"))
+
+    def call(self, coverage_id: str) -> Response:
+        told = Call(**{name: request.form.get(name, "") for name in _CALL})
+        wrong = told.lacks()
+        if wrong:
+            page = summary(self._engine, coverage_id, self._zone)
+            text = render_template("benefits.html", page=page, done="", call=told, wrong=wrong)
+            return Response(text, 422, content_type="text/html; charset=utf-8")
+        actions.record_call(self._engine, coverage_id, told)
+        return _see(url_for("pages.benefits", coverage_id=coverage_id, done="call"))
 
     def report(self, coverage_id: str, place: int) -> Response:
         actions.report(self._engine, coverage_id, place)

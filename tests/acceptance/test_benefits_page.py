@@ -157,3 +157,40 @@ def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -
         ["Chiropractic", "Not stated", "Not stated", "Covered; share not stated", "Not stated",
          "Not stated", "Not stated", "Ask the payer if in doubt"],
     ] == cells  # fmt: skip
+
+
+@pytest.mark.req("R003-52")
+def test_a_call_to_the_payer_is_recorded(programs: Programs, page: Page) -> None:
+    """An answer by phone: who said it, under which reference; to be reviewed at most."""
+    page.goto(answered(programs, "phone", payor=[{"reference": "Organization/unasked"}]))
+    expect(page.get_by_role("status").first).to_contain_text("Could not check")
+    page.locator("summary", has_text="Record what they said").click()
+    page.get_by_label("Who said it").fill("Kim of provider services")
+    page.get_by_label("Reference of the call").fill("CALL-7")
+    page.get_by_label("Is the plan in force?").select_option("Yes")
+    page.get_by_role("button", name="Record the call").click()
+    expect(page.locator(".done")).to_contain_text("recorded")
+    band = page.get_by_role("status", name="Insurance state")
+    expect(band).to_contain_text("Active – review")
+    expect(band).to_contain_text("By phone, Kim of provider services said: the plan is in force.")
+
+    newest = max(
+        programs.search("CoverageEligibilityResponse?coverage=Coverage/phone"),
+        key=lambda one: str(one["created"]),
+    )
+    assert ("phone", True) == (
+        newest["extension"][0]["valueString"], newest["insurance"][0]["inforce"])  # fmt: skip
+    assert "CALL-7" == newest["identifier"][0]["value"]
+
+
+def test_a_call_that_says_too_little_is_not_recorded(programs: Programs) -> None:
+    """422 with each field marked, and what was filled in kept; nothing is stored."""
+    address = answered(programs, "silent")
+    form = {"answer": "maybe", "day": "soon", "agent": "Kim & Co", "reference": ""}
+    answer = requests.post(f"{address}/call", data=form, timeout=20)
+
+    assert 422 == answer.status_code
+    marked = {n for n in form if f'aria-describedby="wrong-{n}"' in answer.text}
+    assert {"answer", "day", "reference"} == marked
+    assert 'value="Kim &amp; Co"' in answer.text
+    assert 1 == len(programs.search("CoverageEligibilityResponse?coverage=Coverage/silent"))

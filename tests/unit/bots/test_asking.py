@@ -14,7 +14,6 @@ from bots.handlers import (
     check_booking,
     check_encounter,
     check_on_demand,
-    reopen_checks,
     request_eligibility,
 )
 from bots.mapping.request import Wish
@@ -150,7 +149,7 @@ def test_a_question_that_waits_for_the_payer_is_not_asked_beside() -> None:
     fhir = world()
     check_booking.handle(appointment(), tools(fhir))
     answer(fhir, requests(fhir)[0], state=State.COULD_NOT_CHECK, waits=True)
-    wish = Wish(Reason.T_24H, "Appointment/visit", DAY, "Organization/clinic")
+    wish = Wish(Reason.T_24H, "Appointment/visit", DAY)
     for later, asked in ((timedelta(hours=23), 1), (timedelta(hours=24), 2)):
         asking.ask(samples.coverage(), wish, tools(fhir, now=partial(NOW.__add__, later)))
         assert asked == len(requests(fhir))
@@ -238,6 +237,10 @@ def said(number: int, day: str, *, state: State = State.ACTIVE, end: str = "") -
     }  # fmt: skip
 
 
+def answers(fhir: FakeFhir) -> list[dict[str, Any]]:
+    return fhir.all("CoverageEligibilityResponse")
+
+
 @pytest.mark.parametrize(
     ("news", "asked"),
     [
@@ -256,7 +259,7 @@ def test_a_retroactive_end_reopens_the_checks_it_touches(
     """Days to come that were answered "active" and are not covered after all; once."""
     fhir = world(said(0, "2026-12-05"), said(1, "2026-12-15"), said(-1, "2026-11-02"), news)
     for _ in range(2):
-        reopen_checks.handle(news, tools(fhir))
+        asking.reopen(news, samples.coverage(), answers(fhir), tools(fhir))
 
     assert asked == sorted(one["servicedDate"] for one in requests(fhir))
 
@@ -265,7 +268,7 @@ def test_a_coverage_that_is_cancelled_is_not_reopened() -> None:
     """Nobody is asked about it any more."""
     news = said(2, "2026-11-24", end="2026-12-10")
     fhir = world(said(1, "2026-12-15"), news)
-    fhir.put(samples.coverage(status="cancelled"))
-    reopen_checks.handle(news, tools(fhir))
+    cancelled = samples.coverage(status="cancelled")
+    asking.reopen(news, cancelled, answers(fhir), tools(fhir))
 
     assert [] == requests(fhir)

@@ -170,7 +170,7 @@ def test_a_request_is_named_by_its_question() -> None:
 
     def trace(after: str = "", day: date = TODAY, **coverage: Any) -> str:
         wish = Wish(Reason.BOOKING, "Appointment/1", day)
-        made = request.to_request(samples.coverage(**coverage), wish, after=after, created=NOW)
+        made = request.to_request(samples.coverage(**coverage), wish, "", after=after, created=NOW)
         return elements.identifier(made, systems.TRACE)
 
     assert trace() == trace(meta={"versionId": "7"}) == trace(text={"status": "generated"})
@@ -181,8 +181,9 @@ def test_a_request_is_named_by_its_question() -> None:
 
 def test_a_request_names_its_reason_its_cause_and_its_types() -> None:
     """R003-46: the reason is a tag; the cause is the same for the same event."""
-    wish = Wish(Reason.T_24H, "Appointment/1", TODAY, "Organization/clinic", ("30", "98"))
-    made = request.to_request(samples.coverage(), wish, after="", created=NOW)
+    wish = Wish(Reason.T_24H, "Appointment/1", TODAY, ("30", "98"))
+    made = request.to_request(samples.coverage(), wish, "Organization/clinic", after="",
+                              created=NOW)  # fmt: skip
 
     assert "t-24h" == elements.tag(made, systems.CHECK_REASON)
     assert request.cause_of(wish) == elements.identifier(made, systems.CAUSE)
