@@ -1,10 +1,11 @@
 """One check end to end: from a posted Coverage to its stored response."""
 
+import json
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +17,8 @@ from tests.programs import Programs, wait_for
 from tests.x12_texts import file_271
 
 CHECKS, POSTERS, RATE = 200, 8, 35
+PAYER_MS, SLOW_POSTERS = 300, 40
+VISITS, CHUNK = 1000, 50
 
 
 def checks(folder: Path) -> Iterator[str]:
@@ -31,6 +34,9 @@ def checks(folder: Path) -> Iterator[str]:
         alone = sorted(_one_by_one(programs, 50))
         paced, spread = _many(programs, "paced", RATE)
         flat_out, _ = _many(programs, "many", 0)
+        programs.fault(route="primary", kind="none", times=10**6, latency_ms=PAYER_MS)
+        slow, waits = _many(programs, "slow", 0, posters=SLOW_POSTERS)
+        swept = _sweep(programs)
     finally:
         programs.stop()
     yield "| one check: Coverage posted -> CoverageEligibilityResponse stored | figure |"
@@ -41,7 +47,42 @@ def checks(folder: Path) -> Iterator[str]:
     yield f"| {CHECKS} checks posted at {RATE}/s, p95 | {_percentile(spread, 95) * 1000:.0f} ms |"
     yield f"| {CHECKS} checks posted at {RATE}/s, stored | {paced:.0f} checks/s |"
     yield f"| {CHECKS} checks posted by {POSTERS} at once, stored | {flat_out:.0f} checks/s |"
+    told = f"{CHECKS} checks posted by {SLOW_POSTERS} at once, payer takes {PAYER_MS} ms"
+    yield f"| {told}, p95 | {_percentile(waits, 95) * 1000:.0f} ms |"
+    yield f"| {told}, stored | {slow:.0f} checks/s |"
+    yield f"| a sweep of {VISITS:,} appointments, payer takes {PAYER_MS} ms | {swept:.0f} s |"
     yield ""
+
+
+def _sweep(programs: Programs) -> float:
+    """Return the seconds of a sweep of VISITS appointments, each of a patient of its own."""
+    day = datetime.now(UTC).date() + timedelta(days=2)  # noqa: TID251 a day that is to come
+    for start in range(0, VISITS, CHUNK):
+        entries = [one for number in range(start, start + CHUNK) for one in _visit(number, day)]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        requests.post(programs.fhir, json=bundle, timeout=120).raise_for_status()
+    programs.settled()
+    started = time.perf_counter()
+    done = programs.run("bots", "sweep", "--day", str(day), "--json")
+    if done.returncode or json.loads(done.stdout)["verified"] != VISITS:
+        sys.exit(f"the sweep did not verify all: {done.stdout}{done.stderr}")
+    return time.perf_counter() - started
+
+
+def _visit(number: int, day: date) -> list[dict[str, Any]]:
+    patient, coverage = f"swept-{number}", f"swept-{number}"
+    visit = {
+        "resourceType": "Appointment", "id": f"swept-{number}", "status": "pending",
+        "start": f"{day}T15:00:00Z", "end": f"{day}T15:30:00Z",
+        "participant": [{"actor": {"reference": f"Patient/{patient}"}, "status": "accepted"}],
+    }  # fmt: skip
+    whose = {"beneficiary": {"reference": f"Patient/{patient}"}}
+    resources = [samples.patient(patient), samples.coverage(coverage, **whose), visit]
+    return [
+        {"resource": one,
+         "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
+        for one in resources
+    ]  # fmt: skip
 
 
 def _post(programs: Programs, prefix: str, count: int) -> None:
@@ -72,13 +113,15 @@ def _one_by_one(programs: Programs, count: int) -> Iterator[float]:
         programs.settled()
 
 
-def _many(programs: Programs, prefix: str, rate: float) -> tuple[float, list[float]]:
+def _many(
+    programs: Programs, prefix: str, rate: float, posters: int = POSTERS
+) -> tuple[float, list[float]]:
     """Post CHECKS coverages, `rate` a second (0: as fast as it goes).
 
     Return how many checks a second were stored from the first post to the last response, and the
     sorted times from stored Coverage to stored response, by the server's own clock.
     """
-    _post_all(programs, prefix, rate)
+    _post_all(programs, prefix, rate, posters)
     programs.settled()
     spans = list(_spans(programs, prefix))
     if len(spans) != CHECKS:
@@ -88,7 +131,7 @@ def _many(programs: Programs, prefix: str, rate: float) -> tuple[float, list[flo
     return CHECKS / whole.total_seconds(), times
 
 
-def _post_all(programs: Programs, prefix: str, rate: float) -> None:
+def _post_all(programs: Programs, prefix: str, rate: float, posters: int) -> None:
     numbers, lock, pause = iter(range(CHECKS)), threading.Lock(), threading.Event()
     started = time.perf_counter()
 
@@ -104,7 +147,7 @@ def _post_all(programs: Programs, prefix: str, rate: float) -> None:
             body = samples.coverage(f"{prefix}-{number}")
             session.put(f"{programs.fhir}/Coverage/{prefix}-{number}", json=body, timeout=60)
 
-    threads = [threading.Thread(target=post) for _ in range(POSTERS)]
+    threads = [threading.Thread(target=post) for _ in range(posters)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -285,6 +285,7 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
 
 def _follow_up(stored: Resource, tools: Tools) -> None:
     """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
+    due = tasks.of_answer(stored, tools.now())
     if elements.tag(stored, systems.ELIGIBILITY_STATE) in response.MARKED:
         address = elements.reference(stored["insurance"][0]["coverage"])
         others = f"CoverageEligibilityResponse?coverage={address}&_count={ANSWERS_LIMIT}"
@@ -293,7 +294,8 @@ def _follow_up(stored: Resource, tools: Tools) -> None:
             _mark(stored, coverage, tools)
             listed = [entry["resource"] for entry in (found or {}).get("entry", [])]
             asking.reopen(stored, coverage, listed, tools)
-    for task in tasks.of_answer(stored, tools.now()):
+            due += tasks.of_flip(stored, listed, tools.now())
+    for task in due:
         cause = elements.identifier(task, systems.CAUSE)
         there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
         again = tasks.seen_again(there, stored)

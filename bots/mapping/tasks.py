@@ -3,7 +3,7 @@
 Each has a cause as its identifier, so that however often it is told it stays one Task.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from fhir_profiles import elements, systems
 Resource = dict[str, Any]
 SOURCE = f"{systems.BASE}/bot/check-eligibility"
 MISMATCH = "person-mismatch"  # of our check-error list
-UNKNOWN = "unknown-code"
+UNKNOWN, FLIP = "unknown-code", "coverage-flip"
 UNKNOWN_LIMIT = 20  # Tasks for one answer: more unknown codes mean that it is no 271 as we know it
 _SEEN = "Times seen"
 
@@ -22,6 +22,38 @@ def of_answer(stored: Resource, moment: datetime) -> list[Resource]:
     """Return the Tasks of a stored CoverageEligibilityResponse."""
     found = [*_other_payers(stored), *_mismatch(stored), *_unknown_codes(stored)]
     return [{**task, "authoredOn": moment.isoformat(timespec="milliseconds")} for task in found]
+
+
+def of_flip(stored: Resource, others: Iterable[Resource], moment: datetime) -> list[Resource]:
+    """Return the Task and the Flag of an answer that says otherwise than the one before it.
+
+    Only answers that say whether the plan is in force count. Source: FHIR R4 flag.html.
+    """
+    said = [o for o in others if o["created"] < stored["created"] and _inforce(o) is not None]
+    last = max(said, key=lambda one: str(one["created"]), default=None)
+    if last is None or _inforce(stored) in (None, _inforce(last)):
+        return []
+    cause = f"{FLIP}-{trace_of(elements.identifier(stored, systems.TRACE) or stored['id'])}"
+    now = "in force" if _inforce(stored) else "not in force"
+    text = f"The payer's answer changed: the plan is {now} on {stored['servicedDate']}."
+    at = moment.isoformat(timespec="milliseconds")
+    task = _task(stored, FLIP, cause, "The plan's state changed", text)
+    flag = {
+        "resourceType": "Flag",
+        "meta": {"source": SOURCE},
+        "identifier": [{"system": systems.CAUSE, "value": cause}],
+        "status": "active",
+        "code": {"coding": [{"system": systems.TASK_CODE, "code": FLIP}], "text": text},
+        "subject": stored["patient"],
+        "period": {"start": at},
+    }
+    return [{**task, "for": stored["patient"], "authoredOn": at}, flag]
+
+
+def _inforce(response: Resource) -> bool | None:
+    """Return what an answer says of the plan, None where it does not say."""
+    found: bool | None = response["insurance"][0].get("inforce")
+    return found
 
 
 def seen_again(task: Resource, stored: Resource) -> Resource | None:

@@ -99,5 +99,7 @@ def test_a_plan_that_ends_after_all_reopens_the_visits_after_its_end(programs: P
     )
 
     assert "inactive" == elements.tag(newest, systems.ELIGIBILITY_STATE)
+    assert programs.one(f"Flag?subject=Patient/{person.id}")["status"] == "active"
+    assert programs.one(f"Task?patient=Patient/{person.id}&code={systems.TASK_CODE}|coverage-flip")
     programs.settled()
     assert 4 == len(person.requests())

@@ -16,9 +16,11 @@ from bots.handlers import (
     check_on_demand,
     request_eligibility,
 )
+from bots.mapping import tasks
 from bots.mapping.request import Wish
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import Reason, State
+from server.validation import structure
 from tests import samples
 from tests.fakes import NOW, FakeFhir, tools
 
@@ -272,3 +274,33 @@ def test_a_coverage_that_is_cancelled_is_not_reopened() -> None:
     asking.reopen(news, cancelled, answers(fhir), tools(fhir))
 
     assert [] == requests(fhir)
+
+
+@pytest.mark.req("R003-08")
+@pytest.mark.parametrize(
+    ("before", "now", "opens"),
+    [
+        ([True], False, True),
+        ([False], True, True),
+        ([True, None], False, True),
+        ([True], True, False),
+        ([True, False], False, False),
+        ([None], False, False),
+        ([True], None, False),
+        ([], False, False),
+    ],
+)
+def test_a_plan_that_flips_opens_a_task_and_a_flag(
+    before: list[bool | None], now: bool | None, *, opens: bool
+) -> None:
+    """Held against the last answer that said whether the plan is in force."""
+    answers = [said(number, "2026-11-24") for number in range(len(before) + 1)]
+    for answer, inforce in zip(answers, [*before, now], strict=True):
+        answer["patient"] = {"reference": "Patient/pat"}
+        if inforce is not None:
+            answer["insurance"][0]["inforce"] = inforce
+    found = tasks.of_flip(answers[-1], answers, NOW)
+
+    assert (["Task", "Flag"] if opens else []) == [one["resourceType"] for one in found]
+    assert all("Patient/pat" in str(one) and "coverage-flip" in str(one) for one in found)
+    assert [] == [problem for one in found for problem in structure.check(one)]
