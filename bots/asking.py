@@ -5,7 +5,7 @@ sweep and a check-in. A changed coverage and a person are always asked for anew.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from bots.domain import windows
 from bots.mapping import known, request
@@ -18,6 +18,7 @@ FRESH = timedelta(hours=4)  # younger than this an answer is reused
 LOST = timedelta(hours=24)  # a question that has no answer for so long is not waited for
 GOOD = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
 _DATE = len("2026-11-24")
+BY_PHONE = "phone"  # the route of an answer that a person recorded
 _ALWAYS = frozenset({Reason.COVERAGE_CHANGE, Reason.MANUAL})
 _REQUEST, _RESPONSE = "CoverageEligibilityRequest", "CoverageEligibilityResponse"
 
@@ -63,7 +64,7 @@ def reopen(
     A plan that ends retroactively, or is reinstated, makes earlier answers wrong: whoever was told
     "active" for a day must hear of it before the visit. `others` are all answers on the coverage.
     """
-    earlier = [one for one in others if one["created"] < response["created"]]
+    earlier = earlier_answers(response, others)
     today = tools.now().astimezone(tools.zone).date()
     days = {date.fromisoformat(one["servicedDate"]) for one in earlier}
     days = {day for day in days if day >= today and day.isoformat() != response["servicedDate"]}
@@ -76,6 +77,18 @@ def reopen(
         if any(start <= day < (end or date.max) for start, end in changed):
             cause = f"CoverageEligibilityResponse/{response['id']}#{day}"
             ask(coverage, Wish(Reason.COVERAGE_CHANGE, cause, day), tools)
+
+
+def earlier_answers(response: Resource, others: Iterable[Resource]) -> list[Resource]:
+    """Return the answers of ours before this one that are about a day, the oldest first."""
+    made = _created(response)
+    known_ones = [
+        one for one in others
+        if elements.tag(one, systems.ELIGIBILITY_STATE)
+        and len(str(one.get("servicedDate", ""))) == _DATE
+        and _created(one) < made
+    ]  # fmt: skip
+    return sorted(known_ones, key=_created)
 
 
 def day_of(moment: str, tools: Tools) -> date | None:
@@ -102,22 +115,35 @@ def _serving(last: Resource | None, wish: Wish, tools: Tools) -> Resource | None
 
     An answer of exactly FRESH is too old.
     """
-    if last is None:
+    if last is None or last.get("status") != "active":
         return None
     (found,) = tools.fhir.read_all([f"{_RESPONSE}?request={_REQUEST}/{last['id']}"])
-    answer = _first(found)
+    answer = next((one for one in _resources(found) if is_of_payer(one)), None)
     now = tools.now()
-    if answer is None or any(True for _ in elements.extensions(answer, systems.EXT_RETRY)):
+    if answer is None:
+        return last if now - _created(last) < LOST else None
+    if wish.reason in _ALWAYS:
+        return None
+    if any(True for _ in elements.extensions(answer, systems.EXT_RETRY)):
         return last if now - _created(last) < LOST else None
     is_good = elements.tag(answer, systems.ELIGIBILITY_STATE) in GOOD
-    is_fresh = now - _created(answer) < FRESH
-    return last if is_good and is_fresh and wish.reason not in _ALWAYS else None
+    return last if is_good and now - _created(answer) < FRESH else None
+
+
+def is_of_payer(response: Resource) -> bool:
+    """Tell whether an answer came by a route, and is no record of a call by phone."""
+    return bool(elements.extension_value(response, systems.EXT_ROUTE) != BY_PHONE)
 
 
 def _created(resource: Resource) -> datetime:
-    return datetime.fromisoformat(resource["created"])
+    """Return when a resource says it was made; a day without time is its first moment, UTC."""
+    found = datetime.fromisoformat(resource["created"])
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _resources(bundle: Resource | None) -> list[Resource]:
+    return [entry["resource"] for entry in (bundle or {}).get("entry", [])]
 
 
 def _first(bundle: Resource | None) -> Resource | None:
-    entries = (bundle or {}).get("entry", [])
-    return entries[0]["resource"] if entries else None
+    return next(iter(_resources(bundle)), None)

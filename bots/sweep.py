@@ -5,6 +5,7 @@ most IN_FLIGHT questions of it wait at a time: whoever stands at the desk never 
 What came of it is a MeasureReport, one for each day of visits (R003-06, R003-67).
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import Reason, State
 
+UNINSURED = "no-coverage"  # a visit of a patient without an active coverage
+_log = logging.getLogger(__name__)
 IN_FLIGHT = 24  # of the 32 deliveries that bots take at once
 POLL_S, ANSWER_LIMIT_S = 0.1, 120.0
 STATUSES = "booked,pending,arrived,checked-in"
@@ -67,9 +70,14 @@ def run(
         patient = asking.patient_of(appointment)
         try:
             made = asking.for_visit(patient, day, tools, reason=Reason.T_24H, cause=cause)
-        except NeverRetry:  # this one cannot be asked about; the others can
+        except RetryLater:
+            raise
+        except Exception as error:  # noqa: BLE001 this one cannot be asked about; the others can
+            _log.error("Appointment/%s: %s", appointment["id"], type(error).__name__)
             waiting.states[State.COULD_NOT_CHECK.value] += 1
             continue
+        if not made:
+            waiting.states[UNINSURED] += 1
         for asked in made:
             waiting.add(str(asked["id"]))
     waiting.drain()
@@ -78,13 +86,16 @@ def run(
     return tally
 
 
-def is_due(tools: Tools, at: clock_time) -> bool:
-    """Tell whether the day's sweep should run: its hour has come, and no report says it is done."""
+def due(tools: Tools, at: clock_time) -> date | None:
+    """Return the day whose visits should be checked now: one broken off first, then tomorrow."""
     local = tools.now().astimezone(tools.zone)
-    if local.time() < at:
-        return False
-    (there,) = tools.fhir.read_all([f"MeasureReport/{report_id(tomorrow(tools))}"])
-    return there is None or there["status"] != "complete"
+    today = local.date()
+    days = [today, today + timedelta(days=1)]
+    reports = tools.fhir.read_all([f"MeasureReport/{report_id(day)}" for day in days])
+    for day, there in zip(days, reports, strict=True):
+        if there is not None and there["status"] == "pending":
+            return day
+    return days[1] if reports[1] is None and local.time() >= at else None
 
 
 def report_id(day: date) -> str:
@@ -168,7 +179,9 @@ class _Waiting:
         """Take off what is answered, and what is beyond its time as not checked."""
         wanted = ",".join(f"CoverageEligibilityRequest/{one}" for one in self._since)
         found = self._tools.fhir.search(_RESPONSE, [("request", wanted), ("_count", "200")])
-        answered = {elements.reference(one["request"]): one for one in found}
+        answered = {
+            elements.reference(one["request"]): one for one in found if asking.is_of_payer(one)
+        }
         for address, response in answered.items():
             if self._since.pop(address.partition("/")[2], None) is not None:
                 self.states[elements.tag(response, systems.ELIGIBILITY_STATE)] += 1
@@ -192,8 +205,9 @@ class Clock:
     def tick(self) -> None:
         """Sweep if it is time; a server that is away is tried again at the next tick."""
         try:
-            if is_due(self._tools, self._at):
-                tally = run(self._tools, tomorrow(self._tools), lambda found: found)
+            day = due(self._tools, self._at)
+            if day is not None:
+                tally = run(self._tools, day, lambda found: found)
                 self._log(f"sweep of {tally.day}: {tally.verified} of {tally.coverages} verified")
-        except RetryLater as error:
+        except (RetryLater, NeverRetry) as error:
             self._log(f"sweep: later: {error}")

@@ -60,13 +60,18 @@ class Availity:
         limit = time.monotonic() + timeout_s
         form = coverages.ask(asked)
         found = self._waiting.get(inquiry.trace) or self._post(form, limit)
+        is_taken = isinstance(found, str)
         if isinstance(found, str):
             self._remember(inquiry.trace, found)
             found = self._poll(found, limit)
         exchange = self._read(found)
-        if exchange.failure is None or exchange.failure.code != "no-answer":
+        if exchange.failure is None or not exchange.failure.again or not is_taken:
             self._waiting.pop(inquiry.trace, None)
-        went_out = isinstance(found, Reply) or found.code == "no-answer"
+        elif not _is_finished(found):
+            exchange = replace(exchange, failure=wire.no_answer())  # the payer has the question
+        else:
+            self._waiting.pop(inquiry.trace, None)
+        went_out = is_taken or isinstance(found, Reply) or found.code == "no-answer"
         return replace(exchange, sent=codec.encode(form).decode() if went_out else "")
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
@@ -110,6 +115,9 @@ class Availity:
                 if reply.code == "not-delivered":
                     continue  # it is the payer's answer that we wait for, not this one call
                 return reply
+            passes = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            if passes or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+                continue
             body = wire.payload(reply.content) or {}
             if reply.status >= HTTPStatus.BAD_REQUEST or _status(body) not in _RUNNING:
                 return reply
@@ -175,6 +183,11 @@ class Availity:
         if (answer is not None and _status(body) == _COMPLETE) or (answer and answer.rejects):
             return Exchange(self.name, answer=answer)
         return Exchange(self.name, failure=_unfinished(_status(body)))
+
+
+def _is_finished(found: Reply | Failure) -> bool:
+    """Tell whether the clearinghouse said how a question ended, well or not."""
+    return isinstance(found, Reply) and bool(_status(wire.payload(found.content) or {}))
 
 
 def _status(body: fields.Json) -> str:

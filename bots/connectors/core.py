@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC
 from email import message_from_bytes
 from email.policy import HTTP
+from http import HTTPStatus
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -41,7 +42,7 @@ _ENVELOPE = (
     f'<core:COREEnvelopeRealTimeRequest xmlns:core="{CORE}">{{fields}}'
     "</core:COREEnvelopeRealTimeRequest></env:Body></env:Envelope>"
 )
-_FAULT = f"{{{SOAP}}}Fault"
+_FAULT, _FAULT_CODE = f"{{{SOAP}}}Fault", "Fault"
 _KEY_ERRORS = ("unauthorized", "username", "password")
 _SUCCESS = "success"
 
@@ -130,6 +131,10 @@ class Core:
             return Exchange(self.name, failure=wire.no_answer())
         parts = _parts(reply.content)
         error = parts.get("ErrorCode", "")
+        is_fault = error == _FAULT_CODE
+        if is_fault and (reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_receivers(parts)):
+            text = f"The clearinghouse failed (HTTP {reply.status})."
+            return Exchange(self.name, failure=Failure("route-failed", text, again=True))
         if error.lower() not in ("", _SUCCESS):
             return Exchange(self.name, failure=_refused(error))
         if not parts.get("Payload"):
@@ -160,7 +165,14 @@ def _parts(content: bytes) -> dict[str, str]:
     except (ET.ParseError, UnicodeDecodeError):
         return {}
     found = {one.tag.rpartition("}")[2]: (one.text or "").strip() for one in body.iter()}
-    return {"ErrorCode": "Fault"} if any(one.tag == _FAULT for one in body.iter()) else found
+    if any(one.tag == _FAULT for one in body.iter()):
+        return {"ErrorCode": _FAULT_CODE, "Value": found.get("Value", "")}
+    return found
+
+
+def _is_receivers(parts: dict[str, str]) -> bool:
+    """Tell whether a Fault is the receiver's own (SOAP 1.2 Code Receiver, 1.1 Server)."""
+    return parts.get("Value", "").rpartition(":")[2] in ("Receiver", "Server")
 
 
 def _of_form(content: bytes) -> dict[str, str]:

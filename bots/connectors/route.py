@@ -19,6 +19,7 @@ _NEXT_ROUTE = frozenset(
     {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route",
      "no-answer", "route-paused"}
 )  # fmt: skip
+WHOLE = 2  # a check by all routes takes at most so many times the time of one
 _TROUBLE = frozenset({"not-delivered", "route-failed", "no-answer"})
 
 
@@ -35,14 +36,19 @@ class Route:
             raise ValueError("expected at least one clearinghouse")
         self._clearinghouses = tuple(clearinghouses)
         self._breaker = Breaker(now)
+        self._now = now
         systems = [s for one in clearinghouses for s in one.payer_systems]
         self.payer_systems = tuple(dict.fromkeys(systems))
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         """Return the first exchange that settles the question, else the most hopeful failure."""
         failed: list[Exchange] = []
+        limit = self._now() + timeout_s * WHOLE
         for clearinghouse in self._clearinghouses:
-            exchange = self._asked(clearinghouse, inquiry, timeout_s)
+            left_s = min(timeout_s, limit - self._now())
+            if left_s <= 0:
+                break
+            exchange = self._asked(clearinghouse, inquiry, left_s)
             if not _goes_on(exchange):
                 return replace(exchange, earlier=tuple(failed))
             failed.append(exchange)
@@ -58,9 +64,12 @@ class Route:
             text = "This route has failed for this payer again and again: it is left alone."
             paused = Failure("route-paused", text, again=True, after_s=math.ceil(wait_s))
             return Exchange(one.name, failure=paused)
+        started = self._now()
         exchange = one.check(inquiry, timeout_s=timeout_s)
-        if exchange.failure is not None and exchange.failure.code == "not-delivered":
-            exchange = one.check(inquiry, timeout_s=timeout_s)
+        left_s = timeout_s - (self._now() - started)
+        is_undelivered = exchange.failure is not None and exchange.failure.code == "not-delivered"
+        if is_undelivered and left_s > 0:
+            exchange = one.check(inquiry, timeout_s=left_s)
         self._breaker.heard(one.name, payer, failed=_is_trouble(exchange))
         return exchange
 

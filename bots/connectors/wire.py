@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from bots.ports import Failure, Finding
 from bots.x12.eligibility_270 import OutsideGuide
@@ -99,16 +100,19 @@ def findings(reply: Reply | Failure, *, key_told: bool) -> list[Finding]:
 
 
 def _content(reply: requests.Response, limit: float) -> tuple[bytes, bool]:
-    """Return the body, and whether it is all of it, by `limit` (monotonic) and SIZE_LIMIT."""
+    """Return the body, and whether it is all of it, by `limit` (monotonic) and SIZE_LIMIT.
+
+    Read as it comes, not in whole chunks: a body that drips is seen to be late.
+    """
     parts, size = [], 0
     with reply:
         try:
-            for part in reply.iter_content(CHUNK):
+            while part := reply.raw.read1(CHUNK, decode_content=True):
                 parts.append(part)
                 size += len(part)
                 if time.monotonic() > limit or size > SIZE_LIMIT:
                     return b"".join(parts), False
-        except requests.RequestException:
+        except (requests.RequestException, HTTPError):
             return b"".join(parts), False
     return b"".join(parts), True
 

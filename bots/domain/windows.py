@@ -92,12 +92,14 @@ def fold(events: Iterable[Event], as_of: date | None = None) -> list[Segment]:
     """Return the segments that follow from the events known on `as_of`, in order of their days.
 
     Events are taken in the order in which they became known, those of one day as they stand. The
-    same one told twice changes nothing.
+    same one told twice in a row changes nothing.
     """
     known = [one for one in events if as_of is None or one.known <= as_of]
     found: list[Segment] = []
+    last = None
     for event in sorted(known, key=lambda one: one.known):
-        found = _FOLDS[event.kind](found, event)
+        found = found if event == last else _FOLDS[event.kind](found, event)
+        last = event
     return _merged(found)
 
 
@@ -166,6 +168,8 @@ def _reinstate(found: list[Segment], event: Event) -> list[Segment]:
 def _status(found: list[Segment], event: Event) -> list[Segment]:
     """Give the days of an event another status, as far as they are covered."""
     start, end = event.start or event.known, event.end
+    if start >= (end or _FOREVER):
+        return found
     marked = [
         replace(s, start=max(s.start, start), end=_earlier(s.end, end), status=event.status)
         for s in found

@@ -288,13 +288,14 @@ def _follow_up(stored: Resource, tools: Tools) -> None:
     due = tasks.of_answer(stored, tools.now())
     if elements.tag(stored, systems.ELIGIBILITY_STATE) in response.MARKED:
         address = elements.reference(stored["insurance"][0]["coverage"])
-        others = f"CoverageEligibilityResponse?coverage={address}&_count={ANSWERS_LIMIT}"
+        newest = f"_sort=-created&_count={ANSWERS_LIMIT}"
+        others = f"CoverageEligibilityResponse?coverage={address}&{newest}"
         coverage, found = tools.fhir.read_all([address, others])
         if coverage is not None:
             _mark(stored, coverage, tools)
             listed = [entry["resource"] for entry in (found or {}).get("entry", [])]
             asking.reopen(stored, coverage, listed, tools)
-            due += tasks.of_flip(stored, listed, tools.now())
+            due += tasks.of_flip(stored, asking.earlier_answers(stored, listed), tools.now())
     for task in due:
         cause = elements.identifier(task, systems.CAUSE)
         there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")

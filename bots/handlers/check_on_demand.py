@@ -22,7 +22,13 @@ def handle(task: Resource, tools: Tools) -> None:
         reason = {"text": "Only an active coverage is checked."}
         _end(task, tools, {"status": "rejected", "statusReason": reason})
         return
-    made = asking.ask(coverage, _wish(task, tools), tools)
+    try:
+        wish = _wish(task, tools)
+    except (KeyError, ValueError):
+        reason = {"text": f"Expected {DAY} as valueDate with day, {TYPE} as valueCode."}
+        _end(task, tools, {"status": "rejected", "statusReason": reason})
+        return
+    made = asking.ask(coverage, wish, tools)
     output = {"type": {"text": "request"}, "valueReference": _reference(made)}
     _end(task, tools, {"status": "completed", "output": [output]})
 
@@ -40,7 +46,10 @@ def _reference(made: Resource) -> Resource:
 
 
 def _end(task: Resource, tools: Tools, ended: Resource) -> None:
-    if tools.fhir.update({**task, **ended}) is None:
+    if tools.fhir.update({**task, **ended}) is not None:
+        return
+    (now,) = tools.fhir.read_all([f"Task/{task['id']}"])
+    if now is not None and now["status"] == "requested":
         raise RetryLater("the task changed meanwhile")
 
 

@@ -10,6 +10,7 @@ from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
 
 Resource = dict[str, Any]
+AS_OF = "as-of-date"  # a flag of the response
 PLAN = "plan"  # of one coverage there is one
 _ACTIVE = (State.ACTIVE.value, State.ACTIVE_REVIEW.value)
 
@@ -26,8 +27,9 @@ def events(responses: Iterable[Resource]) -> list[Event]:
         if state in _ACTIVE:
             found += _active(response)
         elif state == State.INACTIVE.value:
-            start, end, on, told = _dates(response)
-            found.append(Event(Kind.TERM, PLAN, told, end=end or start or on))
+            _, end, on, told = _dates(response)
+            # A plan that begins later is not in force yet: of its end nothing is said.
+            found.append(Event(Kind.TERM, PLAN, told, end=end if end and end <= on else on))
     return found
 
 
@@ -44,6 +46,9 @@ def _dates(response: Resource) -> tuple[date | None, date | None, date, date]:
     period = response["insurance"][0].get("benefitPeriod", {})
     start, last = (_day(period.get(name)) for name in ("start", "end"))
     on = date.fromisoformat(response["servicedDate"])
+    marks = (e.get("valueString") for e in elements.extensions(response, systems.EXT_FLAG))
+    if AS_OF in marks:
+        start = None  # it may be only the day that the payer looked at
     return start, windows.uncovered_from(last), on, date.fromisoformat(response["created"][:10])
 
 

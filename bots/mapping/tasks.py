@@ -24,13 +24,14 @@ def of_answer(stored: Resource, moment: datetime) -> list[Resource]:
     return [{**task, "authoredOn": moment.isoformat(timespec="milliseconds")} for task in found]
 
 
-def of_flip(stored: Resource, others: Iterable[Resource], moment: datetime) -> list[Resource]:
+def of_flip(stored: Resource, earlier: Iterable[Resource], moment: datetime) -> list[Resource]:
     """Return the Task and the Flag of an answer that says otherwise than the one before it.
 
-    Only answers that say whether the plan is in force count. Source: FHIR R4 flag.html.
+    Of the `earlier` answers, the oldest first, those count that say whether the plan is in force.
+    Source: FHIR R4 flag.html.
     """
-    said = [o for o in others if o["created"] < stored["created"] and _inforce(o) is not None]
-    last = max(said, key=lambda one: str(one["created"]), default=None)
+    said = [one for one in earlier if _inforce(one) is not None]
+    last = said[-1] if said else None
     if last is None or _inforce(stored) in (None, _inforce(last)):
         return []
     cause = f"{FLIP}-{trace_of(elements.identifier(stored, systems.TRACE) or stored['id'])}"

@@ -162,10 +162,11 @@ def _segments(body: Json) -> Iterator[Segment]:
         yield from _patient("03", patient)
     if patient.get("updateYourRecords") is True:
         yield segment("INS", "", relationship, "001", "25")
-    for plan in body.get("plans", []):
-        yield from _about(plan)
-    for plan in body.get("plans", []):
-        yield from _plan(plan)
+    plans = body.get("plans", [])
+    if len(plans) == 1:
+        yield from _about(plans[0])
+    for plan in plans:
+        yield from _plan(plan, is_only=len(plans) == 1)
 
 
 def _patient(role: str, entry: Json) -> Iterator[Segment]:
@@ -212,12 +213,14 @@ class _Place:
         return fields.benefit(entry, **({"types": self.types} | at | values))
 
 
-def _plan(plan: Json) -> Iterator[Segment]:
+def _plan(plan: Json, *, is_only: bool) -> Iterator[Segment]:
+    """Yield the rows of a plan; of several, each carries its own dates and ids on its status."""
     place = _Place(text(plan, "planName"), text(plan, "insuranceTypeCode"))
     benefits = plan.get("benefits", [])
     is_told = any(text(b, "type") == _WHOLE_PLAN and text(b, "statusCode") for b in benefits)
-    if text(plan, "statusCode") and not is_told:
+    if text(plan, "statusCode") and not (is_told and is_only):
         yield place.row(plan, kind=text(plan, "statusCode"))
+        yield from () if is_only else _about(plan)
         yield from _notes(plan)
     yield from _details(plan, place)
     for benefit in benefits:
@@ -232,8 +235,9 @@ def _benefit(entry: Json, place: _Place) -> Iterator[Segment]:
     status = text(entry, "statusCode")
     if status and "statusDetails" not in entry:
         yield place.row(entry, kind=status)
+        yield from _about(entry)
         yield from _notes(entry)
-    yield from _rows(status, place, entry.get("statusDetails", {}))
+    yield from _rows(status, place, entry.get("statusDetails", {}), beside=entry)
     for name, kind in _AMOUNTS.items():
         yield from _rows(kind, place, entry.get("amounts", {}).get(name, {}))
     yield from _details(entry, place)
@@ -253,7 +257,8 @@ def _details(entry: Json, place: _Place) -> Iterator[Segment]:
         yield from _rows(kind, place, entry.get(name, {}))
 
 
-def _rows(kind: str, place: _Place, detail: Json) -> Iterator[Segment]:
+def _rows(kind: str, place: _Place, detail: Json, beside: Json | None = None) -> Iterator[Segment]:
+    """Yield the rows of a detail; those of a status carry the dates of what is `beside` it too."""
     for name, network in _NETWORKS.items():
         for one in detail.get(name, []):
             figures = [f for f in _FIGURES if text(one, f[0])] or [("", "amountTimePeriodCode", "")]
@@ -261,6 +266,7 @@ def _rows(kind: str, place: _Place, detail: Json) -> Iterator[Segment]:
                 written = {"network": network, "period": text(one, period) or role}
                 yield _row(text(one, "statusCode") or kind, place, one, text(one, figure), written)
                 yield from _beside(one)
+                yield from _about(beside or {})
 
 
 def _row(kind: str, place: _Place, one: Json, figure: str, written: dict[str, str]) -> Segment:

@@ -18,6 +18,7 @@ DEMAND = "check-eligibility"  # of our task-code list
 WAIT_S, POLL_S = 18.0, 0.025
 WAITING_LIMIT = 4
 _waiting = threading.BoundedSemaphore(WAITING_LIMIT)
+_ENDED = frozenset({"rejected", "failed", "cancelled", "entered-in-error"})
 _REQUEST, _RESPONSE = "CoverageEligibilityRequest", "CoverageEligibilityResponse"
 
 
@@ -91,7 +92,7 @@ def _to_request(engine: Engine, request_id: str, since: str = "") -> bytes | Non
 def _to_task(engine: Engine, task_id: str) -> bytes | None:
     """Return the response to the request that a Task was completed with."""
     task = codec.decode(_there(engine, "Task", task_id))
-    if task["status"] == "rejected":
+    if task["status"] in _ENDED:
         reason = str(task.get("statusReason", {}).get("text", ""))
         raise Unprocessable(reason or "This coverage cannot be checked.", expression="Coverage")
     if task["status"] != "completed":

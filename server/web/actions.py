@@ -1,5 +1,6 @@
 """What a person does on the page of a coverage: ask again, record a call, report a reading."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -25,18 +26,17 @@ _SAID = {
 def ask_again(engine: Engine, coverage_id: str) -> None:
     """Have the payer asked about a coverage once more, for today.
 
-    However often the form of one page is sent there is one question: it carries which answer it
-    follows. Raises NotFound where there is no such coverage.
+    However often the form is sent, there is one question as long as it waits. Raises NotFound
+    where there is no such coverage.
     """
     record = records.record(engine, coverage_id)
     if record.open_request is not None:
         return
-    last = (record.response or {}).get("meta", {}).get("versionId", "")
-    cause = f"again-{coverage_id}-{(record.response or {}).get('id', '')}-{last}"
+    cause = f"again-{coverage_id}"
     body = answers.demand(engine, coverage_id) | {
         "identifier": [{"system": systems.CAUSE, "value": cause}]
     }
-    _once(engine, "Task", body, cause)
+    _once(engine, "Task", body, cause, "&status=requested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Call:
         wrong = [name for name in ("agent", "reference") if not getattr(self, name).strip()]
         wrong += [] if self.answer in _SAID else ["answer"]
         try:
-            date.fromisoformat(self.day)
+            day = date.fromisoformat(self.day).isoformat()
         except ValueError:
-            wrong.append("day")
-        return wrong
+            day = ""
+        return wrong if day == self.day and day else [*wrong, "day"]
 
 
 def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
@@ -67,9 +67,11 @@ def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
     """
     record = records.record(engine, coverage_id)
     last = record.response
-    if last is None:
+    if last is None or "request" not in last:
         raise NotFound("Nothing was asked about this coverage yet.")
     state, said = _SAID[call.answer]
+    told = hashlib.sha256(f"{coverage_id}|{call}".encode()).hexdigest()
+    cause = f"call-{told[:32]}"  # sent twice, it is one call
     moment = engine.now().isoformat(timespec="milliseconds")
     note = f" {call.note.strip()}" if call.note.strip() else ""
     insurance = {"coverage": {"reference": f"Coverage/{coverage_id}"}}
@@ -77,7 +79,10 @@ def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
         "resourceType": "CoverageEligibilityResponse",
         "meta": {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}]},
         "extension": [{"url": systems.EXT_ROUTE, "valueString": BY_PHONE}],
-        "identifier": [{"system": systems.PAYER_TRACE, "value": call.reference.strip()}],
+        "identifier": [
+            {"system": systems.PAYER_TRACE, "value": call.reference.strip()},
+            {"system": systems.CAUSE, "value": cause},
+        ],
         "status": "active",
         "purpose": ["validation"],
         "patient": last["patient"],
@@ -89,10 +94,9 @@ def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
         "insurer": last["insurer"],
         "insurance": [insurance | _inforce(call.answer)],
     }
-    create.create(
-        engine, "CoverageEligibilityResponse", body, if_none_exist="",
-        origin=Origin(engine.new_id()),
-    )  # fmt: skip
+    if "contained" in last:
+        body["contained"] = last["contained"]
+    _once(engine, "CoverageEligibilityResponse", body, cause)
 
 
 def _inforce(answer: str) -> Resource:
@@ -131,8 +135,8 @@ def report(engine: Engine, coverage_id: str, place: int) -> None:
     _once(engine, "Task", body, cause)
 
 
-def _once(engine: Engine, type_name: str, body: Resource, cause: str) -> None:
+def _once(engine: Engine, type_name: str, body: Resource, cause: str, more: str = "") -> None:
     create.create(
-        engine, type_name, body, if_none_exist=f"identifier={systems.CAUSE}|{cause}",
+        engine, type_name, body, if_none_exist=f"identifier={systems.CAUSE}|{cause}{more}",
         origin=Origin(engine.new_id()),
     )  # fmt: skip

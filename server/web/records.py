@@ -1,6 +1,6 @@
 """What the pages read: a coverage with its patient, its newest answer and its open request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,20 +49,33 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
     return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
 
 
-def visits(engine: Engine, start: datetime) -> Iterator[tuple[datetime, Resource]]:
-    """Yield the visits of the day that begins at `start`: when, and each active coverage.
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An appointment of the day: when, whose, and the patient's active coverages."""
 
-    At most LIST_LIMIT appointments, in the order of their time.
+    at: datetime
+    patient: Resource | None
+    coverages: list[Resource]
+
+
+def visits(engine: Engine, start: datetime) -> tuple[list[Visit], bool]:
+    """Return the visits of the day that begins at `start`, in the order of their time.
+
+    At most LIST_LIMIT; the flag tells whether there are more.
     """
     end = start + timedelta(days=1)
     asked = [("date", f"ge{start.isoformat()}"), ("date", f"lt{end.isoformat()}")]
     asked += [("status", VISITS), ("_sort", "date"), ("_count", str(LIST_LIMIT))]
     page = search.search(engine, "Appointment", [*asked, ("_total", "none")])
-    for appointment in map(codec.decode, page.bodies):
-        at = datetime.fromisoformat(appointment["start"])
-        actors = [elements.reference(p.get("actor")) for p in appointment["participant"]]
-        patient = next((address for address in actors if address.startswith("Patient/")), "")
-        yield from ((at, coverage) for coverage in coverages(engine, patient))
+    found = [_visit(engine, one) for one in map(codec.decode, page.bodies)]
+    return found, bool(page.next)
+
+
+def _visit(engine: Engine, appointment: Resource) -> Visit:
+    at = datetime.fromisoformat(appointment["start"])
+    actors = [elements.reference(p.get("actor")) for p in appointment["participant"]]
+    address = next((one for one in actors if one.startswith("Patient/")), "")
+    return Visit(at, resource(engine, "Patient", address), coverages(engine, address))
 
 
 def on_day(engine: Engine, coverage: Resource, day: str) -> Record:

@@ -11,7 +11,7 @@ from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
 from server.interactions.engine import Engine
 from server.web import flags, records
-from server.web.records import Record
+from server.web.records import Record, Visit
 from server.web.states import WORDS, Word, state_of
 
 Resource = dict[str, Any]
@@ -79,6 +79,7 @@ class Today:
     need_look: int
     visits: int
     visits_checked: int
+    uncovered: list[str]
     failing: list[str]
     failures: list[Failure]
     tomorrow: str
@@ -91,15 +92,18 @@ def today(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Today:
     `state` (a state's code) and `look` ("1": who needs a look) narrow the list, not the figures.
     """
     start = records.start_of_day(engine.now(), zone)
-    every, more = _rows(engine, start, zone)
+    found, more_visits = records.visits(engine, start)
+    every, more = _rows(engine, start, zone, found)
     visits = [row for row in every if row.time]
+    bare = [one for one in found if not one.coverages]
     wanted = [row for row in every if _fits(row, asked)]
     return Today(
         day=start.date().isoformat(),
         rows=wanted,
-        more=more,
+        more=more or more_visits,
         need_look=sum(row.needs_look for row in every),
-        visits=len(visits),
+        visits=len(found),
+        uncovered=[f"{_time(one.at, zone)} {_name(one.patient)}" for one in bare],
         visits_checked=sum(row.is_answered for row in visits),
         failing=sorted({row.payer for row in every if row.code in _OUTAGES}),
         failures=_failures(every),
@@ -110,18 +114,22 @@ def today(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Today:
 
 def failed(engine: Engine, zone: ZoneInfo, payer: str, code: str) -> list[str]:
     """Return the ids of today's coverages of a payer that failed for a reason."""
-    rows, _ = _rows(engine, records.start_of_day(engine.now(), zone), zone)
+    start = records.start_of_day(engine.now(), zone)
+    rows, _ = _rows(engine, start, zone, records.visits(engine, start)[0])
     return [row.coverage_id for row in rows if (row.payer, row.code) == (payer, code)]
 
 
-def _rows(engine: Engine, start: datetime, zone: ZoneInfo) -> tuple[list[Row], bool]:
+def _rows(
+    engine: Engine, start: datetime, zone: ZoneInfo, visits: Iterable[Visit]
+) -> tuple[list[Row], bool]:
     day = start.date().isoformat()
     rows: list[Row] = []
     seen = set()
-    for moment, coverage in records.visits(engine, start):
-        record = records.on_day(engine, coverage, day)
-        seen.add(coverage["id"])
-        rows.append(_row(engine, record, day, zone, moment.astimezone(zone).strftime("%H:%M")))
+    for visit in visits:
+        for coverage in visit.coverages:
+            record = records.on_day(engine, coverage, day)
+            seen.add(coverage["id"])
+            rows.append(_row(engine, record, day, zone, _time(visit.at, zone)))
     found, more = records.touched_since(engine, start)
     others = [_row(engine, one, day, zone, "") for one in found if one.coverage["id"] not in seen]
     others.sort(key=lambda row: (not row.needs_look, row.patient.casefold(), row.coverage_id))
@@ -156,7 +164,7 @@ def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo, time: str) ->
         service_date=response.get("servicedDate", day),
         checked=records.moment(response, zone),
         needs_look=state in _NEEDS_LOOK,
-        is_answered=state in _ANSWERED,
+        is_answered=state in _ANSWERED and response.get("servicedDate") == day,
     )
 
 
@@ -209,6 +217,14 @@ def _payer(engine: Engine, payor: Resource) -> str:
 
 def person(record: Record) -> str:
     """Return the patient's name as people say it."""
-    name = elements.human_name(record.patient or {})
+    return _name(record.patient)
+
+
+def _time(at: datetime, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).strftime("%H:%M")
+
+
+def _name(patient: Resource | None) -> str:
+    name = elements.human_name(patient or {})
     text = " ".join([*elements.texts(name, "given"), name.get("family") or ""]).strip()
     return text or name.get("text", "") or "Name not on file"

@@ -82,8 +82,8 @@ def test_visits_come_by_their_time_and_say_what_is_next(
     expect(rows.nth(1).locator('[data-label="Next step"]')).to_contain_text("front-desk:")
     expect(rows.nth(2).locator('[data-label="Next step"]')).to_contain_text("other insurance")
     figures = page.locator(".figures")
-    expect(figures).to_contain_text("3 visits")
-    expect(figures).to_contain_text("3 of them checked")
+    expect(figures).to_contain_text("visits")
+    expect(figures).to_contain_text("3 coverages of them checked")
     expect(figures).to_contain_text("Visits of tomorrow: not checked yet")
 
 
@@ -141,3 +141,16 @@ def test_yesterdays_visits_are_not_todays(programs: Programs) -> None:
     row = text[text.index(person.coverage_id) :]
 
     assert 'class="number none">–<' in row[: row.index("Born")]
+
+
+def test_a_visit_without_coverage_is_told(programs: Programs) -> None:
+    """Nobody is lost for having no insurance on file."""
+    nobody = Person(programs)
+    today = datetime.now(UTC).date()
+    assert programs.put(appointment(nobody, today, start=f"{today}T23:45:00Z",
+                                    end=f"{today}T23:50:00Z")).ok  # fmt: skip
+    try:
+        text = requests.get(programs.server, timeout=9).text
+        assert "Without coverage on file: 23:45 Ana Q Rivera" in text
+    finally:
+        assert programs.put(appointment(nobody, today, status="cancelled")).ok

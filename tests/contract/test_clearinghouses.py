@@ -255,7 +255,7 @@ def test_availity_renews_a_token_that_is_refused_once() -> None:
 def test_availity_without_a_token_sends_nothing() -> None:
     """A client that is refused, and a token endpoint that is away, are told apart."""
     for reply, code in (({"status": 400}, "credentials"),
-                        ({"body": requests.ConnectionError()}, "not-delivered")):  # fmt: skip
+                        ({"body": requests.ConnectTimeout()}, "not-delivered")):  # fmt: skip
         with responses.RequestsMock() as wire:
             wire.post(URL + availity.TOKEN_PATH, **reply)
             found = connect("availity").check(INQUIRY, timeout_s=5)

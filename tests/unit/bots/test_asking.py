@@ -299,8 +299,84 @@ def test_a_plan_that_flips_opens_a_task_and_a_flag(
         answer["patient"] = {"reference": "Patient/pat"}
         if inforce is not None:
             answer["insurance"][0]["inforce"] = inforce
-    found = tasks.of_flip(answers[-1], answers, NOW)
+    found = tasks.of_flip(answers[-1], answers[:-1], NOW)
 
     assert (["Task", "Flag"] if opens else []) == [one["resourceType"] for one in found]
     assert all("Patient/pat" in str(one) and "coverage-flip" in str(one) for one in found)
     assert [] == [problem for one in found for problem in structure.check(one)]
+
+
+def as_of(number: int, day: str) -> dict[str, Any]:
+    """Return an answer whose one date may be only the day that the payer looked at."""
+    found = said(number, day)
+    found["insurance"][0]["benefitPeriod"] = {"start": day}
+    return {**found, "extension": [{"url": systems.EXT_FLAG, "valueString": "as-of-date"}]}
+
+
+def test_a_payer_that_sends_the_day_asked_about_reopens_nothing() -> None:
+    """Eight visits, each answered with its own day as the only date: no storm of questions."""
+    days = [f"2026-12-{day:02}" for day in range(1, 9)]
+    answers = [as_of(number, day) for number, day in enumerate(days)]
+    fhir = world(*answers)
+    for number, answer in enumerate(answers):
+        asking.reopen(answer, samples.coverage(), answers[: number + 1], tools(fhir))
+
+    assert [] == requests(fhir)
+
+
+def test_answers_that_others_stored_do_not_stop_a_check() -> None:
+    """No day, a month, no state: they say nothing about days."""
+    odd = [{**said(0, "2026-12"), "id": "month"}, {**said(0, "2026-12-05"), "meta": {}}]
+    odd.append({k: v for k, v in said(0, "2026-12-05").items() if k != "servicedDate"})
+    odd.append({**said(0, "2026-12-05"), "created": "2026-11-01"})
+
+    assert ["2026-11-01"] == [
+        one["created"] for one in asking.earlier_answers(said(2, "2026-12-09"), odd)
+    ]
+
+
+def test_a_person_is_never_told_to_wait_for_an_outage() -> None:
+    """An open answer serves the sweep; who clicks is asked for anew."""
+    fhir = world()
+    wish = Wish(Reason.BOOKING, "Appointment/1", DAY)
+    asking.ask(samples.coverage(), wish, tools(fhir))
+    answer(fhir, requests(fhir)[0], state=State.COULD_NOT_CHECK, waits=True)
+    for reason, count in ((Reason.T_24H, 1), (Reason.MANUAL, 2)):
+        asking.ask(samples.coverage(), Wish(reason, "x", DAY), tools(fhir))
+        assert count == len(requests(fhir))
+
+
+def test_what_somebody_said_on_the_phone_does_not_serve_a_check() -> None:
+    """A recorded call is no answer of the payer to the question."""
+    fhir = world()
+    asking.ask(samples.coverage(), Wish(Reason.BOOKING, "Appointment/1", DAY), tools(fhir))
+    (made,) = requests(fhir)
+    answer(fhir, made, at=NOW - timedelta(hours=5))
+    call = {**fhir.all("CoverageEligibilityResponse")[0], "id": "call", "created": NOW.isoformat(),
+            "extension": [{"url": systems.EXT_ROUTE, "valueString": asking.BY_PHONE}]}  # fmt: skip
+    fhir.put(call)
+    asking.ask(samples.coverage(), Wish(Reason.CHECK_IN, "y", DAY), tools(fhir))
+
+    assert 2 == len(requests(fhir))
+
+
+@pytest.mark.parametrize("wrong", [{"valueDate": "2026-12"}, {"valueString": "2026-12-01"}])
+def test_a_task_that_cannot_be_read_is_rejected(wrong: dict[str, str]) -> None:
+    """With the reason; it does not come again and again."""
+    fhir = world(demand(input=[{"type": {"text": check_on_demand.DAY}, **wrong}]))
+    (task,) = fhir.read_all(["Task/task"])
+    check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+    (done,) = fhir.read_all(["Task/task"])
+
+    assert done is not None
+    assert ("rejected", []) == (done["status"], requests(fhir))
+
+
+def test_a_task_that_is_done_is_not_done_again() -> None:
+    """A delivery whose answer was lost: the Task moved on, and nothing is left to do."""
+    fhir = world(demand())
+    (task,) = fhir.read_all(["Task/task"])
+    for _ in range(2):
+        check_on_demand.handle(task, tools(fhir))  # type: ignore[arg-type]  # it is there
+
+    assert 1 == len(requests(fhir))
