@@ -12,13 +12,11 @@ from bots.mapping import known, request
 from bots.mapping.request import Wish
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
-from fhir_profiles.codes import Reason, State
+from fhir_profiles.codes import DEFINITE, Reason
 
 FRESH = timedelta(hours=4)  # younger than this an answer is reused
 LOST = timedelta(hours=24)  # a question that has no answer for so long is not waited for
-GOOD = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
 _DATE = len("2026-11-24")
-BY_PHONE = "phone"  # the route of an answer that a person recorded
 _ALWAYS = frozenset({Reason.COVERAGE_CHANGE, Reason.MANUAL})
 _REQUEST, _RESPONSE = "CoverageEligibilityRequest", "CoverageEligibilityResponse"
 
@@ -126,13 +124,13 @@ def _serving(last: Resource | None, wish: Wish, tools: Tools) -> Resource | None
         return None
     if any(True for _ in elements.extensions(answer, systems.EXT_RETRY)):
         return last if now - _created(last) < LOST else None
-    is_good = elements.tag(answer, systems.ELIGIBILITY_STATE) in GOOD
+    is_good = elements.tag(answer, systems.ELIGIBILITY_STATE) in DEFINITE
     return last if is_good and now - _created(answer) < FRESH else None
 
 
 def is_of_payer(response: Resource) -> bool:
     """Tell whether an answer came by a route, and is no record of a call by phone."""
-    return bool(elements.extension_value(response, systems.EXT_ROUTE) != BY_PHONE)
+    return bool(elements.extension_value(response, systems.EXT_ROUTE) != systems.BY_PHONE)
 
 
 def _created(resource: Resource) -> datetime:

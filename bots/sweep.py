@@ -19,7 +19,7 @@ from bots import asking
 from bots.errors import NeverRetry, RetryLater
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
-from fhir_profiles.codes import Reason, State
+from fhir_profiles.codes import DEFINITE, Reason, State
 
 UNINSURED = "no-coverage"  # a visit of a patient without an active coverage
 _log = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ IN_FLIGHT = 24  # of the 32 deliveries that bots take at once
 POLL_S, ANSWER_LIMIT_S = 0.1, 120.0
 STATUSES = "booked,pending,arrived,checked-in"
 MEASURE = f"{systems.BASE}/Measure/t-24h-verification"
-_POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _RESPONSE = "CoverageEligibilityResponse"
 
 
@@ -47,7 +46,7 @@ class Tally:
     @property
     def verified(self) -> int:
         """Return how many have the payer's word for the day."""
-        return sum(count for state, count in self.states.items() if state in asking.GOOD)
+        return sum(count for state, count in self.states.items() if state in DEFINITE)
 
 
 def tomorrow(tools: Tools) -> date:
@@ -131,7 +130,7 @@ def report(tally: Tally, moment: datetime, *, is_done: bool) -> Resource:
 
 
 def _population(code: str, count: int, text: str) -> Resource:
-    coding = {"system": _POPULATION, "code": code}
+    coding = {"system": systems.MEASURE_POPULATION, "code": code}
     return {"code": {"coding": [coding], "text": text}, "count": count}
 
 

@@ -41,6 +41,10 @@ class State(StrEnum):
     STALE = "stale"
 
 
+# The states in which the payer has said whether the plan is in force.
+DEFINITE = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
+
+
 class Reason(StrEnum):
     """Why a check ran, as meta.tag of the request."""
 

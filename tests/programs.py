@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import requests
 
@@ -87,6 +88,18 @@ class Programs:
             **(settings or {}),
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    @contextmanager
+    def running(self, *resources: dict[str, Any]) -> Iterator[Self]:
+        """Run sandbox, server and bots, with these resources stored, until the block ends."""
+        try:
+            self.start("sandbox", "server", "bots")
+            self.register()
+            for resource in resources:
+                assert self.put(resource).ok
+            yield self
+        finally:
+            self.stop()
 
     def start(self, *names: str) -> None:
         """Start programs by name and wait until each answers.

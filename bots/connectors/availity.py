@@ -65,9 +65,8 @@ class Availity:
             self._remember(inquiry.trace, found)
             found = self._poll(found, limit)
         exchange = self._read(found)
-        if exchange.failure is None or not exchange.failure.again or not is_taken:
-            self._waiting.pop(inquiry.trace, None)
-        elif not _is_finished(found):
+        may_come = exchange.failure is not None and exchange.failure.again
+        if is_taken and may_come and not _is_finished(found):
             exchange = replace(exchange, failure=wire.no_answer())  # the payer has the question
         else:
             self._waiting.pop(inquiry.trace, None)

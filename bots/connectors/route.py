@@ -19,8 +19,8 @@ _NEXT_ROUTE = frozenset(
     {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route",
      "no-answer", "route-paused"}
 )  # fmt: skip
+_TROUBLE = frozenset({"not-delivered", "route-failed", "no-answer"})  # nobody answered
 WHOLE = 2  # a check by all routes takes at most so many times the time of one
-_TROUBLE = frozenset({"not-delivered", "route-failed", "no-answer"})
 
 
 class Route:
@@ -49,7 +49,7 @@ class Route:
             if left_s <= 0:
                 break
             exchange = self._asked(clearinghouse, inquiry, left_s)
-            if not _goes_on(exchange):
+            if not _failed(exchange, _NEXT_ROUTE):
                 return replace(exchange, earlier=tuple(failed))
             failed.append(exchange)
         answers = [e for e in failed if e.answer is not None]
@@ -70,7 +70,7 @@ class Route:
         is_undelivered = exchange.failure is not None and exchange.failure.code == "not-delivered"
         if is_undelivered and left_s > 0:
             exchange = one.check(inquiry, timeout_s=left_s)
-        self._breaker.heard(one.name, payer, failed=_is_trouble(exchange))
+        self._breaker.heard(one.name, payer, failed=_failed(exchange, _TROUBLE))
         return exchange
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
@@ -87,14 +87,8 @@ class Route:
         return next((one.reread(route, sent, received) for one in known), None)
 
 
-def _is_trouble(exchange: Exchange) -> bool:
-    """Tell whether nobody answered: the route failed, or the payer behind it is down."""
+def _failed(exchange: Exchange, codes: frozenset[str]) -> bool:
+    """Tell whether it failed in one of these ways, or the payer behind the route is down."""
     if exchange.failure is not None:
-        return exchange.failure.code in _TROUBLE
-    return exchange.answer is not None and may_be_asked_again(exchange.answer)
-
-
-def _goes_on(exchange: Exchange) -> bool:
-    if exchange.failure is not None:
-        return exchange.failure.code in _NEXT_ROUTE
+        return exchange.failure.code in codes
     return exchange.answer is not None and may_be_asked_again(exchange.answer)

@@ -20,7 +20,7 @@ from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
 from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import elements, systems
-from fhir_profiles.codes import State
+from fhir_profiles.codes import DEFINITE, State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 MARK_TRIES = 5
@@ -286,7 +286,7 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
 def _follow_up(stored: Resource, tools: Tools) -> None:
     """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
     due = tasks.of_answer(stored, tools.now())
-    if elements.tag(stored, systems.ELIGIBILITY_STATE) in response.MARKED:
+    if elements.tag(stored, systems.ELIGIBILITY_STATE) in DEFINITE:
         address = elements.reference(stored["insurance"][0]["coverage"])
         newest = f"_sort=-created&_count={ANSWERS_LIMIT}"
         others = f"CoverageEligibilityResponse?coverage={address}&{newest}"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from bots.mapping.request import trace_of
 from fhir_profiles import elements, systems
-from fhir_profiles.codes import State
+from fhir_profiles.codes import DEFINITE, State
 
 Resource = dict[str, Any]
 SUBJECT = "Insurance needs attention: 1 coverage on {day}"
@@ -23,7 +23,6 @@ Open the benefit page to see what the payer said:
 You get this message because your address is set for alerts about inactive plans.
 The link opens after login; this message holds no patient data.
 """
-_DEFINITE = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
 PURPOSE = "eligibility-alert"
 LEASE_S = 15  # longer than the relay may take for one mail
 
@@ -44,7 +43,7 @@ def spell(response: Resource, others: Iterable[Resource]) -> list[str]:
     line = sorted(
         (r["created"], trace, elements.tag(r, systems.ELIGIBILITY_STATE))
         for trace, r in by_trace.items()
-        if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in _DEFINITE
+        if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in DEFINITE
     )
     mine = elements.identifier(response, systems.TRACE)
     runs: list[list[str]] = [[]]

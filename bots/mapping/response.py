@@ -53,7 +53,6 @@ _SENTENCES = {
     Status.REJECTED: "The payer could not process the question for {on}.",
     Status.OUTAGE: "The payer cannot answer now; the check for {on} is repeated.",
 }
-MARKED = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value, State.INACTIVE.value})
 _SHARED_PROBLEM = "The check was not sent: "
 
 

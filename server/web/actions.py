@@ -15,7 +15,6 @@ from server.web import lines, records
 
 Resource = dict[str, Any]
 READING = "reading-error"
-BY_PHONE = "phone"
 _SAID = {
     "yes": (State.ACTIVE_REVIEW, "the plan is in force."),
     "no": (State.INACTIVE, "the plan is not in force."),
@@ -78,7 +77,7 @@ def record_call(engine: Engine, coverage_id: str, call: Call) -> None:
     body = {
         "resourceType": "CoverageEligibilityResponse",
         "meta": {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}]},
-        "extension": [{"url": systems.EXT_ROUTE, "valueString": BY_PHONE}],
+        "extension": [{"url": systems.EXT_ROUTE, "valueString": systems.BY_PHONE}],
         "identifier": [
             {"system": systems.PAYER_TRACE, "value": call.reference.strip()},
             {"system": systems.CAUSE, "value": cause},

@@ -33,12 +33,12 @@ _REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """One coverage of the patient in the order of payment, or a payer that another one named."""
+    """One coverage of the patient, in the order of payment."""
 
     order: str
     name: str
     coverage_id: str
-    state: Word | None
+    state: Word
 
 
 @dataclass(frozen=True, slots=True)

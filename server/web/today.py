@@ -15,7 +15,6 @@ from server.web.records import Record, Visit
 from server.web.states import WORDS, Word, state_of
 
 Resource = dict[str, Any]
-_POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _NEEDS_LOOK = frozenset(
     {
         State.ACTIVE_REVIEW,
@@ -206,7 +205,7 @@ def _verified(engine: Engine, start: datetime) -> str:
 
 def _counts(report: Resource) -> Iterator[tuple[str, int]]:
     for one in report["group"][0]["population"]:
-        yield elements.code(one["code"], _POPULATION), one["count"]
+        yield elements.code(one["code"], systems.MEASURE_POPULATION), one["count"]
 
 
 def _payer(engine: Engine, payor: Resource) -> str:

@@ -13,11 +13,5 @@ def programs(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
 ) -> Iterator[Programs]:
     started = Programs(tmp_path_factory.mktemp("programs"), new_database())
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        for organization in (samples.clinic(), samples.payer()):
-            assert started.put(organization).ok
+    with started.running(samples.clinic(), samples.payer()):
         yield started
-    finally:
-        started.stop()

@@ -19,14 +19,8 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
     started = Programs(tmp_path_factory.mktemp("benefits"))
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        for resource in (samples.clinic(), samples.payer(), samples.patient()):
-            assert started.put(resource).ok
+    with started.running(samples.clinic(), samples.payer(), samples.patient()):
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="module")

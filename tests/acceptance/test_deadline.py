@@ -20,14 +20,8 @@ def programs(
 ) -> Iterator[Programs]:
     settings = {"INFORCE_BOTS_TIMEOUT": str(LIMIT_S)}
     started = Programs(tmp_path_factory.mktemp("deadline"), new_database(), settings)
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        for resource in (samples.clinic(), samples.payer(), samples.patient()):
-            assert started.put(resource).ok
+    with started.running(samples.clinic(), samples.payer(), samples.patient()):
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.mark.req("check-33")

@@ -29,15 +29,9 @@ def programs(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
 ) -> Iterator[Programs]:
     started = Programs(tmp_path_factory.mktemp("killed"), new_database())
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        ben = samples.patient(name=[{"family": "Okafor", "given": ["Ben"]}], birthDate="1979-08-30")
-        for resource in (samples.clinic(), samples.payer(), ben):
-            assert started.put(resource).ok
+    ben = samples.patient(name=[{"family": "Okafor", "given": ["Ben"]}], birthDate="1979-08-30")
+    with started.running(samples.clinic(), samples.payer(), ben):
         yield started
-    finally:
-        started.stop()
 
 
 def post_until_taken(programs: Programs, coverage_id: str) -> None:

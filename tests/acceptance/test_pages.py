@@ -35,9 +35,7 @@ def programs(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
 ) -> Iterator[Programs]:
     started = Programs(tmp_path_factory.mktemp("pages"), new_database())
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
+    with started.running():
         done = started.run("sandbox", "seed", started.fhir)
         assert 0 == done.returncode, done.stderr
         inactive = Path(__file__).parents[2] / "fixtures/resources/coverage-inactive-plan.json"
@@ -55,8 +53,6 @@ def programs(
         for resource in (waiting, samples.request("now", insurance=[coverage])):
             assert started.put(resource).ok
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="module")

@@ -46,14 +46,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory, shape: str) -> Iterator[P
         "INFORCE_BOTS_AVAILITY_CLIENT_ID": "any",
         "INFORCE_BOTS_AVAILITY_CLIENT_SECRET": "any",
     }
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        for resource in (samples.clinic(), samples.payer(), samples.patient()):
-            assert started.put(resource).ok
+    with started.running(samples.clinic(), samples.payer(), samples.patient()):
         yield started
-    finally:
-        started.stop()
 
 
 def checked(programs: Programs, coverage_id: str, **more: Any) -> dict[str, Any]:

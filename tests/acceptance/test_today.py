@@ -24,14 +24,8 @@ def programs(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
 ) -> Iterator[Programs]:
     started = Programs(tmp_path_factory.mktemp("today"), new_database())
-    try:
-        started.start("sandbox", "server", "bots")
-        started.register()
-        for resource in (samples.clinic(), samples.payer()):
-            assert started.put(resource).ok
+    with started.running(samples.clinic(), samples.payer()):
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="module")

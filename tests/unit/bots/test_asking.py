@@ -353,7 +353,7 @@ def test_what_somebody_said_on_the_phone_does_not_serve_a_check() -> None:
     (made,) = requests(fhir)
     answer(fhir, made, at=NOW - timedelta(hours=5))
     call = {**fhir.all("CoverageEligibilityResponse")[0], "id": "call", "created": NOW.isoformat(),
-            "extension": [{"url": systems.EXT_ROUTE, "valueString": asking.BY_PHONE}]}  # fmt: skip
+            "extension": [{"url": systems.EXT_ROUTE, "valueString": systems.BY_PHONE}]}  # fmt: skip
     fhir.put(call)
     asking.ask(samples.coverage(), Wish(Reason.CHECK_IN, "y", DAY), tools(fhir))
 
