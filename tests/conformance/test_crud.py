@@ -566,7 +566,8 @@ def test_history(api: Api, name: str) -> None:
         assert all(e["response"]["lastModified"] for e in entries)
         assert ["resource" in e for e in entries[:3]] == [False, True, True]
     assert 404 == api.get("Patient/never/_history").status_code
-    assert ["informational"] == codes(api.post("Bundle/$validate", api.get("_history").get_json()))
+    ours = api.get("_history?_count=3").get_json()  # others' entries may be too large to validate
+    assert ["informational"] == codes(api.post("Bundle/$validate", ours))
 
 
 @pytest.mark.req("HIS-02")
