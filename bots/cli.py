@@ -1,4 +1,4 @@
-"""inforce-bots: serve, register, run, sweep, probe, payload, reparse."""
+"""inforce-bots: serve, register, run, sweep, probe, import-payers, payload, reparse."""
 
 import argparse
 import getpass
@@ -7,8 +7,10 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from importlib import metadata
+from pathlib import Path
 from typing import TypeAlias
 
 from granian import Granian
@@ -16,10 +18,13 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from tqdm import tqdm
 
-from bots import app, exchanges, sweep
+from bots import app, exchanges, payer_import, sweep
 from bots import settings as bots_settings
 from bots.errors import NeverRetry, RetryLater
 from bots.exchanges import NotKept, Reading
+from bots.mapping import payer_list
+from bots.mapping.payer_list import NotAList
+from bots.payer_import import Import, Outcome
 from bots.ports import Clearinghouse, Fhir, Finding
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
@@ -85,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_exchanges(commands)
     _add_sweep(commands)
     _add_probe(commands)
+    _add_import(commands)
     return parser
 
 
@@ -127,6 +133,20 @@ def _add_probe(commands: Commands) -> None:
     probed.add_argument("route", help="its name in INFORCE_BOTS_ROUTES")
     probed.add_argument("--json", action="store_true", help="print the result as JSON")
     probed.set_defaults(run=_probe)
+
+
+def _add_import(commands: Commands) -> None:
+    imported = commands.add_parser(
+        "import-payers",
+        help="bring a list of payers into the directory; the same list again changes nothing",
+        epilog="example: inforce-bots import-payers payers.csv --rehearse",
+    )
+    imported.add_argument("file", type=Path, help="a list of payers, .csv or .json")
+    imported.add_argument(
+        "--rehearse", action="store_true", help="tell what would come of it, and write nothing"
+    )
+    imported.add_argument("--json", action="store_true", help="print every line as JSON")
+    imported.set_defaults(run=_import)
 
 
 def _port(text: str) -> int:
@@ -246,6 +266,26 @@ def _sweep(chosen: argparse.Namespace, settings: Settings) -> int:
         for state, count in sorted(tally.states.items()):
             print(f"  {state:18} {count}")
     return DONE
+
+
+def _import(chosen: argparse.Namespace, settings: Settings) -> int:
+    try:
+        content = chosen.file.read_bytes()
+        rows = payer_list.read(content, is_json=chosen.file.suffix.lower() == ".json")
+    except (OSError, NotAList) as error:
+        print(f"inforce-bots: {chosen.file}: {error}", file=sys.stderr)
+        return WRONG_USE
+    run = Import(app.tools(settings), is_rehearsal=chosen.rehearse)
+    lines = list(run.run(rows, lambda found: tqdm(found, unit=" payers", disable=None)))
+    if chosen.json:
+        print(json.dumps([asdict(line) for line in lines]))
+    else:
+        for line in lines:
+            if line.outcome is Outcome.REFUSED:
+                print(f"{line.place}: {line.name or 'no name'}: {line.reason}")
+        told = ", ".join(f"{count} {name}" for name, count in payer_import.counts(lines).items())
+        print(f"{told}{' (nothing was written)' if chosen.rehearse else ''}")
+    return FAILED if any(line.outcome is Outcome.REFUSED for line in lines) else DONE
 
 
 def _reparse(chosen: argparse.Namespace, settings: Settings) -> int:

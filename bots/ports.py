@@ -34,7 +34,8 @@ class Exchange:
 
     `sent` is the question as it went out (a 270, or a vendor's JSON), "" where none did;
     `received` every byte that came back, whatever it is.
-    `earlier` are exchanges by other routes that gave no answer.
+    `payer_id` is the one that was sent, exactly. `earlier` are exchanges by other routes that gave
+    no answer.
     """
 
     route: str
@@ -42,6 +43,7 @@ class Exchange:
     failure: Failure | None = None
     sent: str = ""
     received: bytes = b""
+    payer_id: str = ""
     earlier: tuple["Exchange", ...] = ()
 
 

@@ -73,10 +73,17 @@ class FakeFhir:
             return bool(resource["insurance"][0]["coverage"]["reference"] == value)
         if name == "status":
             return bool(resource[name] == value)
+        if name == "type":
+            kinds = {c["code"] for one in resource.get("type", []) for c in one["coding"]}
+            return not kinds.isdisjoint(value.split(","))
+        if name == "name":
+            texts = [resource.get("name", ""), *resource.get("alias", [])]
+            return any(text.casefold().startswith(value.casefold()) for text in texts)
         if name != "identifier":
             raise AssertionError(f"the fake cannot search by {name}")
-        system, _, code = value.partition("|")
-        return {"system": system, "value": code} in resource.get("identifier", [])
+        return any(
+            _has(one, token) for one in resource.get("identifier", []) for token in value.split(",")
+        )
 
     def create(self, resource: Resource) -> Resource:
         return self.put({**resource, "id": f"new-{next(self._ids)}"})
@@ -104,6 +111,13 @@ class FakeFhir:
     def put_all(self, resources: Sequence[Resource]) -> None:
         for resource in resources:
             self.put(resource)
+
+
+def _has(identifier: Resource, token: str) -> bool:
+    """Tell whether an identifier is that of `system|value`; a token may have one of them only."""
+    system, bar, value = token.rpartition("|")
+    is_system = not bar or identifier["system"] == system
+    return is_system and value in ("", identifier["value"])
 
 
 class FakeClearinghouse:

@@ -3,6 +3,7 @@
 Only what never reached the payer goes to the next route: transport failures, and AAA 42 or 80.
 A payer's word on the data is the same by every route, so it ends the search. What did not even
 leave is tried once more by the same route; a route that keeps failing for a payer is left alone.
+What the payer directory says goes first: its order, and which routes may not be used yet.
 """
 
 import math
@@ -14,12 +15,26 @@ from bots.connectors.breaker import Breaker
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.ports import Clearinghouse, Exchange, Failure, Finding
+from fhir_profiles.payers import Enrolment
 
 _NEXT_ROUTE = frozenset(
     {"not-delivered", "route-failed", "throttled", "credentials", "payer-not-on-route",
-     "no-answer", "route-paused"}
+     "no-answer", "route-paused", "enrolment-needed", "enrolment-pending"}
 )  # fmt: skip
 _TROUBLE = frozenset({"not-delivered", "route-failed", "no-answer"})  # nobody answered
+# What the payer directory says of a route that may not be used.
+_CLOSED: dict[str, Failure] = {
+    Enrolment.NOT_SUPPORTED: Failure(
+        "payer-not-on-route", "The payer cannot be asked by this route.",
+        again=False, supported=False,
+    ),
+    Enrolment.NEEDED: Failure(
+        "enrolment-needed", "The payer takes questions only from who is enrolled.", again=False
+    ),
+    Enrolment.PENDING: Failure(
+        "enrolment-pending", "The enrolment with the payer is not complete yet.", again=False
+    ),
+}  # fmt: skip
 WHOLE = 2  # a check by all routes takes at most so many times the time of one
 
 
@@ -44,7 +59,7 @@ class Route:
         """Return the first exchange that settles the question, else the most hopeful failure."""
         failed: list[Exchange] = []
         limit = self._now() + timeout_s * WHOLE
-        for clearinghouse in self._clearinghouses:
+        for clearinghouse in self._ordered(inquiry):
             left_s = min(timeout_s, limit - self._now())
             if left_s <= 0:
                 break
@@ -57,7 +72,19 @@ class Route:
         best = (answers or hopeful or failed)[0]
         return replace(best, earlier=tuple(one for one in failed if one is not best))
 
+    def _ordered(self, inquiry: Inquiry) -> list[Clearinghouse]:
+        """Return the routes as the directory prefers them for this payer, then the others."""
+        preferred = [name for name, _ in inquiry.routes]
+        last = len(preferred)
+        return sorted(
+            self._clearinghouses,
+            key=lambda one: preferred.index(one.name) if one.name in preferred else last,
+        )
+
     def _asked(self, one: Clearinghouse, inquiry: Inquiry, timeout_s: float) -> Exchange:
+        closed = _CLOSED.get(dict(inquiry.routes).get(one.name, ""))
+        if closed is not None:
+            return Exchange(one.name, failure=closed)
         payer = inquiry.at(one.payer_systems[0]).payer_id
         wait_s = self._breaker.wait_s(one.name, payer)
         if wait_s > 0:
@@ -71,7 +98,7 @@ class Route:
         if is_undelivered and left_s > 0:
             exchange = one.check(inquiry, timeout_s=left_s)
         self._breaker.heard(one.name, payer, failed=_failed(exchange, _TROUBLE))
-        return exchange
+        return replace(exchange, payer_id=payer if exchange.sent else "")
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
         """Return what each route shows, each finding with its route's name."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bots.domain.eligibility import Answer, Inquiry, Person
-from bots.domain.names import plain
+from fhir_profiles.names import plain
 
 PAYER_CORRECTED = "payer-corrected"  # a flag of the answer: INS03 001, INS04 25
 _TITLES = frozenset(

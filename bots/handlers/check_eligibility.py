@@ -7,9 +7,11 @@ comes again.
 
 import logging
 import re
+from dataclasses import replace
 from datetime import date, datetime
 
-from bots import asking
+from bots import asking, directory
+from bots.directory import Ambiguous
 from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
@@ -19,7 +21,7 @@ from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
 from bots.x12 import eligibility_270, eligibility_271
-from fhir_profiles import elements, systems
+from fhir_profiles import elements, payers, systems
 from fhir_profiles.codes import DEFINITE, State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
@@ -45,6 +47,7 @@ _TOLD = {
     "no-coverage": ("member-id", "relationship"),
     "no-patient": ("patient-name", "birth-date"),
     "no-payer": ("payer-id", "payer-name"),
+    "ambiguous-payer": ("payer-id", "payer-name"),
 }
 
 
@@ -60,8 +63,9 @@ def handle(wish: Resource, tools: Tools) -> None:
     now = tools.now()
     today = now.astimezone(tools.zone).date()
     head = Head(wish, trace, now, inquiry.service_date(wish, today))
+    wish, facts, absent = _resolved(wish, facts, head.on, tools)
+    head = replace(head, request=wish)
     question = inquiry.to_inquiry(wish, facts, trace=trace, today=today)
-    absent = _absent(wish, facts)
     problems = [*absent, *inquiry.problems(wish), *_gaps(question, absent, tools)]
     if problems:
         stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
@@ -111,6 +115,26 @@ def _is_open(there: Resource) -> bool:
     return any(True for _ in elements.extensions(there, systems.EXT_RETRY))
 
 
+def _resolved(
+    wish: Resource, facts: Facts, on: date, tools: Tools
+) -> tuple[Resource, Facts, list[Problem]]:
+    """Return request and facts with the payer that the directory has, and what is absent."""
+    insurer = wish.get("insurer", {})
+    if facts.payer is not None and payers.ids(facts.payer, on):
+        return wish, facts, _absent(wish, facts)
+    try:
+        payer = directory.find(insurer, facts.payer, on, tools.fhir)
+    except Ambiguous as error:
+        others = [one for one in _absent(wish, facts) if one.code != "no-payer"]
+        return wish, facts, [error.problem, *others]
+    facts = replace(facts, payer=payer)
+    if payer is not None and not elements.reference(insurer):
+        named = {"display": payer["name"]} if payer.get("name") else {}
+        found = {**insurer, **named, "reference": f"Organization/{payer['id']}"}
+        wish = {**wish, "insurer": found}
+    return wish, facts, _absent(wish, facts)
+
+
 def _absent(wish: Resource, facts: Facts) -> list[Problem]:
     """Name what the request points to and the server does not have."""
     found = []
@@ -133,7 +157,7 @@ def _absent(wish: Resource, facts: Facts) -> list[Problem]:
     if facts.payer is None:
         text = "The payer's organization is not on this server."
         if not elements.reference(wish.get("insurer")):
-            text = "The coverage names its payer in words only; it must refer to an Organization."
+            text = "The coverage refers to no Organization, and the directory has no such payer."
         found.append(Problem("no-payer", text, "CoverageEligibilityRequest.insurer"))
     return found
 
@@ -190,6 +214,8 @@ def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
         found = response.unanswered(head, [problem], state=state, route=route)
     else:
         found = _from_answer(head, question, answer, route)
+    if exchange.payer_id:
+        found["extension"].append({"url": systems.EXT_PAYER_ID, "valueString": exchange.payer_id})
     if _open_reason(exchange):
         found["extension"].append({"url": systems.EXT_RETRY, "valueBoolean": True})
     return found
@@ -205,7 +231,7 @@ def rebuilt(stored: Resource, wish: Resource, question: Inquiry, answer: Answer)
     )
     route = elements.extension_value(stored, systems.EXT_ROUTE) or ""
     found = _from_answer(head, question, answer, route)
-    for url in (systems.EXT_RETRY, systems.EXT_EXCHANGE):
+    for url in (systems.EXT_PAYER_ID, systems.EXT_RETRY, systems.EXT_EXCHANGE):
         found["extension"] += elements.extensions(stored, url)
     return {**response.prune(found), "id": stored["id"]}
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from bots.domain.eligibility import Inquiry, Person
-from fhir_profiles import codes, elements, systems
+from fhir_profiles import codes, elements, payers, systems
 
 Resource = dict[str, Any]
 GENERAL = "30"
@@ -20,14 +20,6 @@ _RELATIONSHIPS = {
 _GENDERS = {"female": "F", "male": "M"}
 _SERVICE_SYSTEMS = (systems.X12_SERVICE_TYPE, systems.X12_SERVICE_TYPE_ALIAS)
 _FULL_DATE = len("2026-11-24")
-# Systems under which an Organization carries an id that some route knows a payer by.
-_PAYER_SYSTEMS = (
-    systems.PAYER_ID,
-    systems.STEDI_PAYER,
-    systems.AVAILITY_PAYER,
-    systems.CORE_PAYER,
-    systems.OPKIT_PAYER,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +75,13 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
     coverage, patient = facts.coverage or {}, facts.patient or {}
     on = service_date(request, today)
     own_id = _own_member_id(coverage)
-    payer_ids = _payer_ids(facts.payer or {}, on)
+    payer_ids = payers.ids(facts.payer or {}, on)
     common: dict[str, Any] = {
         "trace": trace,
         "payer_name": (facts.payer or {}).get("name", ""),
         "payer_id": payer_ids.pop(systems.PAYER_ID, ""),
         "route_payer_ids": tuple(payer_ids.items()),
+        "routes": _routes(facts.payer or {}),
         "provider_name": _provider_name(facts.provider or {}),
         "provider_npi": elements.identifier(facts.provider or {}, systems.NPI),
         "service_date": on,
@@ -139,15 +132,10 @@ def _service_codings(request: Resource) -> list[tuple[str, Resource]]:
     return found
 
 
-def _payer_ids(payer: Resource, on: date) -> dict[str, str]:
-    """Return system -> id of a payer, the first of each system that holds on that day."""
-    found: dict[str, str] = {}
-    for identifier in payer.get("identifier", []):
-        system = identifier.get("system", "")
-        holds = elements.is_current(identifier, on.isoformat())
-        if system.startswith(_PAYER_SYSTEMS) and identifier.get("value") and holds:
-            found.setdefault(system, str(identifier["value"]))
-    return found
+def _routes(payer: Resource) -> tuple[tuple[str, str], ...]:
+    """Return (route, state) of the eligibility inquiry, as the payer directory has them."""
+    told = (s for s in payers.supports(payer) if s.transaction == payers.ELIGIBILITY)
+    return tuple((support.route, support.state) for support in told)
 
 
 def _provider_name(provider: Resource) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bots.domain.eligibility import Inquiry, Person
-from bots.domain.names import plain
 from bots.x12 import elements, envelope, guide
 from bots.x12.envelope import Sender
 from bots.x12.guide import Finding
 from bots.x12.syntax import Segment, Separators, Unreadable, repeats
+from fhir_profiles.names import plain
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
 ORIGINATOR = "9INFORCE01"

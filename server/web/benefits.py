@@ -50,6 +50,7 @@ class Check:
     state: Word
     reason: str
     route: str
+    payer_id: str
     trace: str
 
 
@@ -137,6 +138,7 @@ def _check(engine: Engine, response: Resource, day: str, zone: ZoneInfo) -> Chec
         state=WORDS[state_of(response or None, None, "")],
         reason=_REASONS.get(reason, reason),
         route=elements.extension_value(response, systems.EXT_ROUTE) or "",
+        payer_id=elements.extension_value(response, systems.EXT_PAYER_ID) or "",
         trace=elements.identifier(response, systems.TRACE),
     )
 

@@ -18,6 +18,15 @@ _NEXT = {
     "route-paused": _REPEATED,
     "credentials": ("system", "The clearinghouse refuses our key: tell support."),
     "payer-not-on-route": ("front-desk", "Call the payer: it cannot be asked electronically."),
+    "enrolment-needed": (
+        "enrolment",
+        "Enrol with this payer at the clearinghouse; until then, call the payer.",
+    ),
+    "enrolment-pending": ("enrolment", "Ask how far the enrolment is; until then, call the payer."),
+    "ambiguous-payer": (
+        "front-desk",
+        "Choose the payer from the directory, and save the coverage.",
+    ),
     "unreadable-answer": _SUPPORT,
     "rejected-by-clearinghouse": _SUPPORT,
     "request-refused": _SUPPORT,

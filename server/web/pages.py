@@ -12,6 +12,7 @@ from server.web import actions
 from server.web import deliveries as delivered
 from server.web.actions import Call
 from server.web.benefits import summary
+from server.web.directory import directory
 from server.web.states import WORDS
 from server.web.today import failed, today
 
@@ -44,6 +45,7 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     site.get("/")(shown.front_desk)
     site.get("/benefits/<coverage_id>")(shown.benefits)
     site.post("/retry")(_ours(shown.retry))
+    site.get("/payers")(shown.payers)
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
     site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
@@ -95,6 +97,10 @@ class _Pages:
     def report(self, coverage_id: str, place: int) -> Response:
         actions.report(self._engine, coverage_id, place)
         return _see(url_for("pages.benefits", coverage_id=coverage_id, done="report"))
+
+    def payers(self) -> str:
+        page = directory(self._engine, self._zone, request.args)
+        return render_template("directory.html", page=page)
 
     def deliveries(self) -> str:
         page = delivered.listing(self._engine, request.args, self._zone)

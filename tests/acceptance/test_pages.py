@@ -180,7 +180,7 @@ def test_the_summary_is_one_screen_and_one_sheet(
 
 
 PATHS = ["/", *(f"/benefits/coverage-{name}" for name in (*WORDS, "ben-okafor", "other")),
-         "/benefits/none", "/deliveries"]  # fmt: skip
+         "/benefits/none", "/deliveries", "/payers", "/payers?text=none"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)

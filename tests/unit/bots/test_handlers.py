@@ -179,6 +179,17 @@ def test_what_is_missing_is_named_and_nothing_is_sent(
     assert codes == [elements.code(e["code"], systems.CHECK_ERROR) for e in stored["error"]]
 
 
+@pytest.mark.req("R002-34")
+def test_the_id_that_was_sent_is_kept() -> None:
+    """Whatever the directory becomes later, the check says what was submitted."""
+    fhir = world()
+    answer = eligibility_271.read(answer_271("EB*1**30"))
+    house = FakeClearinghouse(Exchange("fake", answer, sent="ISA", payer_id="00099"))
+    check_eligibility.handle(samples.request(), tools(fhir, house))
+
+    assert "00099" == elements.extension_value(responses(fhir)[0], systems.EXT_PAYER_ID)
+
+
 def test_a_request_that_points_nowhere_is_answered_too() -> None:
     """No coverage, no patient, no payer on the server: named, not a crash."""
     fhir, house = FakeFhir(), FakeClearinghouse()

@@ -77,6 +77,62 @@ def test_the_most_hopeful_failure_is_told() -> None:
     assert final.failure == told(final, final).failure
 
 
+ROUTES = ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ((), ["a", "b", "c"]),
+        ((("c", "live"), ("b", "supported")), ["c", "b", "a"]),
+        ((("b", "live"),), ["b", "a", "c"]),
+        ((("a", "not-supported"), ("b", "enrolment-needed"), ("c", "live")), ["c"]),
+        ((("a", "pending"),), ["b", "c"]),
+        ((("a", "a state of later"), ("nowhere", "live")), ["a", "b", "c"]),
+    ],
+)
+def test_the_directory_says_which_route_goes_first(
+    told: tuple[tuple[str, str], ...], expected: list[str]
+) -> None:
+    """Its order per payer before that of the settings; what may not be used is not asked."""
+    houses = [
+        FakeClearinghouse(replace(failed("route-failed"), route=name), name=name) for name in ROUTES
+    ]
+    found = Route(houses).check(replace(INQUIRY, routes=told), timeout_s=5)
+    tried = [one.route for one in (found, *found.earlier) if one.failure and one.failure.again]
+
+    assert expected == tried
+    assert set(expected) == {house.name for house in houses if house.asked}
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "supported"),
+    [
+        ("not-supported", "payer-not-on-route", False),
+        ("enrolment-needed", "enrolment-needed", True),
+        ("pending", "enrolment-pending", True),
+    ],
+)
+def test_a_closed_route_says_why(state: str, code: str, *, supported: bool) -> None:
+    """Nothing goes out, and nothing is repeated by itself."""
+    house = FakeClearinghouse(GOOD, name="a")
+    failure = Route([house]).check(replace(INQUIRY, routes=(("a", state),)), timeout_s=5).failure
+
+    assert failure is not None
+    assert ([], code, supported, False) == (
+        house.asked, failure.code, failure.supported, failure.again)  # fmt: skip
+
+
+def test_the_id_that_went_out_is_told() -> None:
+    """The route's own before the plain one; none where nothing was sent."""
+    sent = replace(GOOD, sent="ISA")
+    own = replace(INQUIRY, route_payer_ids=(("fake", "OWN"),))
+
+    assert ["00099", ""] == [
+        Route([FakeClearinghouse(one)]).check(own, timeout_s=5).payer_id for one in (sent, GOOD)
+    ]
+
+
 def test_no_route_is_a_mistake() -> None:
     """Said at the start, not at the first check."""
     with pytest.raises(ValueError, match="at least one"):
