@@ -23,6 +23,11 @@ AVAILITY_PAYER = f"{BASE}/NamingSystem/payer-id-availity"
 CORE_PAYER = f"{BASE}/NamingSystem/payer-id-core"
 MESSAGE_ID = f"{BASE}/NamingSystem/message-id"
 
+ALTERNATES = f"{BASE}/CodeSystem/alternates"
+TRIED = "tried"  # of the alternates: the payer was asked by other writings of the member id
+GHOST = "ghost-denial"  # a flag of the response, with the rule that would have prevented it
+ISSUE_CODE = f"{BASE}/CodeSystem/detected-issue"
+
 EXT_SOURCE = f"{BASE}/StructureDefinition/benefit-source"
 EXT_REMAINING = f"{BASE}/StructureDefinition/benefit-remaining"
 EXT_DERIVED = f"{BASE}/StructureDefinition/benefit-derived"
@@ -43,6 +48,7 @@ BY_PHONE = "phone"  # the route of an answer that a person recorded
 EXT_EXCHANGE = f"{BASE}/StructureDefinition/payer-exchange"
 EXT_PAYER_ID = f"{BASE}/StructureDefinition/submitted-payer-id"
 EXT_TRANSACTION = f"{BASE}/StructureDefinition/transaction"
+EXT_IDENTIFIER_RULES = f"{BASE}/StructureDefinition/identifier-rules"
 EXT_SUPPORT = f"{BASE}/StructureDefinition/transaction-support"
 EXT_MATCH_REASON = f"{BASE}/StructureDefinition/match-reason"
 EXT_RETRY = f"{BASE}/StructureDefinition/check-open"

@@ -12,7 +12,7 @@ from bots.errors import RetryLater
 from bots.ports import Exchange, Finding, Tools
 from bots.vault import Vault
 from bots.x12 import eligibility_270, eligibility_271
-from fhir_profiles import systems
+from fhir_profiles import elements, systems
 
 Resource = dict[str, Any]
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -44,7 +44,8 @@ class FakeFhir:
                 (name, value) for name, _, value in (p.partition("=") for p in query.split("&"))
             ]
             found = self.search(type_name, pairs)
-            return {"resourceType": "Bundle", "entry": [{"resource": one} for one in found]}
+            entries = [{"resource": one} for one in found]
+            return {"resourceType": "Bundle", "total": len(found), "entry": entries}
         versions = self.versions.get(address)
         return deepcopy(versions[-1]) if versions else None
 
@@ -65,25 +66,11 @@ class FakeFhir:
         return found[: int(asked.get("_count", len(found)))]
 
     def _meets(self, resource: Resource, name: str, value: str) -> bool:
-        if name in ("_sort", "_count"):
+        if name in ("_sort", "_count", "_summary"):
             return True
-        if name in ("patient", "subject", "beneficiary", "request"):
+        if name in ("patient", "subject", "beneficiary", "request", "insurer"):
             return bool(resource[name]["reference"] == value)
-        if name == "coverage":
-            return bool(resource["insurance"][0]["coverage"]["reference"] == value)
-        if name == "status":
-            return bool(resource[name] == value)
-        if name == "type":
-            kinds = {c["code"] for one in resource.get("type", []) for c in one["coding"]}
-            return not kinds.isdisjoint(value.split(","))
-        if name == "name":
-            texts = [resource.get("name", ""), *resource.get("alias", [])]
-            return any(text.casefold().startswith(value.casefold()) for text in texts)
-        if name != "identifier":
-            raise AssertionError(f"the fake cannot search by {name}")
-        return any(
-            _has(one, token) for one in resource.get("identifier", []) for token in value.split(",")
-        )
+        return SEARCHES[name](resource, value)  # a KeyError is a search that the fake cannot make
 
     def create(self, resource: Resource) -> Resource:
         return self.put({**resource, "id": f"new-{next(self._ids)}"})
@@ -118,6 +105,37 @@ def _has(identifier: Resource, token: str) -> bool:
     system, bar, value = token.rpartition("|")
     is_system = not bar or identifier["system"] == system
     return is_system and value in ("", identifier["value"])
+
+
+def _is_identified(resource: Resource, tokens: str) -> bool:
+    identifiers = resource.get("identifier", [])
+    return any(_has(one, token) for one in identifiers for token in tokens.split(","))
+
+
+def _is_called(resource: Resource, start: str) -> bool:
+    texts = [resource.get("name", ""), *resource.get("alias", [])]
+    return any(text.casefold().startswith(start.casefold()) for text in texts)
+
+
+def _is_of_type(resource: Resource, listed: str) -> bool:
+    kinds = {c["code"] for one in resource.get("type", []) for c in one["coding"]}
+    return not kinds.isdisjoint(listed.split(","))
+
+
+def _is_tagged(resource: Resource, token: str) -> bool:
+    system, _, code = token.partition("|")
+    return elements.tag(resource, system) == code
+
+
+SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
+    "_tag": _is_tagged,
+    "coverage": lambda one, value: bool(one["insurance"][0]["coverage"]["reference"] == value),
+    "created": lambda one, value: str(one["created"]) >= value.removeprefix("ge"),
+    "identifier": _is_identified,
+    "name": _is_called,
+    "status": lambda one, value: bool(one["status"] == value),
+    "type": _is_of_type,
+}
 
 
 class FakeClearinghouse:

@@ -196,6 +196,11 @@ def is_other_payer(benefit: Benefit) -> bool:
     return benefit.kind == "R" and benefit.service_type not in CARVE_OUTS
 
 
+def is_not_found(answer: Answer) -> bool:
+    """Tell whether the payer said that it has no such person, and nothing else."""
+    return not answer.benefits and _rejected(answer.rejects) is Status.NOT_FOUND
+
+
 def may_be_asked_again(answer: Answer) -> bool:
     """Tell whether the payer was only down: the same question may get an answer later.
 

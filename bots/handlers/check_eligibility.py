@@ -7,10 +7,12 @@ comes again.
 
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
 
-from bots import asking, directory
+from bots import alternates, asking, directory
+from bots.alternates import Asked
 from bots.directory import Ambiguous
 from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
@@ -66,15 +68,16 @@ def handle(wish: Resource, tools: Tools) -> None:
     wish, facts, absent = _resolved(wish, facts, head.on, tools)
     head = replace(head, request=wish)
     question = inquiry.to_inquiry(wish, facts, trace=trace, today=today)
-    problems = [*absent, *inquiry.problems(wish), *_gaps(question, absent, tools)]
+    problems = [*absent, *inquiry.problems(wish, facts), *_gaps(question, absent, tools)]
     if problems:
         stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
         _store(stored, there, tools)
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
-    exchange = tools.clearinghouse.check(question, timeout_s=TIMEOUT_S)
+    asked = alternates.check(question, facts, tools, timeout_s=TIMEOUT_S)
+    exchange = asked.exchange
     kept = _keep(head, exchange, tools)
-    found = _response(head, question, exchange)
+    found = _response(head, asked)
     found["extension"] += kept
     _follow_up(_store_somehow(head, found, there, tools), tools)
     _raise_if_open(exchange)
@@ -203,7 +206,8 @@ def _keep(head: Head, exchange: Exchange, tools: Tools) -> list[Resource]:
     ]
 
 
-def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
+def _response(head: Head, asked: Asked) -> Resource:
+    exchange = asked.exchange
     route, answer = exchange.route, exchange.answer
     if answer is None:
         failure = exchange.failure
@@ -213,7 +217,10 @@ def _response(head: Head, question: Inquiry, exchange: Exchange) -> Resource:
         problem = Problem(failure.code, failure.text)
         found = response.unanswered(head, [problem], state=state, route=route)
     else:
-        found = _from_answer(head, question, answer, route)
+        notes = [f"{systems.GHOST}:{asked.prevented_by}"] if asked.prevented_by else []
+        found = _from_answer(head, asked.question, answer, route, notes)
+    if asked.is_tried:
+        found["meta"]["tag"].append({"system": systems.ALTERNATES, "code": systems.TRIED})
     if exchange.payer_id:
         found["extension"].append({"url": systems.EXT_PAYER_ID, "valueString": exchange.payer_id})
     if _open_reason(exchange):
@@ -230,15 +237,24 @@ def rebuilt(stored: Resource, wish: Resource, question: Inquiry, answer: Answer)
         date.fromisoformat(stored["servicedDate"]),
     )
     route = elements.extension_value(stored, systems.EXT_ROUTE) or ""
-    found = _from_answer(head, question, answer, route)
+    marks = (e.get("valueString", "") for e in elements.extensions(stored, systems.EXT_FLAG))
+    ghosts = [mark for mark in marks if mark.startswith(systems.GHOST)]
+    found = _from_answer(head, question, answer, route, ghosts)
+    tags = stored["meta"]["tag"]
+    found["meta"]["tag"] += [t for t in tags if t.get("system") != systems.ELIGIBILITY_STATE]
     for url in (systems.EXT_PAYER_ID, systems.EXT_RETRY, systems.EXT_EXCHANGE):
         found["extension"] += elements.extensions(stored, url)
     return {**response.prune(found), "id": stored["id"]}
 
 
-def _from_answer(head: Head, question: Inquiry, answer: Answer, route: str) -> Resource:
-    """Return what the payer said, unless it said it of somebody else."""
-    notes = _guide_notes(answer)
+def _from_answer(
+    head: Head, question: Inquiry, answer: Answer, route: str, ghosts: Iterable[str]
+) -> Resource:
+    """Return what the payer said, unless it said it of somebody else.
+
+    `ghosts` are flags of a person who was found by another writing of the member id only.
+    """
+    notes = [*ghosts, *_guide_notes(answer)]
     if not answer.benefits and answer.rejects:
         return response.answered(head, answer, route, notes=notes)
     match = person_match.compare(question, answer)
@@ -311,7 +327,7 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
 
 def _follow_up(stored: Resource, tools: Tools) -> None:
     """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
-    due = tasks.of_answer(stored, tools.now())
+    due = [*tasks.of_answer(stored, tools.now()), *tasks.of_ghost(stored, tools.now())]
     if elements.tag(stored, systems.ELIGIBILITY_STATE) in DEFINITE:
         address = elements.reference(stored["insurance"][0]["coverage"])
         newest = f"_sort=-created&_count={ANSWERS_LIMIT}"

@@ -1,11 +1,13 @@
 """A CoverageEligibilityRequest and what it refers to, as an Inquiry for the payer."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from bots.domain.eligibility import Inquiry, Person
-from fhir_profiles import codes, elements, payers, systems
+from fhir_profiles import codes, crosswalk, elements, payers, systems
+from fhir_profiles.crosswalk import Rules
 
 Resource = dict[str, Any]
 GENERAL = "30"
@@ -74,8 +76,12 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
     """
     coverage, patient = facts.coverage or {}, facts.patient or {}
     on = service_date(request, today)
-    own_id = _own_member_id(coverage)
+    own_id = _own_member_id(coverage, on)
     payer_ids = payers.ids(facts.payer or {}, on)
+
+    def written(member_id: str) -> str:
+        return str(crosswalk.member_key(member_id, rules(facts.payer)))
+
     common: dict[str, Any] = {
         "trace": trace,
         "payer_name": (facts.payer or {}).get("name", ""),
@@ -88,10 +94,10 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
         "service_types": service_types(request),
     }
     if is_self(coverage) or own_id:
-        member_id = own_id or coverage.get("subscriberId") or _member_identifier(coverage)
-        return Inquiry(subscriber=_person(patient, member_id), **common)
+        member_id = own_id or _member_id(coverage, on)
+        return Inquiry(subscriber=_person(patient, written(member_id)), **common)
     relationship = elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
-    subscriber = _person(facts.subscriber or {}, coverage.get("subscriberId", ""))
+    subscriber = _person(facts.subscriber or {}, written(coverage.get("subscriberId", "")))
     return Inquiry(
         subscriber=subscriber,
         dependent=_person(patient, ""),
@@ -112,14 +118,32 @@ def service_types(request: Resource) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found)) or (GENERAL,)
 
 
-def problems(request: Resource) -> list[Problem]:
-    """Return every service type of the request that X12 does not know."""
+def problems(request: Resource, facts: Facts) -> list[Problem]:
+    """Return each service type that X12 does not know, and what is unclear in the payer's rules."""
     known = codes.names("service_type_codes")
-    return [
+    found = [
         Problem("unknown-service-type", "This service type is not on the X12 list.", place)
         for place, coding in _service_codings(request)
         if coding["code"] not in known
     ]
+    try:
+        crosswalk.rules_of(facts.payer)
+    except ValueError as error:
+        found.append(Problem("wrong-payer-rules", f"The payer's rules are not clear: {error}."))
+    return found
+
+
+def rules(payer: Resource | None) -> Rules:
+    """Return how a payer writes member ids; unclear rules, which `problems` tells, are none."""
+    try:
+        return crosswalk.rules_of(payer)
+    except ValueError:
+        return Rules()
+
+
+def member_ids(coverage: Resource) -> list[str]:
+    """Return every member id that the coverage has or had, as they came."""
+    return [str(one["value"]) for one in _member_identifiers(coverage) if one.get("value")]
 
 
 def _service_codings(request: Resource) -> list[tuple[str, Resource]]:
@@ -145,18 +169,31 @@ def _provider_name(provider: Resource) -> str:
     return " ".join([*elements.texts(name, "given"), name.get("family", "")]).strip()
 
 
-def _member_identifier(coverage: Resource) -> str:
+def _member_identifiers(coverage: Resource) -> Iterator[Resource]:
     for identifier in coverage.get("identifier", []):
         if elements.code(identifier.get("type"), systems.V2_IDENTIFIER_TYPE) == "MB":
-            return str(identifier.get("value", ""))
-    return ""
+            yield identifier
 
 
-def _own_member_id(coverage: Resource) -> str:
+def _member_id(coverage: Resource, on: date) -> str:
+    """Return the member id for a day: one whose period has it, the subscriber's, any other."""
+    dated = [one for one in _member_identifiers(coverage) if "period" in one]
+    current = (one for one in dated if elements.is_current(one, on.isoformat()))
+    held = next((one.get("value", "") for one in current), "")
+    return str(held or coverage.get("subscriberId") or _undated(coverage))
+
+
+def _undated(coverage: Resource) -> str:
+    """Return the member id of no period that is not called old, "" if there is none."""
+    found = (one for one in _member_identifiers(coverage) if "period" not in one)
+    return next((str(one.get("value", "")) for one in found if one.get("use") != "old"), "")
+
+
+def _own_member_id(coverage: Resource, on: date) -> str:
     """Return the dependent's own member id, "" if the subscriber's is the only one."""
     if is_self(coverage):
         return ""
-    own = _member_identifier(coverage)
+    own = _member_id({**coverage, "subscriberId": ""}, on)
     return own if own != coverage.get("subscriberId", "") else ""
 
 

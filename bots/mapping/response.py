@@ -33,6 +33,7 @@ _REVIEW = (
     "percent-range",
     "differs:",
     "deceased",
+    systems.GHOST,
     verdict.TRUNCATED,
 )
 _STATES = {

@@ -51,6 +51,39 @@ def of_flip(stored: Resource, earlier: Iterable[Resource], moment: datetime) -> 
     return [{**task, "for": stored["patient"], "authoredOn": at}, flag]
 
 
+def of_ghost(stored: Resource, moment: datetime) -> list[Resource]:
+    """Return the DetectedIssue of a person whom the payer has, and did not find at first.
+
+    Its evidence is the rule that would have prevented it. Source: FHIR R4 detectedissue.html.
+    """
+    marks = (e.get("valueString", "") for e in elements.extensions(stored, systems.EXT_FLAG))
+    rule = next((m.partition(":")[2] for m in marks if m.startswith(f"{systems.GHOST}:")), "")
+    if not rule:
+        return []
+    cause = f"{systems.GHOST}-{trace_of(f'{_coverage(stored)}|{rule}')}"
+    evidence = {"coding": [{"system": systems.ISSUE_CODE, "code": rule}]}
+    issue = {
+        "resourceType": "DetectedIssue",
+        "meta": {"source": SOURCE},
+        "identifier": [{"system": systems.CAUSE, "value": cause}],
+        "status": "final",
+        "code": {
+            "coding": [{"system": systems.ISSUE_CODE, "code": "identifier-mismatch"}],
+            "text": "The payer has this person, and did not find the member id as it was asked",
+        },
+        "severity": "moderate",
+        "patient": stored["patient"],
+        "identifiedDateTime": moment.isoformat(timespec="milliseconds"),
+        "implicated": [
+            {"reference": f"CoverageEligibilityResponse/{stored['id']}"},
+            {"reference": _coverage(stored)},
+            *([stored["insurer"]] if elements.reference(stored["insurer"]) else []),
+        ],
+        "evidence": [{"code": [evidence]}],
+    }
+    return [issue]
+
+
 def _inforce(response: Resource) -> bool | None:
     """Return what an answer says of the plan, None where it does not say."""
     found: bool | None = response["insurance"][0].get("inforce")

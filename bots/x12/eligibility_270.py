@@ -13,12 +13,12 @@ from bots.x12 import elements, envelope, guide
 from bots.x12.envelope import Sender
 from bots.x12.guide import Finding
 from bots.x12.syntax import Segment, Separators, Unreadable, repeats
+from fhir_profiles import crosswalk
 from fhir_profiles.names import plain
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
 ORIGINATOR = "9INFORCE01"
 _OUTSIDE = re.compile(r"[^A-Z0-9 !\"&'()+,\-./;?=%@\[\]_{}\\|<>#$]")
-_NPI = re.compile(r"\d{10}")
 _ENTITY_PERSON, _ENTITY_ORGANIZATION = "1", "2"
 
 
@@ -121,7 +121,7 @@ def missing(inquiry: Inquiry) -> tuple[str, ...]:
     needed = (
         ("payer-id", bool(clean(inquiry.payer_id, 80))),
         ("payer-name", bool(clean(inquiry.payer_name, 60))),
-        ("provider-npi", is_npi(inquiry.provider_npi)),
+        ("provider-npi", crosswalk.is_npi(inquiry.provider_npi)),
         ("provider-name", bool(clean(inquiry.provider_name, 60))),
         ("member-id", len(clean(inquiry.subscriber.member_id, 80)) > 1),
         ("patient-name", bool(clean(patient.last, 60))),
@@ -130,20 +130,6 @@ def missing(inquiry: Inquiry) -> tuple[str, ...]:
         ("service-type", bool(inquiry.service_types)),
     )
     return tuple(name for name, there in needed if not there)
-
-
-def is_npi(text: str) -> bool:
-    """Tell whether `text` is a National Provider Identifier: ten digits, check digit right.
-
-    Source: 45 CFR 162.406; the check digit is ISO/IEC 7812 (Luhn) over 80840 and the number.
-    """
-    if not _NPI.fullmatch(text):
-        return False
-    total = 0
-    for place, digit in enumerate(reversed("80840" + text)):
-        value = int(digit) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value  # noqa: PLR2004 Luhn: digits of the product
-    return total % 10 == 0
 
 
 def clean(text: str, length: int) -> str:

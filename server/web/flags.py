@@ -42,8 +42,14 @@ _NOTES = frozenset(
     {"payer-corrected", "multi-plan", "as-of-date", "trace-mismatch", "segment-count"}
     | {"control-number", "set-count", "group-count"}
 )
+_GHOST = "The payer did not find the member id as it stands here, but found this person"
+_CARD = "Correct the coverage from the card."
 _FLAGS = {
     "other-payer": "The payer names another payer.",
+    "ghost-denial:old-id": f"{_GHOST} by an earlier one. {_CARD}",
+    "ghost-denial:prefix": f"{_GHOST} by it with or without its prefix. {_CARD}",
+    "ghost-denial:leading-zeros": f"{_GHOST} by it with or without its leading zeros. {_CARD}",
+    "ghost-denial:person-code": f"{_GHOST} by it with or without the person code. {_CARD}",
     "payer-corrected": "The payer's name, birth date or id of this person differs from ours.",
     "deceased": "The payer has a date of death for this person.",
     "payload-not-kept": "The payer's answer itself could not be kept; only what is shown was.",

@@ -134,7 +134,7 @@ def test_service_types_are_checked_with_their_place() -> None:
 
     assert ("98", "ZZZ") == inquiry.service_types(wish)
     assert ["CoverageEligibilityRequest.item[1].category.coding[1]"] == [
-        p.expression for p in inquiry.problems(wish)
+        p.expression for p in inquiry.problems(wish, facts())
     ]
 
 

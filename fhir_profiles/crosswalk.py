@@ -1,0 +1,192 @@
+"""How a payer writes member ids, and what is the same in two writings of an id, a name or a date.
+
+What was received is kept as it came; the keys here are made anew from it each time, by the payer's
+`identifier-rules` extension, whose version is that of the payer's Organization. Nothing is guessed:
+O and 0, I and 1 stay what they are, and years have four digits.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from fhir_profiles import elements, names, systems
+
+Resource = dict[str, Any]
+KEEP, STRIP, PAD = "keep", "strip", "pad"
+PREFIX_LENGTH, CODE_LENGTH, TOKEN_LENGTH = 3, 2, 3
+DAILY_ALTERNATES = 200
+_SUFFIXES = frozenset(
+    {"JR", "SR", "II", "III", "IV", "V", "MD", "DO", "PHD", "ESQ", "RN", "DDS", "DVM"}
+)
+_DELETED, _OTHER = re.compile(r"['\u2019`.]"), re.compile(r"[^A-Z0-9]+")
+_FILL = re.compile(r"[\s.\-]+")
+_PREFIX = re.compile(rf"[A-Z]{{{PREFIX_LENGTH}}}(?=[A-Z0-9]*\d)")
+_ISO = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
+_AMERICAN = re.compile(r"(?P<month>\d{1,2})([/-])(?P<day>\d{1,2})\2(?P<year>\d{4})", re.ASCII)
+# Eleven places: a digit from 1, letters without S L O I B Z, digits; 3, 6 and 9 as in the card.
+_MBI_LETTER = "AC-HJKMNP-RT-Y"
+_MBI = re.compile(
+    rf"[1-9][{_MBI_LETTER}][{_MBI_LETTER}\d]\d[{_MBI_LETTER}][{_MBI_LETTER}\d]\d"
+    rf"[{_MBI_LETTER}]{{2}}\d{{2}}",
+    re.ASCII,
+)
+_NPI = re.compile(r"[12]\d{9}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one payer writes member ids; `version` names them in an audit, "" for those of all.
+
+    `prefix` and `zeros` are keep or strip, `zeros` also pad to `length`; `base` is the length from
+    which the last two characters are a person code, 0 where there is none. `by_name` allows a
+    search without any id. `alternates` a day may be asked in another writing after a "not found".
+    """
+
+    prefix: str = KEEP
+    zeros: str = KEEP
+    length: int = 0
+    base: int = 0
+    by_name: bool = False
+    alternates: int = DAILY_ALTERNATES
+    version: str = ""
+
+
+def rules_of(payer: Resource | None) -> Rules:
+    """Return the rules on a payer's Organization; those that only take out blanks if it has none.
+
+    Raises ValueError naming a part that makes no sense.
+    """
+    found = next(elements.extensions(payer or {}, systems.EXT_IDENTIFIER_RULES), None)
+    if payer is None or found is None:
+        return Rules()
+    parts: dict[str, Any] = {
+        part["url"]: next((v for k, v in part.items() if k.startswith("value")), None)
+        for part in found.get("extension", [])
+    }
+    zeros, _, length = str(parts.get("leadingZeros", KEEP)).partition(":")
+    prefix = str(parts.get("prefix", KEEP))
+    if prefix not in (KEEP, STRIP):
+        raise ValueError("identifier-rules.prefix: expected keep or strip")
+    if (zeros, length.isdecimal()) not in ((KEEP, False), (STRIP, False), (PAD, True)):
+        raise ValueError("identifier-rules.leadingZeros: expected keep, strip or pad:LENGTH")
+    version = payer.get("meta", {}).get("versionId", "")
+    return Rules(
+        prefix=prefix,
+        zeros=zeros,
+        length=int(length or 0),
+        base=int(parts.get("personCodeAfter", 0)),
+        by_name=bool(parts.get("searchByName", False)),
+        alternates=int(parts.get("dailyAlternates", DAILY_ALTERNATES)),
+        version=f"Organization/{payer['id']}/_history/{version}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberKey:
+    """A member id as the payer has it: what the members of a family share, and the person code."""
+
+    base: str
+    person_code: str = ""
+
+    def __str__(self) -> str:
+        """Return the whole id."""
+        return self.base + self.person_code
+
+
+def member_key(raw: str, rules: Rules) -> MemberKey:
+    """Return the key of a member id: its letters and digits, in capitals, by the rules."""
+    text = plain_id(raw)
+    code = ""
+    if rules.base and len(text) == rules.base + CODE_LENGTH:
+        text, code = text[: rules.base], text[rules.base :]
+    prefix = _PREFIX.match(text)
+    if rules.prefix == STRIP and prefix:
+        text = text[PREFIX_LENGTH:]
+    return MemberKey(_with_zeros(text, rules), code)
+
+
+def plain_id(raw: str) -> str:
+    """Return an id in capitals, without blanks, hyphens and dots."""
+    return _FILL.sub("", raw).upper()
+
+
+def _with_zeros(text: str, rules: Rules) -> str:
+    if rules.zeros == STRIP:
+        return text.lstrip("0") or text[-1:]
+    return text.zfill(rules.length) if rules.zeros == PAD else text
+
+
+def other_writings(raw: str, rules: Rules, person_code: str) -> list[tuple[str, str]]:
+    """Return (what is otherwise, id) for the writings of an id that another policy would give.
+
+    Of a payer without rules there are none. Those that come out like the first are left out.
+    """
+    if not rules.version:
+        return []
+    first = member_key(raw, rules)
+    text = plain_id(raw)
+    tries = [
+        ("prefix", text[PREFIX_LENGTH:] if rules.prefix == KEEP and _PREFIX.match(text) else text),
+        ("leading-zeros", str(first).lstrip("0") if rules.zeros != STRIP else text),
+        ("person-code", first.base if first.person_code else f"{first.base}{person_code}"),
+    ]
+    found: dict[str, str] = {}
+    for what, tried in tries:
+        if tried and tried != str(first):
+            found.setdefault(tried, what)
+    return [(what, tried) for tried, what in found.items()]
+
+
+def name_key(text: str) -> str:
+    """Return a name in plain capitals, without suffixes and credentials; "" if nothing is left."""
+    words = _OTHER.sub(" ", _DELETED.sub("", names.plain(text))).split()
+    while len(words) > 1 and words[-1] in _SUFFIXES:
+        words.pop()
+    return " ".join(words)
+
+
+def family_keys(text: str) -> tuple[str, ...]:
+    """Return the keys of a family name: whole, without blanks, its last word and its first.
+
+    A word of less than three letters is no key by itself.
+    """
+    whole = name_key(text)
+    words = [word for word in whole.split() if len(word) >= TOKEN_LENGTH]
+    found = [whole, whole.replace(" ", ""), *words[-1:], *words[:1]]
+    return tuple(dict.fromkeys(key for key in found if key))
+
+
+def read_date(text: str) -> date:
+    """Return the day that a text gives as ISO, CCYYMMDD, M/D/CCYY or M-D-CCYY.
+
+    Raises ValueError for anything else, an impossible day, and a year of two digits.
+    """
+    iso, american = _ISO.fullmatch(text.strip()), _AMERICAN.fullmatch(text.strip())
+    if iso:
+        return date(*(int(part) for part in iso.groups()))
+    if american:
+        return date(*(int(american[name]) for name in ("year", "month", "day")))
+    raise ValueError("expected a day as YYYY-MM-DD, YYYYMMDD or M/D/YYYY")
+
+
+def is_npi(text: str) -> bool:
+    """Tell whether a text is an NPI: ten digits, the first 1 or 2, with its check digit.
+
+    Source: 45 CFR 162.406; the check digit is ISO/IEC 7812 (Luhn) over 80840 and the number.
+    """
+    if not _NPI.fullmatch(text):
+        return False
+    total = 0
+    for place, digit in enumerate(reversed("80840" + text)):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 if value > 9 else value  # noqa: PLR2004 Luhn: digits of the product
+    return total % 10 == 0
+
+
+def is_mbi(text: str) -> bool:
+    """Tell whether a text has the form of a Medicare Beneficiary Identifier; hyphens do not count.
+
+    Source: CMS, Medicare Beneficiary Identifier format.
+    """
+    return bool(_MBI.fullmatch(plain_id(text)))

@@ -1,0 +1,41 @@
+"""Among whom a member is looked for: the persons of a birth date who have a coverage of a payer."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from fhir_profiles import codec, elements, ladder
+from fhir_profiles.ladder import Member
+from server.errors import Unprocessable
+from server.interactions import search
+from server.interactions.engine import Engine
+
+Resource = dict[str, Any]
+PERSONS_LIMIT, CHUNK = 500, 50
+
+
+def born_on(engine: Engine, day: date, payer: str) -> list[Member]:
+    """Return everybody born on a day who has a coverage by a payer (Organization/id).
+
+    Raises Unprocessable where there are more than PERSONS_LIMIT: then nothing would be sure.
+    """
+    asked = [("birthdate", day.isoformat()), ("_count", str(PERSONS_LIMIT)), ("_total", "none")]
+    page = search.search(engine, "Patient", asked)
+    if page.next:
+        raise Unprocessable(f"More than {PERSONS_LIMIT} persons have this birth date.")
+    patients = {f"Patient/{one['id']}": one for one in map(codec.decode, page.bodies)}
+    found = []
+    for coverage in _coverages(engine, list(patients), payer):
+        patient = patients[elements.reference(coverage["beneficiary"])]
+        found.append(ladder.member_of(coverage, patient))
+    return found
+
+
+def _coverages(engine: Engine, patients: list[str], payer: str) -> Iterator[Resource]:
+    for start in range(0, len(patients), CHUNK):
+        listed = ",".join(patients[start : start + CHUNK])
+        asked = [("beneficiary", listed), ("payor", payer), ("_count", str(PERSONS_LIMIT))]
+        page = search.search(engine, "Coverage", asked)
+        if page.next:
+            raise Unprocessable("These persons have too many coverages to tell them apart.")
+        yield from map(codec.decode, page.bodies)
