@@ -4,11 +4,12 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
-from bots import clock
+from bots import clock, digest, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
@@ -19,12 +20,11 @@ from bots.mailer import Mailer
 from bots.ports import Clearinghouse, Tools
 from bots.receiver import receiver
 from bots.settings import Settings
-from bots.sweep import Clock
 from bots.vault import Vault
 
 THREADS = 32  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
-SWEEP_EVERY_S = 60
+TICK_EVERY_S = 60
 _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each tick during a sweep
 
@@ -61,6 +61,7 @@ def tools(settings: Settings) -> Tools:
         pages=settings.pages_url,
         alert_to=settings.alert_to,
         provider=settings.provider,
+        digest=settings.digest_at,
     )
 
 
@@ -70,19 +71,20 @@ def application() -> Flask:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     settings = bots_settings.read(bots_settings.environment())
     used = tools(settings)
+    scheduler = BackgroundScheduler(timezone="UTC")
     if settings.sweep_at is not None:
-        _schedule(Clock(used, settings.sweep_at, _log.info))
+        _every_minute(scheduler, sweep.Clock(used, settings.sweep_at, _log.info).tick)
+    _every_minute(scheduler, digest.Clock(used, _log.info).tick)
+    scheduler.start()
     return receiver(used, settings.hook_secret, Deadline(settings.timeout_s, THREADS))
 
 
-def _schedule(clock_of_sweeps: Clock) -> None:
-    """Look every minute whether the day's sweep is due; one that runs is not begun twice."""
-    scheduler = BackgroundScheduler(timezone="UTC")
+def _every_minute(scheduler: BackgroundScheduler, tick: Callable[[], None]) -> None:
+    """Look every minute whether something is due; what runs is not begun twice."""
     scheduler.add_job(
-        clock_of_sweeps.tick, "interval", seconds=SWEEP_EVERY_S, coalesce=True, max_instances=1,
+        tick, "interval", seconds=TICK_EVERY_S, coalesce=True, max_instances=1,
         misfire_grace_time=None, next_run_time=clock.now(),
     )  # fmt: skip
-    scheduler.start()
 
 
 def _end_with(parent: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -154,7 +154,10 @@ RUN: ContextVar[Run | None] = ContextVar("run", default=None)
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Everything outside that a bot may use. `pages` is the base URL of the pages for people."""
+    """Everything outside that a bot may use. `pages` is the base URL of the pages for people.
+
+    Without times for a `digest` each alert is mailed at once.
+    """
 
     fhir: Fhir
     clearinghouse: Clearinghouse
@@ -165,6 +168,7 @@ class Tools:
     pages: str
     alert_to: tuple[str, ...]
     provider: str
+    digest: tuple[time, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """All bots, one line each: the receiver's routes and the Subscriptions follow from here."""
 
 from bots.handlers import (
+    alert_could_not_check,
+    alert_flip,
     alert_inactive,
     check_arrival,
     check_booking,
@@ -13,6 +15,8 @@ from bots.ports import Bot, Resource
 from fhir_profiles import systems
 
 BOTS: tuple[Bot, ...] = (
+    alert_could_not_check.BOT,
+    alert_flip.BOT,
     alert_inactive.BOT,
     check_arrival.BOT,
     check_booking.BOT,

@@ -63,6 +63,7 @@ class Settings:
     sender_id: str
     timeout_s: int
     sweep_at: time | None
+    digest_at: tuple[time, ...]
     zone: ZoneInfo
 
 
@@ -101,6 +102,7 @@ def read(env: Mapping[str, str]) -> Settings:
         sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
         timeout_s=_seconds(env.get("INFORCE_BOTS_TIMEOUT", "70")),
         sweep_at=_hour(env.get("INFORCE_BOTS_SWEEP", "12:00")),
+        digest_at=_hours(env, "INFORCE_BOTS_DIGEST"),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )
 
@@ -183,6 +185,13 @@ def _hour(text: str) -> time | None:
         return time.fromisoformat(text)
     except ValueError as error:
         raise SettingRefused("INFORCE_BOTS_SWEEP: expected HH:MM, or off") from error
+
+
+def _hours(env: Mapping[str, str], name: str) -> tuple[time, ...]:
+    try:
+        return tuple(time.fromisoformat(text) for text in _list(env, name))
+    except ValueError as error:
+        raise SettingRefused(f"{name}: expected HH:MM, with commas between several") from error
 
 
 def _payload_keys(text: str, fallback: str) -> tuple[str, ...]:

@@ -127,13 +127,27 @@ def _is_tagged(resource: Resource, token: str) -> bool:
     return elements.tag(resource, system) == code
 
 
+def _is_coded(concept: Resource, tokens: str) -> bool:
+    codings = {f"{c['system']}|{c['code']}" for c in concept["coding"]}
+    return not codings.isdisjoint(tokens.split(","))
+
+
 SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
     "_tag": _is_tagged,
+    "active": lambda one, value: str(one["active"]).lower() == value,
+    "category": lambda one, value: any(
+        _is_coded(concept, value) for concept in one.get("category", [])
+    ),
+    "organization": lambda one, value: bool(one["organization"]["reference"] == value),
+    "role": lambda one, value: any(_is_coded(concept, value) for concept in one["code"]),
     "coverage": lambda one, value: bool(one["insurance"][0]["coverage"]["reference"] == value),
-    "created": lambda one, value: str(one["created"]) >= value.removeprefix("ge"),
+    "_lastUpdated": lambda _one, _value: True,  # the fake keeps no time of its own
+    "created": lambda one, value: (
+        str(one["created"]) < value[2:] if value[:2] == "lt" else str(one["created"]) >= value[2:]
+    ),
     "identifier": _is_identified,
     "name": _is_called,
-    "status": lambda one, value: bool(one["status"] == value),
+    "status": lambda one, value: one["status"] in value.split(","),
     "type": _is_of_type,
 }
 

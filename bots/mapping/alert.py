@@ -1,9 +1,10 @@
-"""The alert about a plan that is not in force: its Communication, its mail, its Task.
+"""The alerts about a plan: their Communications, mails and Tasks.
 
-The mail holds no patient data: a count, a date and a link behind which a login stands.
+A mail holds no patient data: a count, a date and links behind which a login stands.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,18 +14,56 @@ from fhir_profiles import elements, systems
 from fhir_profiles.codes import DEFINITE, State
 
 Resource = dict[str, Any]
-SUBJECT = "Insurance needs attention: 1 coverage on {day}"
-TEXT = """\
-A payer reported that a plan is not in force on {day}.
-
-Open the benefit page to see what the payer said:
-{link}
-
-You get this message because your address is set for alerts about inactive plans.
-The link opens after login; this message holds no patient data.
-"""
 PURPOSE = "eligibility-alert"
 LEASE_S = 15  # longer than the relay may take for one mail
+_ACTIVE = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of alert: its code, and what people read. `says` are the states that make it.
+
+    Of the `counts` states each begins or ends a spell; with `after` only a spell that follows one
+    of these states is told.
+    """
+
+    code: str
+    title: str
+    subject: str
+    sentence: str
+    says: frozenset[str]
+    counts: frozenset[str] = DEFINITE
+    after: frozenset[str] | None = None
+
+
+INACTIVE = Kind(
+    "inactive-plan",
+    "Alert: plan not in force",
+    "Insurance needs attention",
+    "A payer reported that a plan is not in force on {day}.",
+    frozenset({State.INACTIVE.value}),
+)
+FLIP = Kind(
+    "plan-in-force-again",
+    "Alert: plan in force again",
+    "Insurance is in force again",
+    "A plan that was not in force before is in force on {day}.",
+    _ACTIVE,
+    after=frozenset({State.INACTIVE.value}),
+)
+COULD_NOT_CHECK = Kind(
+    "could-not-check",
+    "Alert: insurance could not be checked",
+    "Insurance could not be checked",
+    "Whether a plan is in force on {day} could not be found out.",
+    frozenset({State.COULD_NOT_CHECK.value}),
+    counts=DEFINITE | {State.COULD_NOT_CHECK.value},
+)
+KINDS = {kind.code: kind for kind in (INACTIVE, FLIP, COULD_NOT_CHECK)}
+_FOOT = """
+You get this message because your address is set for alerts about insurance.
+The {links} after login; this message holds no patient data.
+"""
 
 
 def coverage_of(response: Resource) -> str:
@@ -32,43 +71,47 @@ def coverage_of(response: Resource) -> str:
     return next((elements.reference(i.get("coverage")) for i in response.get("insurance", [])), "")
 
 
-def spell(response: Resource, others: Iterable[Resource]) -> list[str]:
-    """Return the traces of the inactive answers that belong together with this one, oldest first.
+def spell(kind: Kind, response: Resource, others: Iterable[Resource]) -> list[str]:
+    """Return the traces of the answers of this kind that belong together with this one.
 
-    Answers about the same coverage are put in the order they were given; one that says neither
-    active nor inactive does not end a spell. One spell makes one alert.
+    The oldest is the first. Answers about the same coverage are put in the order they were given;
+    one of a state that does not count ends no spell. One spell makes one alert. It is empty where
+    the kind wants a state before, and another was there.
     """
     coverage = coverage_of(response)
     by_trace = {elements.identifier(r, systems.TRACE): r for r in [*others, response]}
     line = sorted(
         (r["created"], trace, elements.tag(r, systems.ELIGIBILITY_STATE))
         for trace, r in by_trace.items()
-        if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in DEFINITE
+        if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in kind.counts
     )
     mine = elements.identifier(response, systems.TRACE)
-    runs: list[list[str]] = [[]]
+    runs: list[tuple[str, list[str]]] = [("", [])]
     for _, trace, state in line:
-        if state == State.INACTIVE.value:
-            runs[-1].append(trace)
+        if state not in kind.says:
+            runs.append((state, []))
         else:
-            runs.append([])
-    return next((run for run in runs if mine in run), [mine])
+            runs[-1][1].append(trace)
+    before, found = next(((b, run) for b, run in runs if mine in run), ("", [mine]))
+    return found if kind.after is None or before in kind.after else []
 
 
-def cause(coverage: str, trace: str) -> str:
+def cause(kind: Kind, coverage: str, trace: str) -> str:
     """Return the identifier of the alert about a spell that began with the answer `trace`."""
-    return f"inactive-plan-{trace_of(f'{coverage}#{trace}')}"
+    return f"{kind.code}-{trace_of(f'{coverage}#{trace}')}"
 
 
-def of_spell(messages: Iterable[Resource], coverage: str, traces: Iterable[str]) -> list[Resource]:
+def of_spell(
+    kind: Kind, messages: Iterable[Resource], coverage: str, traces: Iterable[str]
+) -> list[Resource]:
     """Return the Communications that were made for this spell, whatever it was thought to begin."""
-    causes = {cause(coverage, trace) for trace in traces}
+    causes = {cause(kind, coverage, trace) for trace in traces}
     return [m for m in messages if elements.identifier(m, systems.CAUSE) in causes]
 
 
-def communication(response: Resource, named: str, pages: str) -> Resource:
+def communication(kind: Kind, response: Resource, named: str, pages: str) -> Resource:
     """Return the Communication that stands for one alert, before it is sent."""
-    coverage = coverage_of(response)
+    coding = {"system": systems.COMMUNICATION_CATEGORY, "code": kind.code}
     return {
         "resourceType": "Communication",
         "identifier": [
@@ -76,30 +119,51 @@ def communication(response: Resource, named: str, pages: str) -> Resource:
             {"system": systems.MESSAGE_ID, "value": message_id(named, pages)},
         ],
         "status": "preparation",
-        "category": [
-            {
-                "coding": [{"system": systems.COMMUNICATION_CATEGORY, "code": "inactive-plan"}],
-                "text": "Alert: plan not in force",
-            }
-        ],
+        "category": [{"coding": [coding], "text": kind.title}],
         "subject": response["patient"],
         "about": [
             {"reference": f"CoverageEligibilityResponse/{response['id']}"},
-            {"reference": coverage},
+            {"reference": coverage_of(response)},
         ],
-        "payload": [{"contentString": text(response, pages)}],
+        "payload": [{"contentString": text(kind, response, pages)}],
     }
 
 
-def subject(response: Resource) -> str:
+def kind_of(message: Resource) -> Kind | None:
+    """Return the kind of alert that a Communication is, None if it is none."""
+    code = elements.code(
+        next(iter(message.get("category", [])), {}), systems.COMMUNICATION_CATEGORY
+    )
+    return KINDS.get(code)
+
+
+def subject(kind: Kind, response: Resource) -> str:
     """Return the mail's subject."""
-    return SUBJECT.format(day=_day(response))
+    return f"{kind.subject}: 1 coverage on {_day(response)}"
 
 
-def text(response: Resource, pages: str) -> str:
+def text(kind: Kind, response: Resource, pages: str) -> str:
     """Return the mail's text."""
-    coverage_id = coverage_of(response).rpartition("/")[2]
-    return TEXT.format(day=_day(response), link=f"{pages}/benefits/{coverage_id}")
+    sentence = kind.sentence.format(day=_day(response))
+    step = "Open the benefit page to see what the payer said:"
+    link = _link(coverage_of(response), pages)
+    return f"{sentence}\n\n{step}\n{link}\n{_FOOT.format(links='link opens')}"
+
+
+def digest(parts: Sequence[tuple[Kind, Resource]], pages: str) -> tuple[str, str]:
+    """Return subject and text of one mail about several responses, each with its kind."""
+    count = f"{len(parts)} coverage{'s' if len(parts) > 1 else ''}"
+    lines = [
+        f"{kind.sentence.format(day=_day(one))}\n{_link(coverage_of(one), pages)}"
+        for kind, one in parts
+    ]
+    today = f"The visits of today: {pages}/"
+    text = "\n\n".join([*lines, today]) + f"\n{_FOOT.format(links='links open')}"
+    return f"Insurance needs attention: {count}", text
+
+
+def _link(coverage: str, pages: str) -> str:
+    return f"{pages}/benefits/{coverage.rpartition('/')[2]}"
 
 
 def message_id(named: str, pages: str) -> str:
@@ -107,22 +171,39 @@ def message_id(named: str, pages: str) -> str:
     return f"<{trace_of(named).lower()}@{urlsplit(pages).hostname}>"
 
 
-def recipients(organizations: Iterable[Resource | None], fallback: tuple[str, ...]) -> list[str]:
-    """Return the addresses that the first naming organization has for alerts, else `fallback`.
+def named_by(response: Resource) -> list[str]:
+    """Return the addresses of who may name recipients: roles at the clinic, clinic, payer."""
+    clinic = elements.reference(response.get("requestor"))
+    purpose = f"{systems.CONTACT_PURPOSE}|{PURPOSE}"
+    roles = f"PractitionerRole?organization={clinic}&active=true&role={purpose}"
+    is_here = clinic.startswith("Organization/")
+    return [roles if is_here else "", clinic, elements.reference(response["insurer"])]
 
-    An organization names them as a contact whose purpose is our code eligibility-alert.
+
+def recipients(parties: Iterable[Resource | None], fallback: tuple[str, ...]) -> list[str]:
+    """Return the addresses that the first of `parties` has for alerts, else `fallback`.
+
+    PractitionerRoles (in a Bundle) with the role eligibility-alert have their own; an organization
+    names them as a contact whose purpose is that code.
     """
-    for organization in organizations:
-        found = [
-            point["value"]
-            for contact in (organization or {}).get("contact", [])
-            if elements.code(contact.get("purpose"), systems.CONTACT_PURPOSE) == PURPOSE
-            for point in contact.get("telecom", [])
-            if point.get("system") == "email" and point.get("value")
-        ]
+    for party in parties:
+        found = list(dict.fromkeys(_addresses(party or {})))
         if found:
             return found
     return list(fallback)
+
+
+def _addresses(party: Resource) -> list[str]:
+    points = [
+        point for entry in party.get("entry", []) for point in entry["resource"].get("telecom", [])
+    ]
+    points += [
+        point
+        for contact in party.get("contact", [])
+        if elements.code(contact.get("purpose"), systems.CONTACT_PURPOSE) == PURPOSE
+        for point in contact.get("telecom", [])
+    ]
+    return [p["value"] for p in points if p.get("system") == "email" and p.get("value")]
 
 
 def claimed(message: Resource, moment: datetime) -> Resource:

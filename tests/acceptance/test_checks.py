@@ -154,7 +154,9 @@ def test_silence_is_unknown(programs: Programs) -> None:
     assert "inforce" not in response["insurance"][0]
     assert "could-not-check" == state(response)
     programs.settled()
-    assert [] == programs.mails(person.coverage_id)
+    (mail,) = programs.mails(person.coverage_id)
+    assert "could not be found out" in mail["text"]
+    assert "not in force" not in mail["text"]
 
 
 @pytest.mark.req("check-9")
@@ -362,7 +364,7 @@ def test_a_delete_is_told_only_to_who_asked_for_it(programs: Programs) -> None:
 
 @pytest.mark.req("check-35 R002-10")
 def test_one_mail_per_change_of_state(programs: Programs) -> None:
-    """Inactive twice, active, inactive again: two mails, without patient data, that link."""
+    """Inactive twice, active, inactive again: three mails, without patient data, that link."""
     person = Person(programs)
     person.checked(answer_271("EB*6**30"))
     wait_for(lambda: programs.mails(person.coverage_id), "the first mail")
@@ -373,8 +375,10 @@ def test_one_mail_per_change_of_state(programs: Programs) -> None:
         programs.settled()
 
     mails = programs.mails(person.coverage_id)
-    assert 2 == len(mails)
-    assert 2 == len({mail["headers"]["Message-ID"] for mail in mails})
+    assert ["needs attention", "is in force again", "needs attention"] == [
+        mail["headers"]["Subject"].partition(":")[0].removeprefix("Insurance ") for mail in mails
+    ]
+    assert 3 == len({mail["headers"]["Message-ID"] for mail in mails})
     for mail in mails:
         assert ["desk@clinic.example"] == mail["to"]
         assert "auto-generated" == mail["headers"]["Auto-Submitted"]

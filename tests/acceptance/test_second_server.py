@@ -92,7 +92,7 @@ def person(there: Elsewhere, name: str) -> dict[str, Any]:
 
 def test_a_coverage_becomes_an_answer(elsewhere: Elsewhere) -> None:
     """The same path, the same response, the mark on the Coverage."""
-    elsewhere.programs.answer("SECOND-ANA", file_271("active-ppo"))
+    elsewhere.programs.answer("SECONDANA", file_271("active-ppo"))
     response = elsewhere.check(person(elsewhere, "ana"))
 
     assert (True, "complete", "active") == (
@@ -104,7 +104,7 @@ def test_a_coverage_becomes_an_answer(elsewhere: Elsewhere) -> None:
 
 def test_an_inactive_plan_becomes_one_mail(elsewhere: Elsewhere) -> None:
     """Delivered twice, mailed once."""
-    elsewhere.programs.answer("SECOND-BEN", answer_271("EB*6**30"))
+    elsewhere.programs.answer("SECONDBEN", answer_271("EB*6**30"))
     response = elsewhere.check(person(elsewhere, "ben"))
     for _ in range(2):
         assert 200 == elsewhere.notify("alert-inactive", response)
@@ -116,7 +116,7 @@ def test_an_inactive_plan_becomes_one_mail(elsewhere: Elsewhere) -> None:
 
 def test_only_changes_that_matter_ask_again(elsewhere: Elsewhere) -> None:
     """By the history of a server whose version ids are no numbers."""
-    elsewhere.programs.answer("SECOND-CAT", answer_271("EB*1**30"))
+    elsewhere.programs.answer("SECONDCAT", answer_271("EB*1**30"))
     coverage = person(elsewhere, "cat")
     elsewhere.check(coverage)
     del coverage["meta"]

@@ -1,22 +1,20 @@
 """The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bots.domain.eligibility import Answer
 from bots.errors import NeverRetry, RetryLater
-from bots.handlers import alert_inactive, check_eligibility, request_eligibility
-from bots.mapping import alert
+from bots.handlers import check_eligibility, request_eligibility
 from bots.ports import Exchange, Failure
 from bots.x12 import eligibility_271
 from fhir_profiles import elements, systems
 from server.validation import structure
 from tests import samples
-from tests.fakes import NOW, FakeClearinghouse, FakeFhir, FakeMail, tools
+from tests.fakes import NOW, FakeClearinghouse, FakeFhir, tools
 from tests.x12_texts import answer_271, file_271, reject_271, sample_271
 
 DOWN = Exchange("fake", failure=Failure("not-delivered", "The clearinghouse cannot be reached.",
@@ -243,133 +241,6 @@ def test_other_payers_make_one_task() -> None:
         check_eligibility.handle(wish, tools(fhir, house))
 
     assert 1 == len(fhir.all("Task"))
-
-
-def inactive(fhir: FakeFhir, trace: str = "TRACE1", minutes: int = 0) -> dict[str, Any]:
-    """Run a check that says inactive and return the stored response."""
-    later = NOW + timedelta(minutes=minutes)
-    wish = samples.request(identifier=[{"system": systems.TRACE, "value": trace}])
-    kit = tools(fhir, FakeClearinghouse(told("EB*6**30")), now=lambda: later)
-    check_eligibility.handle(wish, kit)
-    return fhir.search("CoverageEligibilityResponse", [("identifier", f"{systems.TRACE}|{trace}")])[
-        0
-    ]
-
-
-def test_one_mail_per_spell() -> None:
-    """prior-art check 35: twice delivered, twice inactive, one mail."""
-    fhir, mail = world(), FakeMail()
-    first, second = inactive(fhir, "A"), inactive(fhir, "B", 5)
-    for found in (first, first, second):
-        alert_inactive.handle(found, tools(fhir, mail=mail))
-
-    (message,) = fhir.all("Communication")
-    assert (1, "completed") == (len(mail.sent), message["status"])
-    assert ["billing@clinic.example"] == mail.sent[0]["to"]
-    assert mail.sent[0]["id"] == elements.identifier(message, systems.MESSAGE_ID)
-
-
-def test_a_new_spell_is_a_new_mail() -> None:
-    """Inactive, active, inactive again."""
-    fhir, mail = world(), FakeMail()
-    alert_inactive.handle(inactive(fhir, "A"), tools(fhir, mail=mail))
-    wish = samples.request(identifier=[{"system": systems.TRACE, "value": "B"}])
-    later = NOW + timedelta(minutes=5)
-    check_eligibility.handle(
-        wish, tools(fhir, FakeClearinghouse(told("EB*1**30")), now=lambda: later)
-    )
-    alert_inactive.handle(inactive(fhir, "C", 10), tools(fhir, mail=mail))
-
-    assert 2 == len(mail.sent)
-    assert 2 == len({sent["id"] for sent in mail.sent})
-
-
-def test_a_relay_that_is_down_raises_a_task_until_the_mail_is_out() -> None:
-    """Retried, and people know meanwhile; the Task closes by itself."""
-    fhir, mail = world(), FakeMail(down=True)
-    found = inactive(fhir)
-    for _ in range(2):
-        with pytest.raises(RetryLater):
-            alert_inactive.handle(found, tools(fhir, mail=mail))
-    assert ["requested"] == [task["status"] for task in fhir.all("Task")]
-    assert ["preparation"] == [c["status"] for c in fhir.all("Communication")]
-
-    mail.down = False
-    alert_inactive.handle(found, tools(fhir, mail=mail))
-
-    assert ["completed"] == [task["status"] for task in fhir.all("Task")]
-    assert 1 == len(mail.sent)
-
-
-def test_a_crash_before_the_record_sends_the_same_message_again() -> None:
-    """Never another alert: a second copy, after the claim ran out, has the same Message-ID."""
-    fhir, mail = world(), FakeMail()
-    found = inactive(fhir)
-    with pytest.raises(SystemExit):
-        alert_inactive.handle(found, tools(fhir, mail=Crash(mail)))
-    with pytest.raises(RetryLater, match="another delivery sends"):
-        alert_inactive.handle(found, tools(fhir, mail=mail))
-    later = NOW + timedelta(seconds=alert.LEASE_S)
-    alert_inactive.handle(found, tools(fhir, mail=mail, now=lambda: later))
-
-    assert 2 == len(mail.sent)
-    assert 1 == len({sent["id"] for sent in mail.sent})
-
-
-class Crash(FakeMail):
-    """A relay that takes the mail, and then the program dies."""
-
-    def __init__(self, relay: FakeMail) -> None:
-        super().__init__()
-        self._relay = relay
-
-    def send(self, *, message_id: str, to: Sequence[str], subject: str, text: str) -> list[str]:
-        self._relay.send(message_id=message_id, to=to, subject=subject, text=text)
-        raise SystemExit
-
-
-def test_two_deliveries_at_once_send_one_mail() -> None:
-    """Whoever claims the Communication sends; the other comes again and finds it done."""
-    fhir, mail = world(), FakeMail()
-    found = inactive(fhir)
-    fhir.lose_next_update = True
-    with pytest.raises(RetryLater, match="claimed"):
-        alert_inactive.handle(found, tools(fhir, mail=mail))
-    assert [] == mail.sent
-    alert_inactive.handle(found, tools(fhir, mail=mail))
-    alert_inactive.handle(found, tools(fhir, mail=mail))
-
-    assert 1 == len(mail.sent)
-
-
-def test_an_answer_that_comes_late_is_no_new_spell() -> None:
-    """A slow check that was asked first and stored last moves the start, not the alert."""
-    fhir, mail = world(), FakeMail()
-    alert_inactive.handle(inactive(fhir, "B", 5), tools(fhir, mail=mail))
-    alert_inactive.handle(inactive(fhir, "A", 0), tools(fhir, mail=mail))
-
-    assert 1 == len(mail.sent)
-
-
-def test_a_refused_recipient_is_told_by_a_task() -> None:
-    """The mail went out, but not to everybody."""
-    fhir, mail = world(), FakeMail()
-    mail.refused = ["gone@clinic.example"]
-    alert_inactive.handle(inactive(fhir), tools(fhir, mail=mail))
-
-    (task,) = fhir.all("Task")
-    assert ("requested", "completed") == (task["status"], fhir.all("Communication")[0]["status"])
-    assert "gone@clinic.example" not in task["description"]
-
-
-def test_what_is_not_inactive_mails_nobody() -> None:
-    """Unknown is not inactive."""
-    fhir, mail = world(), FakeMail()
-    house = FakeClearinghouse(told("EB*B**98***27*5"))
-    check_eligibility.handle(samples.request(), tools(fhir, house))
-    alert_inactive.handle(responses(fhir)[0], tools(fhir, mail=mail))
-
-    assert [] == mail.sent
 
 
 ODD = [

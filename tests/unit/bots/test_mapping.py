@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bots.mapping import alert, inquiry, items, request, response, tasks
+from bots.mapping.alert import Kind
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.request import Wish
 from bots.mapping.response import Head
@@ -390,36 +391,50 @@ def spoken(trace: str, state: State, minute: int, coverage: str = "Coverage/cov"
 
 
 @pytest.mark.parametrize(
-    ("states", "start"),
+    ("kind", "states", "start"),
     [
-        ("i", 0),
-        ("ii", 0),
-        ("ai", 1),
-        ("aii", 1),
-        ("iai", 2),
-        ("ici", 0),
-        ("aciai", 4),
-        ("aci", 2),
+        (alert.INACTIVE, "i", 0),
+        (alert.INACTIVE, "ii", 0),
+        (alert.INACTIVE, "ai", 1),
+        (alert.INACTIVE, "aii", 1),
+        (alert.INACTIVE, "iai", 2),
+        (alert.INACTIVE, "ici", 0),
+        (alert.INACTIVE, "aciai", 4),
+        (alert.INACTIVE, "aci", 2),
+        (alert.FLIP, "a", None),
+        (alert.FLIP, "aa", None),
+        (alert.FLIP, "ca", None),
+        (alert.FLIP, "ia", 1),
+        (alert.FLIP, "ica", 2),
+        (alert.FLIP, "iaa", 1),
+        (alert.FLIP, "iaia", 3),
+        (alert.COULD_NOT_CHECK, "c", 0),
+        (alert.COULD_NOT_CHECK, "cc", 0),
+        (alert.COULD_NOT_CHECK, "ac", 1),
+        (alert.COULD_NOT_CHECK, "cac", 2),
+        (alert.COULD_NOT_CHECK, "cic", 2),
     ],
 )
-def test_a_spell_begins_with_the_change(states: str, start: int) -> None:
+def test_a_spell_begins_with_the_change(kind: Kind, states: str, start: int | None) -> None:
     """prior-art check 35: active to inactive is one spell; no answer in between ends it."""
     words = {"i": State.INACTIVE, "a": State.ACTIVE, "c": State.COULD_NOT_CHECK}
     line = [spoken(f"T{n}", words[s], n) for n, s in enumerate(states)]
     line.append(spoken("OTHER", State.ACTIVE, 59, "Coverage/other"))
 
-    traces = alert.spell(line[len(states) - 1], reversed(line))
+    traces = alert.spell(kind, line[len(states) - 1], reversed(line))
 
-    assert f"T{start}" == traces[0]
-    assert f"T{len(states) - 1}" in traces or states[-1] != "i"
+    assert ([] if start is None else [f"T{start}"]) == traces[:1]
+    assert start is None or f"T{len(states) - 1}" in traces
 
 
-def test_a_mail_holds_no_patient_data() -> None:
+@pytest.mark.parametrize("kind", alert.KINDS.values(), ids=lambda kind: kind.code)
+def test_a_mail_holds_no_patient_data(kind: Kind) -> None:
     """45 CFR 164.502(b): a count, a date, an opaque link."""
     found = spoken("T1", State.INACTIVE, 0)
-    text = alert.subject(found) + alert.text(found, "https://x.example")
+    text = alert.subject(kind, found) + alert.text(kind, found, "https://x.example")
+    text += "".join(alert.digest([(kind, found)] * 2, "https://x.example"))
 
-    assert "https://x.example/benefits/cov" in text
+    assert "https://x.example/benefits/cov\n" in text
     assert "24 Nov 2026" in text
     for secret in ("Rivera", "Ana", "1985", "INF100001", "Patient/"):
         assert secret not in text
