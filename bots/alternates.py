@@ -8,6 +8,7 @@ prevented the denial.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bots.domain import person_match, verdict
 from bots.domain.eligibility import Inquiry
@@ -17,6 +18,7 @@ from bots.ports import Exchange, Tools
 from fhir_profiles import crosswalk, systems
 
 TRIES, TIMEOUT_S = 2, 5.0
+SLOW = timedelta(seconds=30)  # after so long there is no time for more
 OLD_ID = "old-id"
 _RESPONSE = "CoverageEligibilityResponse"
 
@@ -36,11 +38,13 @@ class Asked:
 
 def check(question: Inquiry, facts: Facts, tools: Tools, *, timeout_s: float) -> Asked:
     """Ask the payer, and if it does not find the person, by other writings of the id."""
+    began = tools.now()
     first = tools.clearinghouse.check(question, timeout_s=timeout_s)
     if first.answer is None or not verdict.is_not_found(first.answer):
         return Asked(question, first)
     writings = list(_writings(question, facts))[:TRIES]
-    if not writings or not _may_ask(facts, tools):
+    is_slow = tools.now() - began > SLOW
+    if is_slow or not writings or not _may_ask(facts, tools):
         return Asked(question, first)
     asked = first
     for rule, member_id in writings:

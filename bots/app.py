@@ -13,6 +13,7 @@ from bots import clock, digest, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
+from bots.connectors.pace import Pace
 from bots.connectors.route import Route
 from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
@@ -53,7 +54,9 @@ def tools(settings: Settings) -> Tools:
     """Return what bots work with, as the settings say."""
     return Tools(
         fhir=FhirClient(settings.fhir_url),
-        clearinghouse=Route(routes(settings)),
+        clearinghouse=Route(
+            routes(settings), pace=Pace(settings.rates, settings.in_flight, time.monotonic)
+        ),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
         now=clock.now,

@@ -56,6 +56,8 @@ class Settings:
     hook_secret: str = field(repr=False)
     payload_keys: tuple[str, ...] = field(repr=False)
     routes: tuple[RouteSetting, ...]
+    rates: dict[str, float]
+    in_flight: int
     smtp: str = field(repr=False)
     mail_from: str
     alert_to: tuple[str, ...]
@@ -95,6 +97,8 @@ def read(env: Mapping[str, str]) -> Settings:
         hook_secret=secret,
         payload_keys=_payload_keys(env.get("INFORCE_PAYLOAD_KEY", ""), secret),
         routes=_routes(env),
+        rates=_rates(env),
+        in_flight=_count(env, "INFORCE_BOTS_IN_FLIGHT"),
         smtp=env.get("INFORCE_BOTS_SMTP", "smtp://127.0.0.1:8025"),
         mail_from=env.get("INFORCE_BOTS_MAIL_FROM", "inforce@localhost"),
         alert_to=_list(env, "INFORCE_BOTS_ALERT_TO"),
@@ -146,6 +150,24 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
         if name in names and not env.get(needed):
             raise SettingRefused(f"{needed}: the route {name} needs it")
     return routes
+
+
+def _rates(env: Mapping[str, str]) -> dict[str, float]:
+    """Return route -> questions per second."""
+    found = {}
+    for part in _list(env, "INFORCE_BOTS_RATES"):
+        name, _, rate = part.partition("=")
+        if not re.fullmatch(r"[a-z]+", name) or not re.fullmatch(r"\d+(\.\d+)?", rate):
+            raise SettingRefused("INFORCE_BOTS_RATES: expected ROUTE=PER_SECOND, such as stedi=20")
+        found[name] = float(rate)
+    return found
+
+
+def _count(env: Mapping[str, str], name: str) -> int:
+    text = env.get(name, "0")
+    if not text.isdecimal():
+        raise SettingRefused(f"{name}: expected a number, 0 for no limit")
+    return int(text)
 
 
 def _shape(env: Mapping[str, str], name: str, shapes: tuple[str, ...]) -> str:

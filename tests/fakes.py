@@ -160,11 +160,13 @@ class FakeClearinghouse:
     def __init__(self, *exchanges: Exchange, name: str = "fake") -> None:
         self.name = name
         self.asked: list[Inquiry] = []
+        self.timeouts: list[float] = []
         self._exchanges = list(exchanges)
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         assert timeout_s > 0
         self.asked.append(inquiry)
+        self.timeouts.append(timeout_s)
         return self._exchanges.pop(0)
 
     def probe(self, *, timeout_s: float) -> list[Finding]:

@@ -7,11 +7,13 @@ What the payer directory says goes first: its order, and which routes may not be
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bots.connectors.breaker import Breaker
+from bots.connectors.pace import Full, Pace
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.ports import Clearinghouse, Exchange, Failure, Finding
@@ -35,6 +37,8 @@ _CLOSED: dict[str, Failure] = {
         "enrolment-pending", "The enrolment with the payer is not complete yet.", again=False
     ),
 }  # fmt: skip
+PATIENCE = 0.25  # the share of its time that a question may wait for its turn
+LONGEST_S = 65.0  # a bot may take 70 s
 WHOLE = 2  # a check by all routes takes at most so many times the time of one
 
 
@@ -44,21 +48,36 @@ class Route:
     name = "route"
 
     def __init__(
-        self, clearinghouses: Sequence[Clearinghouse], now: Callable[[], float] = time.monotonic
+        self,
+        clearinghouses: Sequence[Clearinghouse],
+        now: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,
     ) -> None:
-        """Keep the order. Raises ValueError where there is none."""
+        """Keep the order; without a `pace` nothing is limited. Raises ValueError for no route."""
         if not clearinghouses:
             raise ValueError("expected at least one clearinghouse")
         self._clearinghouses = tuple(clearinghouses)
         self._breaker = Breaker(now)
+        self._pace = pace or Pace({}, 0, now)
         self._now = now
+        self._pause = threading.Event()  # never set: it only waits
         systems = [s for one in clearinghouses for s in one.payer_systems]
         self.payer_systems = tuple(dict.fromkeys(systems))
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         """Return the first exchange that settles the question, else the most hopeful failure."""
+        first = self._ordered(inquiry)[0]
+        payer = inquiry.at(first.payer_systems[0]).payer_id
+        keys = (f"payer {payer}", f"provider {inquiry.provider_npi}")
+        try:
+            with self._pace.turn(keys, background=inquiry.background, wait_s=timeout_s * PATIENCE):
+                return self._by_routes(inquiry, timeout_s)
+        except Full as error:
+            return Exchange(first.name, failure=_throttled(error))
+
+    def _by_routes(self, inquiry: Inquiry, timeout_s: float) -> Exchange:
         failed: list[Exchange] = []
-        limit = self._now() + timeout_s * WHOLE
+        limit = self._now() + min(timeout_s * WHOLE, LONGEST_S)
         for clearinghouse in self._ordered(inquiry):
             left_s = min(timeout_s, limit - self._now())
             if left_s <= 0:
@@ -92,6 +111,12 @@ class Route:
             paused = Failure("route-paused", text, again=True, after_s=math.ceil(wait_s))
             return Exchange(one.name, failure=paused)
         started = self._now()
+        try:
+            wait_s = self._pace.slot_s(one.name, within_s=timeout_s * PATIENCE)
+        except Full as error:
+            return Exchange(one.name, failure=_throttled(error))
+        self._pause.wait(wait_s)
+        timeout_s -= wait_s
         exchange = one.check(inquiry, timeout_s=timeout_s)
         left_s = timeout_s - (self._now() - started)
         is_undelivered = exchange.failure is not None and exchange.failure.code == "not-delivered"
@@ -112,6 +137,11 @@ class Route:
         """Return what the route of that name reads in the bytes, None where there is no answer."""
         known = (one for one in self._clearinghouses if one.name == route)
         return next((one.reread(route, sent, received) for one in known), None)
+
+
+def _throttled(error: Full) -> Failure:
+    text = f"Too many at once: {error}."
+    return Failure("throttled", text, again=True, after_s=math.ceil(error.after_s))
 
 
 def _failed(exchange: Exchange, codes: frozenset[str]) -> bool:

@@ -30,7 +30,8 @@ class Inquiry:
     `dependent` is the patient when the patient is not the subscriber; `relationship` is then
     INS02 (01 spouse, 19 child, 34 other). `trace` goes out as BHT03 and TRN02 and comes back.
     `payer_id` is the plain electronic id; `route_payer_ids` are (system, id) of single routes.
-    `routes` are (name, state) of what the payer directory says, in order of preference.
+    `routes` are (name, state) of what the payer directory says, in order of preference; nobody
+    waits for the answer to a `background` question.
     """
 
     trace: str
@@ -45,6 +46,7 @@ class Inquiry:
     service_types: tuple[str, ...] = ("30",)
     route_payer_ids: tuple[tuple[str, str], ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
+    background: bool = False
 
     def at(self, payer_system: str) -> "Inquiry":
         """Return this inquiry with the payer id of one route: its own, else the plain one."""

@@ -27,6 +27,7 @@ from fhir_profiles import elements, payers, systems
 from fhir_profiles.codes import DEFINITE, State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
+BACKGROUND_S = 65.0  # payers take up to a minute, and nobody waits
 MARK_TRIES = 5
 ANSWERS_LIMIT = 100  # earlier answers on a coverage that a new one is held against
 NOTES_LIMIT = 20  # breaches of the guide that a response tells
@@ -74,7 +75,8 @@ def handle(wish: Resource, tools: Tools) -> None:
         _store(stored, there, tools)
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
-    asked = alternates.check(question, facts, tools, timeout_s=TIMEOUT_S)
+    timeout_s = BACKGROUND_S if question.background else TIMEOUT_S
+    asked = alternates.check(question, facts, tools, timeout_s=timeout_s)
     exchange = asked.exchange
     kept = _keep(head, exchange, tools)
     found = _response(head, asked)

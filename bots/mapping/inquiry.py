@@ -7,6 +7,7 @@ from typing import Any
 
 from bots.domain.eligibility import Inquiry, Person
 from fhir_profiles import codes, crosswalk, elements, payers, systems
+from fhir_profiles.codes import Reason
 from fhir_profiles.crosswalk import Rules
 
 Resource = dict[str, Any]
@@ -88,6 +89,7 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
         "payer_id": payer_ids.pop(systems.PAYER_ID, ""),
         "route_payer_ids": tuple(payer_ids.items()),
         "routes": _routes(facts.payer or {}),
+        "background": is_background(request),
         "provider_name": _provider_name(facts.provider or {}),
         "provider_npi": elements.identifier(facts.provider or {}, systems.NPI),
         "service_date": on,
@@ -104,6 +106,11 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
         relationship=_RELATIONSHIPS.get(relationship, ""),
         **common,
     )
+
+
+def is_background(request: Resource) -> bool:
+    """Tell whether nobody waits for the answer: a check of the day's sweep."""
+    return elements.tag(request, systems.CHECK_REASON) == Reason.T_24H.value
 
 
 def service_date(request: Resource, today: date) -> date:

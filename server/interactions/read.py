@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from server.errors import Gone, NotFound
+from fhir_profiles import codec
+from server.errors import FhirError, Gone, NotFound
 from server.interactions import _write
 from server.interactions.engine import Engine
 from server.search import values
@@ -25,6 +27,18 @@ def read(engine: Engine, type_name: str, fhir_id: str) -> Found:
     _write.known_type(type_name)
     with engine.database.read() as connection:
         return inside(connection, type_name, fhir_id)
+
+
+def referenced(engine: Engine, type_name: str, reference: str) -> dict[str, Any] | None:
+    """Return the resource that a reference names, None if it is not here or of another type."""
+    kind, _, fhir_id = reference.partition("/")
+    if kind != type_name:
+        return None
+    try:
+        found: dict[str, Any] = codec.decode(read(engine, type_name, fhir_id).body)
+    except FhirError:
+        return None
+    return found
 
 
 def inside(connection: Connection, type_name: str, fhir_id: str) -> Found:

@@ -2,6 +2,7 @@
 
 from server.interactions import retention
 from server.operations import (
+    cob_order,
     deliveries,
     eligibility_submit,
     everything,
@@ -19,6 +20,7 @@ from server.operations import (
 from server.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    cob_order.OPERATION,
     deliveries.LIST,
     deliveries.REDELIVER,
     eligibility_submit.OPERATION,

@@ -5,12 +5,14 @@ What the payer did not state is said so in words: never a zero, never a guess.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import Reason, State
+from server.interactions import benefit_order, read
+from server.interactions.benefit_order import Ranked
 from server.interactions.engine import Engine
 from server.web import flags, lines, records
 from server.web.flags import Error
@@ -91,7 +93,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     state = state_of(record.response, record.open_request, day)
     marks = [e.get("valueString", "") for e in elements.extensions(response, systems.EXT_FLAG)]
     checks = [_check(engine, one, day, zone) for one in records.responses(engine, coverage_id)]
-    request = records.resource(engine, _REQUEST, elements.reference(response.get("request")))
+    request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     return Summary(
         coverage_id=coverage_id,
         patient=person(record),
@@ -103,7 +105,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         goes_on=any(True for _ in elements.extensions(response, systems.EXT_RETRY)),
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
-        payers=_payers(engine, record, day),
+        payers=_payers(engine, record, response.get("servicedDate", day)),
         cards=lines.cards(items),
         services=lines.services(items, _asked(request or {})),
         plans=lines.plans(items),
@@ -130,7 +132,7 @@ def _asked(request: Resource) -> list[str]:
 
 
 def _check(engine: Engine, response: Resource, day: str, zone: ZoneInfo) -> Check:
-    request = records.resource(engine, _REQUEST, elements.reference(response.get("request")))
+    request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     reason = elements.tag(request or {}, systems.CHECK_REASON)
     return Check(
         at=records.moment(response, zone),
@@ -144,19 +146,38 @@ def _check(engine: Engine, response: Resource, day: str, zone: ZoneInfo) -> Chec
 
 
 def _payers(engine: Engine, record: Record, day: str) -> list[Payer]:
-    """Return the patient's coverages by Coverage.order, those without one last."""
-    beneficiary = elements.reference(record.coverage["beneficiary"])
-    found = records.coverages(engine, beneficiary) or [record.coverage]
-    found.sort(key=lambda one: (one.get("order") is None, one.get("order") or 0, one["id"]))
-    return [
-        Payer(
-            order=str(one.get("order") or ""),
-            name=_payer(engine, one),
-            coverage_id=one["id"],
-            state=WORDS[state_of(*records.standing(engine, one), day)],
-        )
-        for one in found
+    """Return the patient's coverages in the order on file, or else in the one that we find."""
+    if record.patient is None:
+        return [_listed(engine, record.coverage, "the only coverage on file", day)]
+    ranked = benefit_order.of_patient(engine, record.patient, date.fromisoformat(day))
+    is_on_file = all(one.recorded for one in ranked) and not benefit_order.findings(ranked)
+    if is_on_file:
+        ranked.sort(key=lambda one: one.recorded or 0)
+    found = [
+        _listed(engine, one.coverage, _place(one, count=len(ranked), is_on_file=is_on_file), day)
+        for one in ranked
     ]
+    if all(one.coverage["id"] != record.coverage["id"] for one in ranked):
+        found.append(_listed(engine, record.coverage, "not of this day", day))
+    return found
+
+
+def _listed(engine: Engine, coverage: Resource, order: str, day: str) -> Payer:
+    state = WORDS[state_of(*records.standing(engine, coverage), day)]
+    return Payer(order, _payer(engine, coverage), coverage["id"], state)
+
+
+def _place(one: Ranked, *, count: int, is_on_file: bool) -> str:
+    """Return the place of a coverage in words, with the reason where it is we who found it."""
+    if is_on_file:
+        return f"order {one.recorded}"
+    if count == 1:
+        return "the only coverage on file"
+    on_file = f"order {one.recorded} on file; " if one.recorded is not None else ""
+    if one.placed.place == 0:
+        return f"{on_file}does not pay: {one.placed.reason}"
+    found = "not settled" if one.placed.is_tie else "calculated"
+    return f"{on_file}{found}: {one.placed.reason}"
 
 
 def _payer(engine: Engine, coverage: Resource) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_profiles import codec, elements
-from server.errors import FhirError
 from server.interactions import read, search
 from server.interactions.engine import Engine
 
@@ -43,7 +42,7 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
             address = elements.reference(insurance.get("coverage"))
             fhir_id = address.removeprefix("Coverage/")
             if fhir_id not in found:
-                coverage = resource(engine, "Coverage", address)
+                coverage = read.referenced(engine, "Coverage", address)
                 found |= {fhir_id: coverage} if coverage else {}
     listed = [_record(engine, one) for one in list(found.values())[:LIST_LIMIT]]
     return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
@@ -75,7 +74,7 @@ def _visit(engine: Engine, appointment: Resource) -> Visit:
     at = datetime.fromisoformat(appointment["start"])
     actors = [elements.reference(p.get("actor")) for p in appointment["participant"]]
     address = next((one for one in actors if one.startswith("Patient/")), "")
-    return Visit(at, resource(engine, "Patient", address), coverages(engine, address))
+    return Visit(at, read.referenced(engine, "Patient", address), coverages(engine, address))
 
 
 def on_day(engine: Engine, coverage: Resource, day: str) -> Record:
@@ -103,7 +102,7 @@ def record(engine: Engine, coverage_id: str) -> Record:
 
 def organization(engine: Engine, reference: str) -> Resource | None:
     """Return the Organization that a reference names, None if it is not here."""
-    return resource(engine, "Organization", reference)
+    return read.referenced(engine, "Organization", reference)
 
 
 def responses(engine: Engine, coverage_id: str) -> list[Resource]:
@@ -146,7 +145,7 @@ def _record(engine: Engine, coverage: Resource) -> Record:
     request = _first(engine, "CoverageEligibilityRequest", [*newest, ("status", "active")])
     return Record(
         coverage=coverage,
-        patient=resource(engine, "Patient", elements.reference(coverage["beneficiary"])),
+        patient=read.referenced(engine, "Patient", elements.reference(coverage["beneficiary"])),
         response=response,
         open_request=None if _is_answered(engine, request) else request,
     )
@@ -163,15 +162,3 @@ def _is_answered(engine: Engine, request: Resource | None) -> bool:
 def _first(engine: Engine, type_name: str, pairs: Sequence[tuple[str, str]]) -> Resource | None:
     page = search.search(engine, type_name, pairs)
     return codec.decode(page.bodies[0]) if page.bodies else None
-
-
-def resource(engine: Engine, type_name: str, reference: str) -> Resource | None:
-    """Return the resource that a reference names, None if it is not here or of another type."""
-    kind, _, fhir_id = reference.partition("/")
-    if kind != type_name:
-        return None
-    try:
-        found: Resource = codec.decode(read.read(engine, type_name, fhir_id).body)
-    except FhirError:
-        return None
-    return found

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
+from server.interactions import read
 from server.interactions.engine import Engine
 from server.web import flags, records
 from server.web.records import Record, Visit
@@ -192,7 +193,7 @@ def _failures(rows: Iterable[Row]) -> list[Failure]:
 def _verified(engine: Engine, start: datetime) -> str:
     """Say how far the visits of a day are verified, from the report of its sweep."""
     address = f"MeasureReport/t-24h-{start.date().isoformat()}"
-    report = records.resource(engine, "MeasureReport", address)
+    report = read.referenced(engine, "MeasureReport", address)
     if report is None:
         return "not checked yet"
     if report["status"] != "complete":

@@ -119,6 +119,20 @@ def test_who_pays_first_is_in_the_order_on_file(programs: Programs, page: Page) 
     expect(listed.nth(1).get_by_role("link")).to_have_attribute("href", "/benefits/second")
 
 
+@pytest.mark.req("R003-56 R003-40")
+def test_who_pays_first_is_found_where_no_order_is_on_file(programs: Programs, page: Page) -> None:
+    """In the order of the rules, each with its reason, and said to be calculated."""
+    assert programs.put(samples.patient("three")).ok
+    whose = {"beneficiary": {"reference": "Patient/three"}}
+    medicaid = {"type": {"coding": [{"system": systems.PAYMENT_TYPOLOGY, "code": "2"}]}}
+    answered(programs, "last", **medicaid, **whose)
+    page.goto(answered(programs, "group", **whose))
+    listed = page.locator(".payers li")
+
+    expect(listed.nth(0)).to_contain_text("calculated: the only plan of its kind")
+    expect(listed.nth(1)).to_contain_text("calculated: Medicaid pays last")
+
+
 def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -> None:
     """user-experience 5.2: what the patient pays, what needs authorization, and the next step."""
     x12 = (FIXTURES / "x12/271/active-ppo.edi").read_text("utf-8")

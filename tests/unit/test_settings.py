@@ -40,6 +40,11 @@ def test_a_wrong_server_setting_is_named(env: dict[str, str], named: str) -> Non
             "INFORCE_BOTS_AVAILITY_CLIENT_SECRET",
         ),
         ({"INFORCE_TIME_ZONE": "Mars/North"}, "INFORCE_TIME_ZONE"),
+        ({"INFORCE_BOTS_SWEEP": "noon"}, "INFORCE_BOTS_SWEEP"),
+        ({"INFORCE_BOTS_DIGEST": "07:00,late"}, "INFORCE_BOTS_DIGEST"),
+        ({"INFORCE_BOTS_RATES": "stedi=fast"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_RATES": "stedi"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_IN_FLIGHT": "-1"}, "INFORCE_BOTS_IN_FLIGHT"),
     ],
 )
 def test_a_wrong_bots_setting_is_named(env: dict[str, str], named: str) -> None:
@@ -57,6 +62,7 @@ def test_defaults() -> None:
     assert ("http://127.0.0.1:8080/fhir", "http://127.0.0.1:8081", "smtp://127.0.0.1:8025") == (
         bots.fhir_url, bots.public_url, bots.smtp)  # fmt: skip
     assert ["sandbox"] == [route.name for route in bots.routes]
+    assert ({}, 0, ()) == (bots.rates, bots.in_flight, bots.digest_at)
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,18 @@ def test_a_coverage_that_changes_meanwhile_is_marked_all_the_same() -> None:
     assert "inactive" == fhir.all("Coverage")[0]["extension"][0]["extension"][0]["valueCode"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("t-24h", (65.0, True)), ("check-in", (22.0, False))]
+)
+def test_a_batch_may_wait_and_a_person_may_not(reason: str, expected: tuple[float, bool]) -> None:
+    """CAQH CORE 156 for who waits; a payer that takes a minute is still read by the sweep."""
+    house = FakeClearinghouse(told("EB*1**30"))
+    tag = [{"system": systems.CHECK_REASON, "code": reason}]
+    check_eligibility.handle(samples.request(meta={"tag": tag}), tools(world(), house))
+
+    assert expected == (house.timeouts[0], house.asked[0].background)
+
+
 def test_other_payers_make_one_task() -> None:
     """prior-art check 12; told twice it is still one Task."""
     fhir = world()
