@@ -173,8 +173,13 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A bot: its name (in URLs and Subscription ids), its criteria, and what it does."""
+    """A bot: its name (in URLs and Subscription ids), its criteria, and what it does.
+
+    `change` is FHIRPath over %previous and %current that spares events where nothing is to be done;
+    a server that does not know the extension sends them all the same.
+    """
 
     name: str
     criteria: str
     handle: Callable[[Resource, Tools], None]
+    change: str = ""

@@ -50,10 +50,13 @@ def subscription(
         "criteria": bot.criteria,
         "channel": channel,
     }
+    found["extension"] = []
+    if bot.change:
+        found["extension"].append({"url": systems.EXT_HOOK_PATH, "valueString": bot.change})
     if header:
         channel["header"] = [f"Authorization: Bearer {secret}"]
     else:
         wait_s = timeout_s + ANSWER_S
         channel["extension"] = [{"url": systems.EXT_TIMEOUT, "valueUnsignedInt": wait_s}]
-        found["extension"] = [{"url": systems.EXT_HOOK_SECRET, "valueString": secret}]
-    return found
+        found["extension"].append({"url": systems.EXT_HOOK_SECRET, "valueString": secret})
+    return {key: value for key, value in found.items() if value != []}

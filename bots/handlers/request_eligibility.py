@@ -21,4 +21,4 @@ def handle(coverage: Resource, tools: Tools) -> None:
     asking.ask(coverage, wish, tools)
 
 
-BOT = Bot("request-eligibility", "Coverage?status=active", handle)
+BOT = Bot("request-eligibility", "Coverage?status=active", handle, request.MATERIAL_CHANGE)

@@ -23,6 +23,10 @@ MATERIAL = (
     "class",
     "type",
 )
+# The same as `is_material_change`, for the Subscription: FHIRPath that tells empty from a value.
+MATERIAL_CHANGE = " or ".join(
+    ["%previous.empty()", *(f"%previous.`{name}` != %current.`{name}`" for name in MATERIAL)]
+)
 GENERAL = "30"
 
 

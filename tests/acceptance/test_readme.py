@@ -109,7 +109,8 @@ def test_the_wheel_runs_alone(tmp_path: Path) -> None:
     [
         ["server"], ["server", "serve"], ["server", "demo"], ["server", "migrate"],
         ["server", "doctor"], ["bots"], ["bots", "serve"], ["bots", "register"], ["bots", "run"],
-        ["bots", "payload"], ["bots", "reparse"], ["server", "worker"], ["server", "load"],
+        ["bots", "payload"], ["bots", "reparse"], ["bots", "sweep"], ["bots", "probe"],
+        ["bots", "import-payers"], ["server", "worker"], ["server", "load"],
         ["server", "reindex"],
         ["sandbox"], ["sandbox", "serve"], ["sandbox", "seed"],
     ],

@@ -12,7 +12,7 @@ from bots import receiver, registry
 from bots.deadline import Deadline
 from bots.errors import NeverRetry, RetryLater
 from bots.ports import Bot, Tools
-from fhir_profiles import systems
+from fhir_profiles import elements, systems
 from tests.fakes import NOW, FakeFhir, tools
 
 SECRET = "s" * 32
@@ -142,6 +142,7 @@ def test_registration_is_the_same_every_time() -> None:
 
         assert ours == again
         assert f"http://b/hooks/{bot.name}" == ours["channel"]["endpoint"]
-        assert systems.EXT_HOOK_SECRET == ours["extension"][0]["url"]
+        assert SECRET == elements.extension_value(ours, systems.EXT_HOOK_SECRET)
+        assert bot.change == (elements.extension_value(ours, systems.EXT_HOOK_PATH) or "")
         assert [f"Authorization: Bearer {SECRET}"] == plain["channel"]["header"]
-        assert "extension" not in plain
+        assert SECRET not in str(plain.get("extension"))

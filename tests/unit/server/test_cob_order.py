@@ -1,6 +1,5 @@
 """`$cob-order`: stored coverages as plans, their order, and what is wrong with that on file."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,21 +7,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from fhir_profiles import systems
-from server.app import close, create_app
-from server.settings import Settings
 from tests import samples
 
 MEDICARE = {"type": {"coding": [{"system": systems.X12_INSURANCE_TYPE, "code": "MA"}]}}
 WC = {"type": {"coding": [{"system": systems.ACT_CODE, "code": "WCBPOL"}]}}
 MEDICAID = {"type": {"coding": [{"system": systems.PAYMENT_TYPOLOGY, "code": "2"}]}}
 CHILD = {"relationship": samples.relationship("child")}
-
-
-@pytest.fixture
-def app(new_database: Callable[[], str]) -> Iterator[Flask]:
-    made = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
-    yield made
-    close(made)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The payer directory at the server: `$resolve-payer`, and the page of it."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,19 +7,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from fhir_profiles import elements, systems
-from server.app import close, create_app
-from server.settings import Settings
 from tests import samples
 
 PAY: dict[str, Any] = {"type": [{"coding": [{"system": systems.ORGANIZATION_TYPE, "code": "pay"}]}]}
 WAYS = (("270", "stedi", "live"), ("270", "availity", "enrolment-needed"), ("835", "stedi", "odd"))
-
-
-@pytest.fixture
-def app(new_database: Callable[[], str]) -> Iterator[Flask]:
-    made = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
-    yield made
-    close(made)
 
 
 @pytest.fixture

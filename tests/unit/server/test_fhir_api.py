@@ -1,7 +1,6 @@
 """The FHIR API over HTTP in one process (fhir-server groups HTTP, CRUD, CON, HIS, CAP)."""
 
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from server.settings import Settings
 from tests import samples
 
 FHIR = {"Content-Type": "application/fhir+json"}
-
-
-@pytest.fixture
-def app(new_database: Callable[[], str]) -> Iterator[Flask]:
-    made = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
-    yield made
-    close(made)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`$resolve-member`: the ladder at the server, with its audit."""
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,22 +8,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from fhir_profiles import systems
-from server.app import close, create_app
 from server.interactions import members
-from server.settings import Settings
 from tests import samples
 
 MB = {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}
 CARD = {"payer": "Organization/payer", "memberId": "inf 100001", "birthDate": "2/14/1985",
         "family": "Rivera"}  # fmt: skip
 URL = "/fhir/Coverage/$resolve-member"
-
-
-@pytest.fixture
-def app(new_database: Callable[[], str]) -> Iterator[Flask]:
-    made = create_app(Settings(database=new_database(), auth="open", allow_private_hooks=True))
-    yield made
-    close(made)
 
 
 @pytest.fixture
