@@ -51,6 +51,8 @@ class _Client(SyncFHIRClient):
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
+        # Proxies and certificates of the environment, read once: a third of a call's time else.
+        self._way = self._session.merge_environment_settings(url, {}, None, None, None)
 
     def _do_request(  # noqa: PLR0913 fhirpy's own signature
         self,
@@ -68,13 +70,9 @@ class _Client(SyncFHIRClient):
             body = codec.encode(data)
             headers["Content-Type"] = "application/fhir+json"
         try:
-            reply = self._session.request(
-                method,
-                self._build_request_url(path, params),
-                data=body,
-                headers=headers,
-                timeout=TIMEOUT_S,
-            )
+            url = self._build_request_url(path, params)
+            asked = requests.Request(method, url, data=body, headers=headers).prepare()
+            reply = self._session.send(asked, timeout=TIMEOUT_S, **self._way)
         except requests.RequestException as error:
             raise RetryLater(f"FHIR server: {type(error).__name__}") from error
         if reply.status_code in _AGAIN or reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:

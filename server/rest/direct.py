@@ -2,10 +2,10 @@
 
 Measured: of a read's time on the server, two thirds are Flask's request, routing and response, and
 a quarter of a create's. So what needs none of that is answered here: GET of Type/id and of
-Type?query, POST to Type and of Bundles, and PUT to Type/id, without conditions but If-Match,
-formats or page origins. Everything else goes on to the application, which answers the same; so does
-whatever is refused here, which the application only has to tell. A test holds both ways side by
-side.
+Type?query, POST to Type and of Bundles, and PUT to Type/id, without formats, page origins or
+conditions but If-Match and If-None-Exist. Everything else goes on to the application, which answers
+the same; so does whatever is refused here, which the application only has to tell. A test holds
+both ways side by side.
 """
 
 import gzip
@@ -23,12 +23,14 @@ from server.interactions.engine import Engine
 from server.rest import bundles, headers
 from server.rest.exchange import COMPRESS_ABOVE, REFUSED
 
-_PATH = re.compile(r"/fhir(?:/(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?)?")
+_PATH = re.compile(r"/fhir/?(?:(?<=/)(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?)?")
 # What a client may say that this way does not listen to.
 _SPECIAL = (
-    "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP_PREFER",
-    "HTTP_IF_NONE_EXIST", "HTTP_X_PROVENANCE", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING",
+    "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP_X_PROVENANCE",
+    "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING",
 )  # fmt: skip
+_CREATES = ("HTTP_IF_NONE_EXIST", "HTTP_PREFER")  # listened to for a resource that is written
+_REPRESENTATION = "return=representation"
 _CAUSE = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in headers.CAUSE)
 _ACCEPTED = frozenset({"", "*/*", "application/fhir+json", "application/json"})
 _TYPE = ("Content-Type", f"{headers.JSON}; charset=utf-8")
@@ -70,6 +72,7 @@ def _is_plain(environ: WSGIEnvironment) -> bool:
         environ["REQUEST_METHOD"] in _WAYS
         and environ.get("HTTP_ACCEPT", "") in _ACCEPTED
         and not any(name in environ for name in _SPECIAL)
+        and environ.get("HTTP_PREFER", "") in ("", _REPRESENTATION)
     )
 
 
@@ -101,6 +104,8 @@ def _get(request: _Request) -> _Answer | None:
     query = request.environ.get("QUERY_STRING", "")
     if not request.type or (request.id and query) or not _is_simple(query):
         return None
+    if any(name in request.environ for name in _CREATES):
+        return None
     try:
         if request.id:
             found = read.read(request.engine, request.type, request.id)
@@ -112,7 +117,8 @@ def _get(request: _Request) -> _Answer | None:
 
 
 def _post(request: _Request) -> _Answer | None:
-    if request.id or "HTTP_IF_MATCH" in request.environ:
+    has_wish = any(name in request.environ for name in _CREATES)
+    if request.id or "HTTP_IF_MATCH" in request.environ or (has_wish and not request.type):
         return None
     return _written(request, None)
 
@@ -121,6 +127,8 @@ def _put(request: _Request) -> _Answer | None:
     text = request.environ.get("HTTP_IF_MATCH")
     match = headers.version_of(text) if text is not None else None
     if not request.id or (text is not None and match is None):
+        return None
+    if "HTTP_IF_NONE_EXIST" in request.environ:
         return None
     return _written(request, match)
 
@@ -166,8 +174,11 @@ def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
             engine, request.type, request.id, body, if_match=if_match, origin=origin
         )
     else:
-        saved = create.create(engine, request.type, body, if_none_exist="", origin=origin)
+        condition = environ.get("HTTP_IF_NONE_EXIST", "")
+        saved = create.create(engine, request.type, body, if_none_exist=condition, origin=origin)
     told = headers.version_headers(saved.version, saved.updated)
+    if environ.get("HTTP_PREFER"):
+        told["Preference-Applied"] = _REPRESENTATION
     told["Location"] = bundles.location(saved, engine.base)
     return _Answer(saved.body or b"", told, "201 Created" if saved.created else "200 OK")
 
