@@ -17,7 +17,7 @@ from fhir_profiles import elements, systems
 def tell(kind: Kind, response: Resource, tools: Tools) -> None:
     """Tell of a response, if nobody was told of its spell. Raises RetryLater."""
     message = _message(kind, response, tools)
-    if message is None or message["status"] == "completed" or tools.digest:
+    if message is None or message["status"] in alert.OVER or tools.digest:
         return
     if alert.is_being_sent(message, tools.now()):
         raise RetryLater("another delivery sends this alert", after_s=alert.LEASE_S)
@@ -40,25 +40,28 @@ def send(
 ) -> None:
     """Hand one mail about these claimed messages over; or give them back, raise Tasks, RetryLater.
 
-    Its Message-ID is that of the alert, of several alerts one that they make together.
+    Its Message-ID is that of the alert, or of the batch.
     """
-    ids = [elements.identifier(one, systems.MESSAGE_ID) for one in messages]
-    whole = ids[0] if len(ids) == 1 else alert.message_id("|".join(sorted(ids)), tools.pages)
+    batch = alert.batch_of(messages[0])
+    own = elements.identifier(messages[0], systems.MESSAGE_ID)
+    whole = alert.message_id(batch, tools.pages) if batch else own
     try:
         refused = tools.mail.send(message_id=whole, to=to, subject=subject, text=text)
     except RetryLater as error:
         for message in messages:
             tools.fhir.update(alert.released(message))
-            _complain(message, str(error), tools)
+            complain(message, str(error), tools)
         raise
+    is_recorded = True
     for message in messages:
-        if tools.fhir.update(alert.sent(message, tools.now())) is None:
-            raise RetryLater("another delivery recorded this alert")
+        is_recorded &= tools.fhir.update(alert.sent(message, tools.now())) is not None
         if refused:
             text = f"{len(refused)} of the recipients are refused by the relay"
-            _complain(message, text, tools)
+            complain(message, text, tools)
         else:
             _close_task(message, tools)
+    if not is_recorded:
+        raise RetryLater("another delivery recorded this alert")
 
 
 def _message(kind: Kind, response: Resource, tools: Tools) -> Resource | None:
@@ -73,11 +76,11 @@ def _message(kind: Kind, response: Resource, tools: Tools) -> Resource | None:
     if found:
         return found[0]
     cause = alert.cause(kind, coverage, traces[0])
-    wish = alert.communication(kind, response, cause, tools.pages)
+    wish = alert.communication(kind, response, cause, pages=tools.pages, moment=tools.now())
     return tools.fhir.create_once(wish, f"identifier={systems.CAUSE}|{cause}")
 
 
-def _complain(message: Resource, reason: str, tools: Tools) -> None:
+def complain(message: Resource, reason: str, tools: Tools) -> None:
     """Raise the Task about an alert that did not go out, or not to everybody."""
     task = alert.task(message, reason, tools.now())
     tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{alert.task_cause(message)}")

@@ -8,7 +8,6 @@ prevented the denial.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from bots.domain import person_match, verdict
 from bots.domain.eligibility import Inquiry
@@ -18,7 +17,7 @@ from bots.ports import Exchange, Tools
 from fhir_profiles import crosswalk, systems
 
 TRIES, TIMEOUT_S = 2, 5.0
-SLOW = timedelta(seconds=30)  # after so long there is no time for more
+ALL_S = 25.0  # what both may take, by two routes each, with a reserve to store the answer
 OLD_ID = "old-id"
 _RESPONSE = "CoverageEligibilityResponse"
 
@@ -43,8 +42,8 @@ def check(question: Inquiry, facts: Facts, tools: Tools, *, timeout_s: float) ->
     if first.answer is None or not verdict.is_not_found(first.answer):
         return Asked(question, first)
     writings = list(_writings(question, facts))[:TRIES]
-    is_slow = tools.now() - began > SLOW
-    if is_slow or not writings or not _may_ask(facts, tools):
+    is_late = (tools.now() - began).total_seconds() + ALL_S > tools.timeout_s
+    if is_late or not writings or not _may_ask(facts, tools):
         return Asked(question, first)
     asked = first
     for rule, member_id in writings:
@@ -75,7 +74,8 @@ def _writings(question: Inquiry, facts: Facts) -> Iterator[tuple[str, str]]:
         (OLD_ID, str(crosswalk.member_key(one, rules))) for one in inquiry.member_ids(coverage)
     ]
     code = coverage.get("dependent", "")
-    known += crosswalk.other_writings(question.subscriber.member_id, rules, code)
+    raw = inquiry.member_id(coverage, question.service_date)
+    known += crosswalk.other_writings(raw, rules, code)
     for rule, member_id in known:
         if member_id not in seen:
             seen.add(member_id)

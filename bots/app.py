@@ -26,6 +26,7 @@ from bots.vault import Vault
 THREADS = 32  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
 TICK_EVERY_S = 60
+RESERVE_S = 5  # of a delivery's time, to read before a question and to store after it
 _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each tick during a sweep
 
@@ -55,7 +56,9 @@ def tools(settings: Settings) -> Tools:
     return Tools(
         fhir=FhirClient(settings.fhir_url),
         clearinghouse=Route(
-            routes(settings), pace=Pace(settings.rates, settings.in_flight, time.monotonic)
+            routes(settings),
+            pace=Pace(settings.rates, settings.in_flight, time.monotonic),
+            longest_s=settings.timeout_s - RESERVE_S,
         ),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
@@ -65,6 +68,7 @@ def tools(settings: Settings) -> Tools:
         alert_to=settings.alert_to,
         provider=settings.provider,
         digest=settings.digest_at,
+        timeout_s=settings.timeout_s,
     )
 
 

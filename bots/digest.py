@@ -6,18 +6,21 @@ What is sent is whatever waits from before the last of the times: no state is ke
 failed is made up for at the next tick, and two processes share the work by claiming each message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from bots import alerting
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import alert
+from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import State
 
-LIMIT = 200  # alerts in one mail
+LIMIT, PAGE = 50, "200"  # alerts in one mail, within the lease of a claim; matches of a page
+PAUSE = timedelta(minutes=5)
+T = TypeVar("T")
 PATIENCE = timedelta(minutes=15)  # so long a check is repeated before people hear of it
 LOOK_BACK = timedelta(hours=24)
 
@@ -30,19 +33,40 @@ def last_time(times: tuple[time, ...], now: datetime) -> datetime:
 
 
 def run(tools: Tools) -> int:
-    """Mail what waits, and return how many alerts went out. Raises RetryLater, NeverRetry."""
-    due = last_time(tools.digest, tools.now().astimezone(tools.zone))
-    circles: dict[tuple[str, ...], list[tuple[Resource, Resource]]] = {}
-    for message in _waiting(tools):
+    """Mail what waits, and return how many alerts went out. Raises RetryLater, NeverRetry.
+
+    Without times for a digest that is what was left behind for longer than PATIENCE. One circle
+    that cannot be told keeps no other from being told.
+    """
+    now = tools.now()
+    due = last_time(tools.digest, now.astimezone(tools.zone)) if tools.digest else now - PATIENCE
+    circles: dict[tuple[tuple[str, ...], str], list[tuple[Resource, Resource]]] = {}
+    for message in _waiting(tools, due):
         (response,) = tools.fhir.read_all([elements.reference(message["about"][0])])
-        if response is not None and datetime.fromisoformat(response["created"]) < due:
-            to = tuple(alerting.recipients(response, tools))
-            circles.setdefault(to, []).append((message, response))
-    return sum(
-        _send(to, listed[start : start + LIMIT], tools)
-        for to, listed in circles.items()
+        if response is None or not _holds(message, response):
+            tools.fhir.update({**message, "status": "not-done"})
+            continue
+        circle = tuple(alerting.recipients(response, tools)), alert.batch_of(message)
+        circles.setdefault(circle, []).append((message, response))
+    batches = [
+        (to, batch, listed[start : start + LIMIT])
+        for (to, batch), listed in circles.items()
         for start in range(0, len(listed), LIMIT)
-    )
+    ]
+    return sum(_each(batches, lambda one: _send(*one, tools)))
+
+
+def _each(listed: Iterable[T], act: Callable[[T], int]) -> list[int]:
+    """Return what each one gives; the first failure is raised when all have had their turn."""
+    found, failed = [], None
+    for one in listed:
+        try:
+            found.append(act(one))
+        except RetryLater as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return found
 
 
 def tell_of_long_outages(tools: Tools) -> None:
@@ -56,7 +80,7 @@ def tell_of_long_outages(tools: Tools) -> None:
         ("_tag", f"{systems.ELIGIBILITY_STATE}|{State.COULD_NOT_CHECK}"),
         ("created", f"ge{since}"),
         ("created", f"lt{until}"),
-        ("_count", str(LIMIT)),
+        ("_count", PAGE),
     ]
     found = tools.fhir.search("CoverageEligibilityResponse", asked)
     days = {now.astimezone(tools.zone).date() + timedelta(days=n) for n in (0, 1)}
@@ -67,41 +91,58 @@ def tell_of_long_outages(tools: Tools) -> None:
         and date.fromisoformat(one["servicedDate"]) in days
     ]
     told = _told(tools, now) if found else set()
-    for response in found:
-        if f"CoverageEligibilityResponse/{response['id']}" not in told:
-            alerting.tell(alert.COULD_NOT_CHECK, response, tools)
+    untold = [r for r in found if f"CoverageEligibilityResponse/{r['id']}" not in told]
+    _each(untold, lambda one: _tell(one, tools))
+
+
+def _tell(response: Resource, tools: Tools) -> int:
+    alerting.tell(alert.COULD_NOT_CHECK, response, tools)
+    return 1
 
 
 def _told(tools: Tools, now: datetime) -> set[str]:
-    """Return the responses of which an alert about a failed check was made in the last day."""
+    """Return the responses about which an alert of a failed check was made in the last day."""
     code = f"{systems.COMMUNICATION_CATEGORY}|{alert.COULD_NOT_CHECK.code}"
     since = (now - LOOK_BACK).isoformat()
-    asked = [("category", code), ("_lastUpdated", f"ge{since}"), ("_count", str(LIMIT))]
+    asked = [("category", code), ("_lastUpdated", f"ge{since}"), ("_count", PAGE)]
     messages = tools.fhir.search("Communication", asked)
     return {elements.reference(about) for one in messages for about in one["about"]}
 
 
-def _waiting(tools: Tools) -> list[Resource]:
-    """Return the alerts that nobody has sent or is sending."""
+def _waiting(tools: Tools, due: datetime) -> list[Resource]:
+    """Return the alerts from before `due` that nobody has sent or is sending."""
     wanted = [
         ("category", ",".join(f"{systems.COMMUNICATION_CATEGORY}|{code}" for code in alert.KINDS)),
         ("status", "preparation,in-progress"),
-        ("_count", str(LIMIT)),
+        ("_count", PAGE),
     ]
     found = tools.fhir.search("Communication", wanted)
-    return [one for one in found if not alert.is_being_sent(one, tools.now())]
+    return [
+        one for one in found if alert.made(one) < due and not alert.is_being_sent(one, tools.now())
+    ]
 
 
-def _send(to: tuple[str, ...], parts: list[tuple[Resource, Resource]], tools: Tools) -> int:
-    """Claim the messages of one circle and mail those that were got and still hold."""
+def _holds(message: Resource, response: Resource) -> bool:
+    """Tell whether the response still says what the alert is about."""
+    kind = alert.kind_of(message)
+    return kind is not None and elements.tag(response, systems.ELIGIBILITY_STATE) in kind.says
+
+
+def _send(
+    to: tuple[str, ...], batch: str, parts: list[tuple[Resource, Resource]], tools: Tools
+) -> int:
+    """Claim the messages of one circle and mail those that were got, as the batch they were."""
+    if not to:
+        for message, _ in parts:
+            alerting.complain(message, "nobody is named for alerts", tools)
+        raise RetryLater("no address is set for alerts (INFORCE_BOTS_ALERT_TO)")
+    if len(parts) > 1 and not batch:
+        batch = trace_of("|".join(sorted(one["id"] for one, _ in parts)))
     got = []
     for message, response in parts:
         kind = alert.kind_of(message)
-        if kind is None or elements.tag(response, systems.ELIGIBILITY_STATE) not in kind.says:
-            tools.fhir.update({**message, "status": "not-done"})  # answered meanwhile
-            continue
-        claimed = tools.fhir.update(alert.claimed(message, tools.now()))
-        if claimed is not None:
+        claimed = tools.fhir.update(alert.claimed(message, tools.now(), batch))
+        if claimed is not None and kind is not None:
             got.append((claimed, kind, response))
     if got:
         subject, text = alert.digest([(kind, one) for _, kind, one in got], tools.pages)
@@ -116,13 +157,17 @@ class Clock:
         """Send at the times of `tools`; `log` is told how many alerts went out together."""
         self._tools = tools
         self._log = log
+        self._not_before = tools.now()
 
     def tick(self) -> None:
-        """Do what is due; a server or relay that is away is tried again at the next tick."""
+        """Do what is due; a server or relay that is away is left alone for PAUSE."""
+        if self._tools.now() < self._not_before:
+            return
         try:
             tell_of_long_outages(self._tools)
-            count = run(self._tools) if self._tools.digest else 0
+            count = run(self._tools)
             if count:
                 self._log(f"digest: {count} alerts sent")
         except (RetryLater, NeverRetry) as error:
+            self._not_before = self._tools.now() + PAUSE
             self._log(f"alerts: later: {error}")

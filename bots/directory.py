@@ -23,7 +23,8 @@ def find(insurer: Resource, payer: Resource | None, on: date, fhir: Fhir) -> Res
     """
     given = insurer.get("identifier", {})
     if payer is None and given.get("value"):
-        token = f"{given.get('system', '')}|{given['value']}".lstrip("|")
+        value = elements.escaped(str(given["value"]))
+        token = f"{given['system']}|{value}" if given.get("system") else value
         found = [o for o in fhir.search("Organization", [("identifier", token)]) if _is_open(o)]
         return _only(found)
     text = str((payer or {}).get("name") or insurer.get("display", ""))

@@ -156,7 +156,8 @@ RUN: ContextVar[Run | None] = ContextVar("run", default=None)
 class Tools:
     """Everything outside that a bot may use. `pages` is the base URL of the pages for people.
 
-    Without times for a `digest` each alert is mailed at once.
+    Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
+    take.
     """
 
     fhir: Fhir
@@ -169,6 +170,7 @@ class Tools:
     alert_to: tuple[str, ...]
     provider: str
     digest: tuple[time, ...] = ()
+    timeout_s: float = 70.0
 
 
 @dataclass(frozen=True, slots=True)

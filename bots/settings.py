@@ -15,6 +15,7 @@ CORE_SHAPES = ("soap", "mime")
 STEDI_SHAPES = ("raw-x12", "2024-04-01", "2026-06-01")
 SECRET_LENGTH, TIMEOUT_LIMIT_S = 32, 110
 SANDBOX_URL = "http://127.0.0.1:8082"
+DEFAULT_ROUTES = ("sandbox",)
 
 
 # What a route cannot do without.
@@ -140,7 +141,7 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
         ),
         "sandbox": RouteSetting("sandbox", _url(env, "INFORCE_BOTS_SANDBOX_URL", SANDBOX_URL)),
     }
-    names = _list(env, "INFORCE_BOTS_ROUTES") or ("sandbox",)
+    names = _list(env, "INFORCE_BOTS_ROUTES") or DEFAULT_ROUTES
     for name in names:
         if name not in known:
             listed = ", ".join(sorted(known))
@@ -157,8 +158,11 @@ def _rates(env: Mapping[str, str]) -> dict[str, float]:
     found = {}
     for part in _list(env, "INFORCE_BOTS_RATES"):
         name, _, rate = part.partition("=")
-        if not re.fullmatch(r"[a-z]+", name) or not re.fullmatch(r"\d+(\.\d+)?", rate):
-            raise SettingRefused("INFORCE_BOTS_RATES: expected ROUTE=PER_SECOND, such as stedi=20")
+        is_rate = re.fullmatch(r"\d+(\.\d+)?", rate) and float(rate) > 0
+        if name not in (_list(env, "INFORCE_BOTS_ROUTES") or DEFAULT_ROUTES) or not is_rate:
+            raise SettingRefused(
+                "INFORCE_BOTS_RATES: expected ROUTE=PER_SECOND, such as stedi=20, of routes in use"
+            )
         found[name] = float(rate)
     return found
 

@@ -24,6 +24,7 @@ class Payer(StrEnum):
     MEDICAID = "medicaid"
     TRICARE = "tricare"
     INDIAN_HEALTH = "indian-health"
+    APART = "apart"
     ACCIDENT = "accident"
 
 
@@ -102,20 +103,28 @@ class Placed:
 def order(plans: Iterable[Plan], patient: Patient) -> list[Placed]:
     """Return the plans in the order in which they pay, those that do not last with place 0."""
     listed = list(plans)
-    apart = [one for one in listed if one.payer is Payer.ACCIDENT and not one.for_visit]
+    apart = [(one, reason) for one in listed if (reason := _apart(one))]
     has_medicare = any(one.payer is Payer.MEDICARE for one in listed)
     tiers: dict[int, list[tuple[Plan, str]]] = {}
     for one in listed:
-        if one not in apart:
+        if not _apart(one):
             tier, reason = _tier(one, patient, has_medicare=has_medicare)
             tiers.setdefault(tier, []).append((one, reason))
     found: list[Placed] = []
     for tier in sorted(tiers):
         found += _within(tiers[tier], patient, len(found) + 1)
-    return found + [Placed(one, 0, "an accident payer, and not of this visit") for one in apart]
+    return found + [Placed(one, 0, reason) for one, reason in apart]
 
 
-_FIRST, _NO_PROVISION, _BEFORE, _MEDICARE, _AFTER = range(5)
+def _apart(plan: Plan) -> str:
+    """Return why a plan does not pay for the visit at all, "" if it may."""
+    if plan.payer is Payer.APART:
+        return "no insurance of medical care"
+    is_other = plan.payer is Payer.ACCIDENT and not plan.for_visit
+    return "an accident payer, and not of this visit" if is_other else ""
+
+
+_FIRST, _BEFORE, _MEDICARE, _AFTER = range(4)
 _LAST = {
     Payer.SUPPLEMENT: (5, "supplements Medicare"),
     Payer.TRICARE: (6, "TRICARE pays after other health plans"),
@@ -132,8 +141,6 @@ def _tier(plan: Plan, patient: Patient, *, has_medicare: bool) -> tuple[int, str
         return _FIRST, "an accident payer goes first"
     if plan.payer is Payer.MEDICARE:
         return _MEDICARE, "Medicare"
-    if not plan.coordinates:
-        return _NO_PROVISION, "has no provision about other plans"
     if not has_medicare:
         return _BEFORE, "the only plan of its kind"
     return _beside_medicare(plan, patient)
@@ -162,10 +169,14 @@ def _beside_medicare(plan: Plan, patient: Patient) -> tuple[int, str]:
 
 def _within(plans: list[tuple[Plan, str]], patient: Patient, place: int) -> list[Placed]:
     """Return the plans of one tier in order, from `place` on."""
+    kinds = {plan.payer for plan, _ in plans}
+    if kinds == {Payer.MEDICARE}:
+        listed = sorted(plans, key=lambda one: one[0].name)
+        return [Placed(plan, place + n, why) for n, (plan, why) in enumerate(listed)]
     placed = [Placed(plan, place, reason) for plan, reason in plans]
-    if {plan.payer for plan, _ in plans} & {Payer.MEDICARE} and len(plans) > 1:
+    if Payer.MEDICARE in kinds:
         return [replace(one, is_tie=True) for one in placed]
-    return _split(placed, (_OWN, *(_CHILD if patient.is_child else ()), *_OTHERS))
+    return _split(placed, (*_FIRSTLY, *(_CHILD if patient.is_child else ()), *_OTHERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +216,11 @@ def _split(placed: list[Placed], rules: Sequence[_Rule]) -> list[Placed]:
         place = placed[0].place + len(found)
         found += _split([replace(one, place=place) for one in groups[value]], rules[1:])
     return found
+
+
+def _provision(plan: Plan, _plans: Sequence[Plan]) -> tuple[tuple[int, ...], str]:
+    text = "has a provision" if plan.coordinates else "has no provision"
+    return (int(plan.coordinates),), f"{text} about other plans"
 
 
 def _own(plan: Plan, _plans: Sequence[Plan]) -> tuple[tuple[int, ...], str]:
@@ -248,7 +264,10 @@ def _since(plan: Plan, _plans: Sequence[Plan]) -> tuple[tuple[int, ...], str] | 
 
 
 # NAIC Model 120, section 6(D), in its order; those of children only for children.
-_OWN = _Rule("who the subscriber is", _own)
+_FIRSTLY = (
+    _Rule("whether it has a provision about other plans", _provision),
+    _Rule("who the subscriber is", _own),
+)
 _CHILD = (
     _Rule("a court decree", _decree),
     _Rule("with which parent the child lives", _parent),

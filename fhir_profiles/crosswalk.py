@@ -6,7 +6,7 @@ O and 0, I and 1 stay what they are, and years have four digits.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,18 +19,10 @@ DAILY_ALTERNATES = 200
 _SUFFIXES = frozenset(
     {"JR", "SR", "II", "III", "IV", "V", "MD", "DO", "PHD", "ESQ", "RN", "DDS", "DVM"}
 )
-_DELETED, _OTHER = re.compile(r"['\u2019`.]"), re.compile(r"[^A-Z0-9]+")
 _FILL = re.compile(r"[\s.\-]+")
 _PREFIX = re.compile(rf"[A-Z]{{{PREFIX_LENGTH}}}(?=[A-Z0-9]*\d)")
 _ISO = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 _AMERICAN = re.compile(r"(?P<month>\d{1,2})([/-])(?P<day>\d{1,2})\2(?P<year>\d{4})", re.ASCII)
-# Eleven places: a digit from 1, letters without S L O I B Z, digits; 3, 6 and 9 as in the card.
-_MBI_LETTER = "AC-HJKMNP-RT-Y"
-_MBI = re.compile(
-    rf"[1-9][{_MBI_LETTER}][{_MBI_LETTER}\d]\d[{_MBI_LETTER}][{_MBI_LETTER}\d]\d"
-    rf"[{_MBI_LETTER}]{{2}}\d{{2}}",
-    re.ASCII,
-)
 _NPI = re.compile(r"[12]\d{9}", re.ASCII)
 
 
@@ -70,14 +62,17 @@ def rules_of(payer: Resource | None) -> Rules:
         raise ValueError("identifier-rules.prefix: expected keep or strip")
     if (zeros, length.isdecimal()) not in ((KEEP, False), (STRIP, False), (PAD, True)):
         raise ValueError("identifier-rules.leadingZeros: expected keep, strip or pad:LENGTH")
+    numbers = [parts.get(name, 0) for name in ("personCodeAfter", "dailyAlternates")]
+    if any(not isinstance(number, int) or number < 0 for number in numbers):
+        raise ValueError("identifier-rules: expected whole numbers from 0 on")
     version = payer.get("meta", {}).get("versionId", "")
     return Rules(
         prefix=prefix,
         zeros=zeros,
         length=int(length or 0),
-        base=int(parts.get("personCodeAfter", 0)),
+        base=parts.get("personCodeAfter", 0),
         by_name=bool(parts.get("searchByName", False)),
-        alternates=int(parts.get("dailyAlternates", DAILY_ALTERNATES)),
+        alternates=parts.get("dailyAlternates", DAILY_ALTERNATES),
         version=f"Organization/{payer['id']}/_history/{version}",
     )
 
@@ -125,10 +120,11 @@ def other_writings(raw: str, rules: Rules, person_code: str) -> list[tuple[str, 
     if not rules.version:
         return []
     first = member_key(raw, rules)
-    text = plain_id(raw)
+    prefix = KEEP if rules.prefix == STRIP else STRIP
+    zeros = STRIP if rules.zeros == KEEP else KEEP
     tries = [
-        ("prefix", text[PREFIX_LENGTH:] if rules.prefix == KEEP and _PREFIX.match(text) else text),
-        ("leading-zeros", str(first).lstrip("0") if rules.zeros != STRIP else text),
+        ("prefix", str(member_key(raw, replace(rules, prefix=prefix)))),
+        ("leading-zeros", str(member_key(raw, replace(rules, zeros=zeros)))),
         ("person-code", first.base if first.person_code else f"{first.base}{person_code}"),
     ]
     found: dict[str, str] = {}
@@ -140,7 +136,7 @@ def other_writings(raw: str, rules: Rules, person_code: str) -> list[tuple[str, 
 
 def name_key(text: str) -> str:
     """Return a name in plain capitals, without suffixes and credentials; "" if nothing is left."""
-    words = _OTHER.sub(" ", _DELETED.sub("", names.plain(text))).split()
+    words = names.words(text)
     while len(words) > 1 and words[-1] in _SUFFIXES:
         words.pop()
     return " ".join(words)
@@ -182,11 +178,3 @@ def is_npi(text: str) -> bool:
         value = int(digit) * (1 + place % 2)
         total += value - 9 if value > 9 else value  # noqa: PLR2004 Luhn: digits of the product
     return total % 10 == 0
-
-
-def is_mbi(text: str) -> bool:
-    """Tell whether a text has the form of a Medicare Beneficiary Identifier; hyphens do not count.
-
-    Source: CMS, Medicare Beneficiary Identifier format.
-    """
-    return bool(_MBI.fullmatch(plain_id(text)))

@@ -1,5 +1,6 @@
 """Readers of FHIR JSON: the few questions that both programs ask of a resource."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,11 @@ def contained(resource: Resource, address: str) -> Resource | None:
     if not address.startswith("#"):
         return None
     return next((c for c in resource.get("contained", []) if f"#{c.get('id')}" == address), None)
+
+
+def escaped(text: str) -> str:
+    """Return a text as one value of a search parameter (FHIR R4 search.html#escaping)."""
+    return re.sub(r"([\\,|$])", r"\\\1", text)
 
 
 def is_current(node: Resource, day: str) -> bool:

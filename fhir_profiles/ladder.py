@@ -165,7 +165,9 @@ class _Rungs:
 def _decided(
     rung: str, found: tuple[Member, ...], asked: Asked, tried: tuple[tuple[str, int], ...]
 ) -> Match:
-    flags = {"M2": ("name-differs",), "M5": ("through-history",)}.get(rung, ())
+    flags = {"M5": ("through-history",)}.get(rung, ())
+    if rung == "M2" and asked.family:
+        flags = ("name-differs",)
     is_newborn = timedelta() <= asked.on - asked.birth_date <= PROVISIONAL
     if rung in ("M3", "M4") and is_newborn and not any(one.ids for one in found):
         flags = (*flags, "provisional")

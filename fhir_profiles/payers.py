@@ -17,17 +17,17 @@ from fhir_profiles import elements, names, systems
 Resource = dict[str, Any]
 ELIGIBILITY = "270"
 PAYER_TYPES = ("pay", "ins")
-# Systems under which an Organization carries an id that some route knows a payer by.
-ID_SYSTEMS = (
-    systems.PAYER_ID,
-    systems.STEDI_PAYER,
-    systems.AVAILITY_PAYER,
-    systems.CORE_PAYER,
-    systems.OPKIT_PAYER,
-)
+# Systems under which an Organization carries an id that some route knows a payer by, as in lists.
+SYSTEMS = {
+    "payer_id": systems.PAYER_ID,
+    "stedi": systems.STEDI_PAYER,
+    "availity": systems.AVAILITY_PAYER,
+    "core": systems.CORE_PAYER,
+    "opkit": systems.OPKIT_PAYER,
+}
+ID_SYSTEMS = tuple(SYSTEMS.values())
+_WORD = re.compile(r"\w+")
 _LEGAL_FORMS = frozenset({"INC", "LLC", "CO", "CORP", "CORPORATION", "COMPANY", "LTD", "THE"})
-_DELETED = re.compile(r"['\u2019`.]")
-_BLANK = re.compile(r"[^A-Z0-9]+")
 
 
 class Enrolment(StrEnum):
@@ -72,11 +72,9 @@ class Candidate:
 
 
 def is_payer(organization: Resource) -> bool:
-    """Tell whether an Organization is a payer: by its type, or by an id of a route."""
+    """Tell whether an Organization says of itself that it is a payer."""
     kinds = (elements.code(one, systems.ORGANIZATION_TYPE) for one in organization.get("type", []))
-    return any(kind in PAYER_TYPES for kind in kinds) or any(
-        True for _ in _identifiers(organization)
-    )
+    return any(kind in PAYER_TYPES for kind in kinds)
 
 
 def ids(payer: Resource, on: date, transaction: str = ELIGIBILITY) -> dict[str, str]:
@@ -128,7 +126,13 @@ def labels(payer: Resource) -> list[str]:
 
 def key(name: str) -> str:
     """Return what is the same for two spellings of a payer's name: its words, in plain capitals."""
-    return _BLANK.sub(" ", _DELETED.sub("", names.plain(name))).strip()
+    return " ".join(names.words(name))
+
+
+def telling_words(name: str) -> list[str]:
+    """Return the words of a name without those of a legal form; all of them if nothing is left."""
+    found = _WORD.findall(name)
+    return [word for word in found if word.upper() not in _LEGAL_FORMS] or found
 
 
 def rank(asked: str, found: Iterable[Resource], on: date) -> list[Candidate]:

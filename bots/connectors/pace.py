@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 SHARE = 0.75
-BURST_S = 1.0  # what was not used of a rate for so long may be used at once
 
 
 class Full(Exception):
@@ -65,8 +64,8 @@ class Pace:
             return 0.0
         with self._room:
             now = self._now()
-            start = max(self._next.get(route, 0.0), now - BURST_S)
+            start = max(self._next.get(route, 0.0), now)
             if start - now > within_s:
                 raise Full("the route has as many questions as it may", start - now)
             self._next[route] = start + 1 / rate
-            return max(0.0, start - now)
+            return start - now

@@ -37,8 +37,8 @@ _CLOSED: dict[str, Failure] = {
         "enrolment-pending", "The enrolment with the payer is not complete yet.", again=False
     ),
 }  # fmt: skip
+LEAST_S = 0.1
 PATIENCE = 0.25  # the share of its time that a question may wait for its turn
-LONGEST_S = 65.0  # a bot may take 70 s
 WHOLE = 2  # a check by all routes takes at most so many times the time of one
 
 
@@ -52,32 +52,37 @@ class Route:
         clearinghouses: Sequence[Clearinghouse],
         now: Callable[[], float] = time.monotonic,
         pace: Pace | None = None,
+        longest_s: float = 65.0,
     ) -> None:
-        """Keep the order; without a `pace` nothing is limited. Raises ValueError for no route."""
+        """Keep the order; without a `pace` nothing is limited. Raises ValueError for no route.
+
+        However long a question may take, it is over after `longest_s`.
+        """
         if not clearinghouses:
             raise ValueError("expected at least one clearinghouse")
         self._clearinghouses = tuple(clearinghouses)
         self._breaker = Breaker(now)
         self._pace = pace or Pace({}, 0, now)
         self._now = now
+        self._longest_s = longest_s
         self._pause = threading.Event()  # never set: it only waits
         systems = [s for one in clearinghouses for s in one.payer_systems]
         self.payer_systems = tuple(dict.fromkeys(systems))
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         """Return the first exchange that settles the question, else the most hopeful failure."""
-        first = self._ordered(inquiry)[0]
-        payer = inquiry.at(first.payer_systems[0]).payer_id
+        limit = self._now() + min(timeout_s * WHOLE, self._longest_s)
+        ids = [inquiry.payer_id, *(value for _, value in inquiry.route_payer_ids)]
+        payer = next((one for one in ids if one), "")
         keys = (f"payer {payer}", f"provider {inquiry.provider_npi}")
         try:
             with self._pace.turn(keys, background=inquiry.background, wait_s=timeout_s * PATIENCE):
-                return self._by_routes(inquiry, timeout_s)
+                return self._by_routes(inquiry, timeout_s, limit)
         except Full as error:
-            return Exchange(first.name, failure=_throttled(error))
+            return Exchange(self._ordered(inquiry)[0].name, failure=_throttled(error))
 
-    def _by_routes(self, inquiry: Inquiry, timeout_s: float) -> Exchange:
+    def _by_routes(self, inquiry: Inquiry, timeout_s: float, limit: float) -> Exchange:
         failed: list[Exchange] = []
-        limit = self._now() + min(timeout_s * WHOLE, LONGEST_S)
         for clearinghouse in self._ordered(inquiry):
             left_s = min(timeout_s, limit - self._now())
             if left_s <= 0:
@@ -88,7 +93,8 @@ class Route:
             failed.append(exchange)
         answers = [e for e in failed if e.answer is not None]
         hopeful = [e for e in failed if e.failure is not None and e.failure.again]
-        best = (answers or hopeful or failed)[0]
+        supported = [e for e in failed if e.failure is not None and e.failure.supported]
+        best = (answers or hopeful or supported or failed)[0]
         return replace(best, earlier=tuple(one for one in failed if one is not best))
 
     def _ordered(self, inquiry: Inquiry) -> list[Clearinghouse]:
@@ -110,20 +116,22 @@ class Route:
             text = "This route has failed for this payer again and again: it is left alone."
             paused = Failure("route-paused", text, again=True, after_s=math.ceil(wait_s))
             return Exchange(one.name, failure=paused)
-        started = self._now()
+        limit = self._now() + timeout_s
+        exchange = self._sent(one, inquiry, limit)
+        is_undelivered = exchange.failure is not None and exchange.failure.code == "not-delivered"
+        if is_undelivered and self._now() < limit:
+            exchange = self._sent(one, inquiry, limit)
+        self._breaker.heard(one.name, payer, failed=_failed(exchange, _TROUBLE))
+        return replace(exchange, payer_id=payer if exchange.sent else "")
+
+    def _sent(self, one: Clearinghouse, inquiry: Inquiry, limit: float) -> Exchange:
+        """Return what came of one question, sent when it is its turn on the route."""
         try:
-            wait_s = self._pace.slot_s(one.name, within_s=timeout_s * PATIENCE)
+            wait_s = self._pace.slot_s(one.name, within_s=(limit - self._now()) * PATIENCE)
         except Full as error:
             return Exchange(one.name, failure=_throttled(error))
         self._pause.wait(wait_s)
-        timeout_s -= wait_s
-        exchange = one.check(inquiry, timeout_s=timeout_s)
-        left_s = timeout_s - (self._now() - started)
-        is_undelivered = exchange.failure is not None and exchange.failure.code == "not-delivered"
-        if is_undelivered and left_s > 0:
-            exchange = one.check(inquiry, timeout_s=left_s)
-        self._breaker.heard(one.name, payer, failed=_failed(exchange, _TROUBLE))
-        return replace(exchange, payer_id=payer if exchange.sent else "")
+        return one.check(inquiry, timeout_s=max(limit - self._now(), LEAST_S))
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
         """Return what each route shows, each finding with its route's name."""

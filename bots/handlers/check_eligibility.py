@@ -132,8 +132,9 @@ def _resolved(
     except Ambiguous as error:
         others = [one for one in _absent(wish, facts) if one.code != "no-payer"]
         return wish, facts, [error.problem, *others]
+    is_found = payer is not facts.payer
     facts = replace(facts, payer=payer)
-    if payer is not None and not elements.reference(insurer):
+    if payer is not None and is_found:
         named = {"display": payer["name"]} if payer.get("name") else {}
         found = {**insurer, **named, "reference": f"Organization/{payer['id']}"}
         wish = {**wish, "insurer": found}

@@ -15,6 +15,7 @@ from fhir_profiles.codes import DEFINITE, State
 
 Resource = dict[str, Any]
 PURPOSE = "eligibility-alert"
+OVER = ("completed", "not-done")
 LEASE_S = 15  # longer than the relay may take for one mail
 _ACTIVE = frozenset({State.ACTIVE.value, State.ACTIVE_REVIEW.value})
 
@@ -109,7 +110,9 @@ def of_spell(
     return [m for m in messages if elements.identifier(m, systems.CAUSE) in causes]
 
 
-def communication(kind: Kind, response: Resource, named: str, pages: str) -> Resource:
+def communication(
+    kind: Kind, response: Resource, named: str, *, pages: str, moment: datetime
+) -> Resource:
     """Return the Communication that stands for one alert, before it is sent."""
     coding = {"system": systems.COMMUNICATION_CATEGORY, "code": kind.code}
     return {
@@ -118,6 +121,7 @@ def communication(kind: Kind, response: Resource, named: str, pages: str) -> Res
             {"system": systems.CAUSE, "value": named},
             {"system": systems.MESSAGE_ID, "value": message_id(named, pages)},
         ],
+        "extension": [{"url": systems.EXT_MADE, "valueDateTime": _instant(moment)}],
         "status": "preparation",
         "category": [{"coding": [coding], "text": kind.title}],
         "subject": response["patient"],
@@ -206,16 +210,30 @@ def _addresses(party: Resource) -> list[str]:
     return [p["value"] for p in points if p.get("system") == "email" and p.get("value")]
 
 
-def claimed(message: Resource, moment: datetime) -> Resource:
-    """Return the Communication while one delivery is sending its mail."""
-    stamp = {"url": systems.EXT_CLAIMED, "valueDateTime": _instant(moment)}
-    return {**released(message), "status": "in-progress", "extension": [stamp]}
+def claimed(message: Resource, moment: datetime, batch: str = "") -> Resource:
+    """Return the Communication while one delivery is sending its mail, alone or in a `batch`."""
+    stamps: list[Resource] = [{"url": systems.EXT_CLAIMED, "valueDateTime": _instant(moment)}]
+    if batch:
+        stamps.append({"url": systems.EXT_BATCH, "valueString": batch})
+    before = released(message)
+    return {**before, "status": "in-progress", "extension": [*before["extension"], *stamps]}
 
 
 def released(message: Resource) -> Resource:
     """Return the Communication as it is before anybody sends its mail."""
-    kept = {key: value for key, value in message.items() if key != "extension"}
-    return {**kept, "status": "preparation"}
+    return {**message, "status": "preparation",
+            "extension": [*elements.extensions(message, systems.EXT_MADE)]}  # fmt: skip
+
+
+def made(message: Resource) -> datetime:
+    """Return when the alert was made."""
+    told = elements.extension_value(message, systems.EXT_MADE)
+    return datetime.fromisoformat(told or message["meta"]["lastUpdated"])
+
+
+def batch_of(message: Resource) -> str:
+    """Return the batch in which the mail was sent that was broken off, "" if there is none."""
+    return str(elements.extension_value(message, systems.EXT_BATCH) or "")
 
 
 def is_being_sent(message: Resource, moment: datetime) -> bool:

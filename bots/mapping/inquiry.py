@@ -77,11 +77,11 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
     """
     coverage, patient = facts.coverage or {}, facts.patient or {}
     on = service_date(request, today)
-    own_id = _own_member_id(coverage, on)
+    own_id = "" if is_self(coverage) else own_member_id(coverage, on)
     payer_ids = payers.ids(facts.payer or {}, on)
 
-    def written(member_id: str) -> str:
-        return str(crosswalk.member_key(member_id, rules(facts.payer)))
+    def written(raw: str) -> str:
+        return str(crosswalk.member_key(raw, rules(facts.payer)))
 
     common: dict[str, Any] = {
         "trace": trace,
@@ -96,10 +96,9 @@ def to_inquiry(request: Resource, facts: Facts, *, trace: str, today: date) -> I
         "service_types": service_types(request),
     }
     if is_self(coverage) or own_id:
-        member_id = own_id or _member_id(coverage, on)
-        return Inquiry(subscriber=_person(patient, written(member_id)), **common)
+        return Inquiry(subscriber=_person(patient, written(member_id(coverage, on))), **common)
     relationship = elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
-    subscriber = _person(facts.subscriber or {}, written(coverage.get("subscriberId", "")))
+    subscriber = _person(facts.subscriber or {}, written(member_id(coverage, on)))
     return Inquiry(
         subscriber=subscriber,
         dependent=_person(patient, ""),
@@ -182,12 +181,28 @@ def _member_identifiers(coverage: Resource) -> Iterator[Resource]:
             yield identifier
 
 
-def _member_id(coverage: Resource, on: date) -> str:
-    """Return the member id for a day: one whose period has it, the subscriber's, any other."""
-    dated = [one for one in _member_identifiers(coverage) if "period" in one]
-    current = (one for one in dated if elements.is_current(one, on.isoformat()))
-    held = next((one.get("value", "") for one in current), "")
-    return str(held or coverage.get("subscriberId") or _undated(coverage))
+def member_id(coverage: Resource, on: date) -> str:
+    """Return the member id to ask with on a day, as it came, "" if there is none.
+
+    That is the patient's own, or of a dependent without one the subscriber's.
+    """
+    subscriber_id = str(coverage.get("subscriberId", ""))
+    if is_self(coverage):
+        return _dated(coverage, on) or subscriber_id or _undated(coverage) or _ended(coverage)
+    return own_member_id(coverage, on) or subscriber_id
+
+
+def own_member_id(coverage: Resource, on: date) -> str:
+    """Return the dependent's own member id, "" if the subscriber's is the only one."""
+    own = _dated(coverage, on) or _undated(coverage)
+    return own if own != coverage.get("subscriberId", "") else ""
+
+
+def _dated(coverage: Resource, on: date) -> str:
+    """Return the member id whose period has the day, "" if there is none."""
+    found = (one for one in _member_identifiers(coverage) if "period" in one)
+    current = (one for one in found if elements.is_current(one, on.isoformat()))
+    return next((str(one.get("value", "")) for one in current), "")
 
 
 def _undated(coverage: Resource) -> str:
@@ -196,12 +211,11 @@ def _undated(coverage: Resource) -> str:
     return next((str(one.get("value", "")) for one in found if one.get("use") != "old"), "")
 
 
-def _own_member_id(coverage: Resource, on: date) -> str:
-    """Return the dependent's own member id, "" if the subscriber's is the only one."""
-    if is_self(coverage):
-        return ""
-    own = _member_id({**coverage, "subscriberId": ""}, on)
-    return own if own != coverage.get("subscriberId", "") else ""
+def _ended(coverage: Resource) -> str:
+    """Return the member id that ended last: better than none, for the payer to judge."""
+    listed = [one for one in _member_identifiers(coverage) if one.get("value")]
+    listed.sort(key=lambda one: str(one.get("period", {}).get("end", "")))
+    return str(listed[-1]["value"]) if listed else ""
 
 
 def _person(resource: Resource, member_id: str) -> Person:

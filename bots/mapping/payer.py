@@ -10,9 +10,11 @@ from typing import Any
 
 from bots.mapping.payer_list import Id, Row
 from fhir_profiles import payers, systems
-from fhir_profiles.payers import Support
+from fhir_profiles.payers import Enrolment, Support
 
 Resource = dict[str, Any]
+_DONE = (Enrolment.LIVE.value, Enrolment.PENDING.value)
+_ASKED = (Enrolment.SUPPORTED.value, Enrolment.NEEDED.value)
 
 
 class Conflict(Exception):
@@ -22,7 +24,7 @@ class Conflict(Exception):
 def merged(row: Row, there: Resource | None, on: date) -> Resource:
     """Return the payer as it is after the row; new ids of a payer that had others hold from `on`.
 
-    Raises Conflict for an id that differs by leading zeros only, or begins before the present one.
+    Raises Conflict for an id that begins before the present one.
     """
     found: Resource = {"resourceType": "Organization", "active": True, **(there or {})}
     if not payers.is_payer({"type": found.get("type", [])}):
@@ -35,7 +37,7 @@ def merged(row: Row, there: Resource | None, on: date) -> Resource:
     former = payers.labels(there or {})
     found["alias"] = _other_names(row.name, [*former, *row.aliases])
     found["telecom"] = _with_phone(found.get("telecom", []), row.phone)
-    found["extension"] = _with_support(found.get("extension", []), row.support)
+    found["extension"] = _with_support(found.get("extension", []), row)
     return {key: value for key, value in found.items() if value != []}
 
 
@@ -52,11 +54,6 @@ def _with_id(identifiers: list[Resource], one: Id, on: date) -> list[Resource]:
     if any(i.get("value") == one.value for i in current):
         return identifiers
     for former in current:
-        if former["value"].lstrip("0") == one.value.lstrip("0"):
-            text = (
-                f"{one.value} and {former['value']} differ by leading zeros only; which is right?"
-            )
-            raise Conflict(text)
         if former.get("period", {}).get("start", "") >= on.isoformat():
             raise Conflict(f"{former['value']} holds from {on} on already, or begins later")
     ended = [_until(i, on) if i in current else i for i in identifiers]
@@ -83,22 +80,31 @@ def _other_names(name: str, texts: list[str]) -> list[str]:
     """Return each name once, however it is spelled, without that which the payer has now."""
     found: dict[str, str] = {}
     for text in texts:
-        found.setdefault(payers.key(text), text)
-    found.pop(payers.key(name), None)
+        found.setdefault(payers.key(text) or text, text)
+    found.pop(payers.key(name) or name, None)
     return list(found.values())
 
 
 def _with_phone(telecom: list[Resource], phone: str) -> list[Resource]:
     if not phone or any(one.get("value") == phone for one in telecom):
         return telecom
-    others = [one for one in telecom if one.get("system") != "phone"]
-    return [{"system": "phone", "value": phone}, *others]
+    return [{"system": "phone", "value": phone}, *telecom]
 
 
-def _with_support(extensions: list[Resource], told: tuple[Support, ...]) -> list[Resource]:
-    """Return the extensions with what the row tells first, in its order."""
-    ways = {(one.transaction, one.route) for one in told}
+def _with_support(extensions: list[Resource], row: Row) -> list[Resource]:
+    """Return the extensions with what the row tells first, in its order.
+
+    What a vendor's list says a payer asks for does not take back what is done already.
+    """
     had = payers.supports({"extension": extensions})
+    done = {(h.transaction, h.route): h for h in had if h.state in _DONE}
+    told = [
+        done.get((one.transaction, one.route), one)
+        if row.is_vendors and one.state in _ASKED
+        else one
+        for one in row.support
+    ]
+    ways = {(one.transaction, one.route) for one in told}
     kept = [one for one in had if (one.transaction, one.route) not in ways]
     since = {(one.transaction, one.route, one.state): one.since for one in had}
     others = [one for one in extensions if one.get("url") != systems.EXT_SUPPORT]
@@ -122,10 +128,13 @@ def first_id(row: Row) -> str:
     return f"{row.ids[0].system}|{row.ids[0].value}"
 
 
-def ids_of(payer: Resource) -> list[str]:
-    """Return system|value of every id of a payer, whenever it holds."""
-    return [
-        f"{one['system']}|{one['value']}"
-        for one in payer.get("identifier", [])
-        if one.get("system") and one.get("value")
-    ]
+def ids_of(payer: Resource, on: date) -> tuple[list[str], list[str]]:
+    """Return system|value of the ids that a payer has on a day or later, and of its other ones."""
+    current: list[str] = []
+    other: list[str] = []
+    for one in payer.get("identifier", []):
+        if one.get("system") and one.get("value"):
+            end = str(one.get("period", {}).get("end", ""))
+            is_sent = one.get("use") not in ("secondary", "old") and (not end or end >= str(on))
+            (current if is_sent else other).append(f"{one['system']}|{one['value']}")
+    return current, other

@@ -1,10 +1,11 @@
 """A list of payers as a file, our CSV or JSON or a clearinghouse's JSON, as rows that were checked.
 
-Ids are text: what a spreadsheet made a number of has lost its leading zeros, and is refused.
+Ids are text, for their leading zeros count: a JSON that has numbers instead is refused.
 """
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,16 +13,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from fhir_profiles import codec, payers, systems
-from fhir_profiles.payers import Enrolment, Support
+from fhir_profiles import codec, systems
+from fhir_profiles.payers import SYSTEMS, Enrolment, Support
 
-SYSTEMS = {
-    "payer_id": systems.PAYER_ID,
-    "stedi": systems.STEDI_PAYER,
-    "availity": systems.AVAILITY_PAYER,
-    "core": systems.CORE_PAYER,
-    "opkit": systems.OPKIT_PAYER,
-}
 _PLAIN = ("name", "aliases", "phone", "support", "valid_from")
 REASON_LIMIT = 200  # characters
 _MANY = ";"  # between the aliases, and between the supports, of one CSV field
@@ -96,7 +90,8 @@ class Id:
 class Row:
     """One payer of the list. `place` is its line in a CSV, its number in a JSON, from 1.
 
-    `wrong` says what is wrong with it, "" if nothing is.
+    `wrong` says what is wrong with it, "" if nothing is. What a vendor's list says of `support` is
+    what the payer asks for, and not how far this practice is.
     """
 
     place: int
@@ -106,6 +101,7 @@ class Row:
     phone: str = ""
     support: tuple[Support, ...] = ()
     valid_from: date | None = None
+    is_vendors: bool = False
     wrong: str = ""
 
 
@@ -168,12 +164,25 @@ def _of_stedi(place: int, one: dict[str, Any]) -> Row:
         if told.get(name) in _STEDI_STATES
     ]
     names = tuple(name for name in one.get("names", ()) if name != one["displayName"])
-    return Row(place, one["displayName"], names, tuple(found), support=tuple(support))
+    return Row(
+        place,
+        one["displayName"].strip(),
+        names,
+        tuple(found),
+        support=tuple(support),
+        is_vendors=True,
+    )
 
 
 def _csv(text: str) -> Iterator[Row]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
-    heads = [head.strip() for head in reader.fieldnames or []]
+    try:
+        heads = [_head(head) for head in reader.fieldnames or []]
+    except csv.Error as error:
+        raise NotAList(f"the line of heads is no CSV: {error}") from error
+    twice = next((head for head in heads if heads.count(head) > 1), None)
+    if twice is not None:
+        raise NotAList(f"the column {twice!r} stands twice")
     for head in heads:
         if head not in _PLAIN and head.partition(":")[0] not in SYSTEMS:
             known = ", ".join([*_PLAIN, *SYSTEMS])
@@ -208,6 +217,11 @@ def _of_line(line: int, one: dict[Any, Any]) -> Row:
     )
 
 
+def _head(text: str) -> str:
+    """Return the head of a column without the blanks around it and its transaction."""
+    return ":".join(part.strip() for part in text.split(":"))
+
+
 def _transactions(head: str) -> tuple[str, ...]:
     code = head.partition(":")[2]
     return (code,) if code else ()
@@ -215,8 +229,8 @@ def _transactions(head: str) -> tuple[str, ...]:
 
 def _support(text: str) -> Support:
     """Return what `270:stedi=live` says. Raises ValueError for anything else."""
-    way, _, state = text.partition("=")
-    transaction, _, route = way.partition(":")
+    way, _, state = (part.strip() for part in text.partition("="))
+    transaction, _, route = (part.strip() for part in way.partition(":"))
     if not (transaction and route) or state not in set(Enrolment):
         states = ", ".join(Enrolment)
         raise ValueError(f"support: expected TRANSACTION:ROUTE=STATE, STATE one of {states}")
@@ -229,9 +243,31 @@ def _checked(place: int, one: Any, build: Callable[[int, Any], Row]) -> Row:
         row = build(place, one)
     except ValueError as error:
         return Row(place, wrong=str(error))
-    if not payers.key(row.name):
-        return Row(place, wrong="name: expected a name")
-    return row if row.ids else replace(row, wrong="expected an id under at least one system")
+    return replace(row, wrong=_lack(row))
+
+
+def _lack(row: Row) -> str:
+    """Return what is wrong with a row as a whole, "" if nothing is."""
+    sent = [(one.system, one.transactions) for one in row.ids if not one.is_alias]
+    codes = [code for one in row.ids for code in one.transactions]
+    codes += [one.transaction for one in row.support]
+    if not row.name:
+        return "name: expected a name"
+    if not row.ids:
+        return "expected an id under at least one system"
+    if len(sent) != len(set(sent)):
+        return "expected one id for a system and a transaction"
+    if any(re.search(r"\s", code) for code in codes):
+        return "expected transactions without blanks, such as 270"
+    return next((f"since: {p}" for p in map(_day_problem, row.support) if p), "")
+
+
+def _day_problem(support: Support) -> str:
+    try:
+        _day(support.since)
+    except ValueError:
+        return "expected a date as YYYY-MM-DD"
+    return ""
 
 
 def _parts(text: str) -> Iterable[str]:
@@ -242,4 +278,4 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise ValueError("valid_from: expected a date as YYYY-MM-DD") from error
+        raise ValueError("expected a date as YYYY-MM-DD") from error

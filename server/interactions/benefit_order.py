@@ -19,22 +19,23 @@ Kind = TypeVar("Kind", bound=StrEnum)
 LIMIT = 20  # coverages of a patient
 AGE_65, YEAR_MONTHS = 65, 12
 # Kinds of payers by codes of Coverage.type: HL7 ActCode, X12 1336, and PHDSC payment typology.
+_CODES = {
+    Payer.ACCIDENT: {systems.ACT_CODE: "WCBPOL AUTOPOL UNINSMOT PNC",
+                     systems.X12_INSURANCE_TYPE: "AP WC LT PE RP"},
+    Payer.MEDICAID: {systems.ACT_CODE: "SUBSIDIZ SUBSIDMC", systems.X12_INSURANCE_TYPE: "MC"},
+    # 12 to 47 are Medicare too: "Medicare secondary", and to whom.
+    Payer.MEDICARE: {systems.X12_INSURANCE_TYPE: "12 13 14 15 16 41 42 43 47 CP HN MA MB MP QM HS"},
+    Payer.SUPPLEMENT: {systems.X12_INSURANCE_TYPE: "MH MI SP"},
+    Payer.INDIVIDUAL: {systems.X12_INSURANCE_TYPE: "IP"},
+    Payer.APART: {systems.SELF_PAY: "pay",
+                  systems.ACT_CODE: "DENTAL DENTPRG DRUGPOL VISPOL LTC DIS LIFE",
+                  systems.X12_INSURANCE_TYPE: "D DB LC LD LI PP FF"},
+}  # fmt: skip
 _KINDS = {
-    (systems.ACT_CODE, "WCBPOL"): Payer.ACCIDENT,
-    (systems.ACT_CODE, "AUTOPOL"): Payer.ACCIDENT,
-    (systems.ACT_CODE, "SUBSIDIZ"): Payer.MEDICAID,
-    (systems.ACT_CODE, "SUBSIDMC"): Payer.MEDICAID,
-    (systems.X12_INSURANCE_TYPE, "AP"): Payer.ACCIDENT,
-    (systems.X12_INSURANCE_TYPE, "WC"): Payer.ACCIDENT,
-    (systems.X12_INSURANCE_TYPE, "IP"): Payer.INDIVIDUAL,
-    (systems.X12_INSURANCE_TYPE, "MA"): Payer.MEDICARE,
-    (systems.X12_INSURANCE_TYPE, "MB"): Payer.MEDICARE,
-    (systems.X12_INSURANCE_TYPE, "MP"): Payer.MEDICARE,
-    (systems.X12_INSURANCE_TYPE, "HN"): Payer.MEDICARE,
-    (systems.X12_INSURANCE_TYPE, "MC"): Payer.MEDICAID,
-    (systems.X12_INSURANCE_TYPE, "MH"): Payer.SUPPLEMENT,
-    (systems.X12_INSURANCE_TYPE, "MI"): Payer.SUPPLEMENT,
-    (systems.X12_INSURANCE_TYPE, "SP"): Payer.SUPPLEMENT,
+    (system, code): kind
+    for kind, listed in _CODES.items()
+    for system, codes in listed.items()
+    for code in codes.split()
 }
 _TYPOLOGY = (
     ("1", Payer.MEDICARE),
@@ -85,44 +86,53 @@ def findings(ranked: list[Ranked]) -> list[str]:
 
 def _plan(engine: Engine, coverage: Resource, *, accident: bool) -> Plan:
     facts = _facts(coverage)
-    start = str(coverage.get("period", {}).get("start", ""))
-    relationship = elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
+    employees = facts.get("employees")
     return Plan(
         name=coverage["id"],
         payer=_kind(coverage),
-        is_own=relationship in ("self", ""),
+        is_own=_relationship(coverage) in ("self", ""),
         work=_one_of(Work, facts.get("work")) or Work.ACTIVE,
-        employees=facts.get("employees"),
-        since=date.fromisoformat(start[:10]) if len(start) >= len("2026-11-26") else None,
+        employees=employees if isinstance(employees, int) else None,
+        since=_day(coverage.get("period", {}).get("start")),
         birthday=_birthday(engine, elements.reference(coverage.get("subscriber"))),
         parent=_one_of(Parent, facts.get("parent")),
-        decreed=bool(facts.get("decreed", False)),
+        decreed=facts.get("decreed") is True,
         for_visit=accident,
-        coordinates=bool(facts.get("coordinates", True)),
+        coordinates=facts.get("coordinates") is not False,
     )
 
 
 def _patient(patient: Resource, coverages: list[Resource], on: date) -> Patient:
     medicare = [_facts(one) for one in coverages if _kind(one) is Payer.MEDICARE]
     facts = next((one for one in medicare if one), {})
-    relations = {elements.code(c.get("relationship"), systems.RELATIONSHIP) for c in coverages}
+    plans = [one for one in coverages if _kind(one) in (Payer.GROUP, Payer.INDIVIDUAL)]
+    relations = {_relationship(one) for one in plans} - {"self", ""}
     entitlement = _one_of(Entitlement, facts.get("entitlement"))
-    born = str(patient.get("birthDate", ""))
-    if entitlement is None and medicare and len(born) == len("1985-02-14"):
-        birth = date.fromisoformat(born)
+    birth = _day(patient.get("birthDate"))
+    if entitlement is None and medicare and birth is not None:
         age = on.year - birth.year - ((on.month, on.day) < (birth.month, birth.day))
         entitlement = Entitlement.AGE if age >= AGE_65 else None
-    start = facts.get("esrdStart")
-    month = 0
-    if start:
-        began = date.fromisoformat(str(start))
+    began, month = _day(facts.get("esrdStart")), 0
+    if began is not None:
         month = (on.year - began.year) * YEAR_MONTHS + on.month - began.month + 1
     return Patient(
-        is_child="child" in relations and "self" not in relations,
-        entitlement=None if entitlement is Entitlement.ESRD and not start else entitlement,
+        is_child=relations == {"child"},
+        entitlement=None if entitlement is Entitlement.ESRD and month < 1 else entitlement,
         esrd_month=month,
-        was_primary=bool(facts.get("wasPrimary", False)),
+        was_primary=facts.get("wasPrimary") is True,
     )
+
+
+def _relationship(coverage: Resource) -> str:
+    return elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
+
+
+def _day(value: Any) -> date | None:
+    """Return the day of a full date or time, None for anything less."""
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
 
 
 def _kind(coverage: Resource) -> Payer:
@@ -151,8 +161,8 @@ def _birthday(engine: Engine, subscriber: str) -> tuple[int, int] | None:
     kind = subscriber.partition("/")[0]
     if kind not in ("Patient", "RelatedPerson"):
         return None
-    born = str((read.referenced(engine, kind, subscriber) or {}).get("birthDate", ""))
-    return (int(born[5:7]), int(born[8:10])) if len(born) == len("1985-02-14") else None
+    born = _day((read.referenced(engine, kind, subscriber) or {}).get("birthDate"))
+    return (born.month, born.day) if born else None
 
 
 def _one_of(kinds: type[Kind], value: Any) -> Kind | None:

@@ -26,15 +26,18 @@ def born_on(engine: Engine, day: date, payer: str) -> list[Member]:
     patients = {f"Patient/{one['id']}": one for one in map(codec.decode, page.bodies)}
     found = []
     for coverage in _coverages(engine, list(patients), payer):
-        patient = patients[elements.reference(coverage["beneficiary"])]
-        found.append(ladder.member_of(coverage, patient))
+        address = elements.reference(coverage["beneficiary"]).removeprefix(f"{engine.base}/")
+        patient = patients.get(address.partition("/_history/")[0])
+        if patient is not None:
+            found.append(ladder.member_of(coverage, patient))
     return found
 
 
 def _coverages(engine: Engine, patients: list[str], payer: str) -> Iterator[Resource]:
     for start in range(0, len(patients), CHUNK):
         listed = ",".join(patients[start : start + CHUNK])
-        asked = [("beneficiary", listed), ("payor", payer), ("_count", str(PERSONS_LIMIT))]
+        asked = [("beneficiary", listed), ("payor", payer), ("status", "active,cancelled")]
+        asked.append(("_count", str(PERSONS_LIMIT)))
         page = search.search(engine, "Coverage", asked)
         if page.next:
             raise Unprocessable("These persons have too many coverages to tell them apart.")

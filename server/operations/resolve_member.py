@@ -26,6 +26,7 @@ _PARAMETERS = (
     "payer", "memberId", "personCode", "birthDate", "family", "given", "gender", "postalCode",
     "on", "explain",
 )  # fmt: skip
+DIGEST_LENGTH = 16
 UPDATE_CARD = "update-card"  # of our task-code list
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 _TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -56,10 +57,12 @@ def resolve(call: Call) -> dict[str, Any]:
 
     def work(writing: Writing) -> None:
         key = secrets.named(writing.connection, "member-match")
-        digest = hmac.new(key, repr(asked).encode(), hashlib.sha256).hexdigest()
-        writing.note(_write.ready(call.engine, "AuditEvent", _audit(call, found, rules, digest)))
+        told = hmac.new(key, repr(asked).encode(), hashlib.sha256).hexdigest()
+        card = crosswalk.plain_id(asked.member_id)
+        digest = hmac.new(key, card.encode(), hashlib.sha256).hexdigest()
+        writing.note(_write.ready(call.engine, "AuditEvent", _audit(call, found, rules, told)))
         if "through-history" in found.flags:
-            _ask_for_card(call, writing, found)
+            _ask_for_card(call, writing, found, digest)
 
     _write.transact(call.engine, call.origin, work)
     return {"resourceType": "Parameters", "parameter": [*_told(call, found, rules)]}
@@ -139,10 +142,10 @@ def _audit(call: Call, found: Match, rules: Rules, digest: str) -> Resource:
     }
 
 
-def _ask_for_card(call: Call, writing: Writing, found: Match) -> None:
-    """Raise the Task to note the id of the present card, once for each coverage."""
+def _ask_for_card(call: Call, writing: Writing, found: Match, digest: str) -> None:
+    """Raise the Task to note the id of the present card, once for each coverage and old card."""
     coverage = found.members[0]
-    cause = f"{UPDATE_CARD}-{coverage.coverage['id']}"
+    cause = f"{UPDATE_CARD}-{coverage.coverage['id']}-{digest[:DIGEST_LENGTH]}"
     task = {
         "resourceType": "Task",
         "identifier": [{"system": systems.CAUSE, "value": cause}],

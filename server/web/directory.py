@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, elements, systems
+from fhir_profiles import codec, elements
 from fhir_profiles import payers as entry
 from fhir_profiles.payers import Enrolment
 from server.interactions import payers, search
@@ -15,13 +15,7 @@ from server.web import records
 
 Resource = dict[str, Any]
 SHOWN = 50
-_SYSTEMS = {
-    systems.PAYER_ID: "Payer id",
-    systems.STEDI_PAYER: "Stedi",
-    systems.AVAILITY_PAYER: "Availity",
-    systems.CORE_PAYER: "CORE",
-    systems.OPKIT_PAYER: "Opkit",
-}
+_SYSTEMS = {url: name.replace("_", " ").capitalize() for name, url in entry.SYSTEMS.items()}
 # What people read for the state of a transaction, and how it looks (see site.css).
 _STATES = {
     Enrolment.NOT_SUPPORTED.value: ("not supported", "bad", "×"),

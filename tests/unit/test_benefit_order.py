@@ -132,6 +132,25 @@ def test_an_accident_payer_is_not_of_another_visit() -> None:
     assert "not of this visit" in found[1].reason
 
 
+def test_medicare_goes_before_a_retiree_plan_whatever_it_provides() -> None:
+    """The Medicare rules are federal: a plan cannot give itself another place."""
+    retiree = Plan("retiree", work=Work.RETIRED, coordinates=False)
+
+    assert ["Medicare", "retiree"] == [
+        one.plan.name for one in benefit_order.order([retiree, MEDICARE], AGED)
+    ]
+
+
+def test_the_parts_of_medicare_are_no_tie() -> None:
+    """A and B are one payer; dental pays for no visit."""
+    plans = [Plan("b", Payer.MEDICARE), Plan("a", Payer.MEDICARE), Plan("dental", Payer.APART)]
+    found = benefit_order.order(plans, AGED)
+
+    assert [("a", 1, False), ("b", 2, False), ("dental", 0, False)] == [
+        (one.plan.name, one.place, one.is_tie) for one in found
+    ]
+
+
 def test_a_third_plan_follows_a_tie() -> None:
     """Two share the second place; the fourth stays the fourth."""
     plans = [Plan("cobra", work=Work.CONTINUED), GHP, Plan("a", is_own=False),

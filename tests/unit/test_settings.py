@@ -42,8 +42,10 @@ def test_a_wrong_server_setting_is_named(env: dict[str, str], named: str) -> Non
         ({"INFORCE_TIME_ZONE": "Mars/North"}, "INFORCE_TIME_ZONE"),
         ({"INFORCE_BOTS_SWEEP": "noon"}, "INFORCE_BOTS_SWEEP"),
         ({"INFORCE_BOTS_DIGEST": "07:00,late"}, "INFORCE_BOTS_DIGEST"),
-        ({"INFORCE_BOTS_RATES": "stedi=fast"}, "INFORCE_BOTS_RATES"),
-        ({"INFORCE_BOTS_RATES": "stedi"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_RATES": "sandbox=fast"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_RATES": "sandbox=0"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_RATES": "sandbox"}, "INFORCE_BOTS_RATES"),
+        ({"INFORCE_BOTS_RATES": "sandbax=20"}, "INFORCE_BOTS_RATES"),
         ({"INFORCE_BOTS_IN_FLIGHT": "-1"}, "INFORCE_BOTS_IN_FLIGHT"),
     ],
 )

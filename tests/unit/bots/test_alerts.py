@@ -292,15 +292,96 @@ def test_what_was_answered_meanwhile_is_left_out() -> None:
     assert ["not-done"] == [one["status"] for one in fhir.all("Communication")]
 
 
+def at(fhir: FakeFhir, mail: FakeMail, minutes: int, **more: Any) -> Tools:
+    """Return tools that mail at once, so many minutes after NOW."""
+    kit = tools(fhir, mail=mail, now=lambda: NOW + timedelta(minutes=minutes))
+    return replace(kit, **more)
+
+
+def test_an_alert_that_a_relay_refused_is_not_lost() -> None:
+    """The outage was told of while the relay was down; it goes out when that is over."""
+    fhir, mail = world(), FakeMail(down=True)
+    checked(fhir, "A", DOWN)
+    with pytest.raises(RetryLater):
+        digest.tell_of_long_outages(at(fhir, mail, 20))
+    mail.down = False
+    digest.tell_of_long_outages(at(fhir, mail, 30))
+    assert [1, 0] == [digest.run(at(fhir, mail, minutes)) for minutes in (40, 60)]
+
+    assert 1 == len(mail.sent)
+    assert ["completed"] == [task["status"] for task in fhir.all("Task")]
+
+
+def test_a_circle_without_an_address_keeps_nobody_waiting() -> None:
+    """Its Task says what is missing, and the others are told."""
+    role = {"resourceType": "PractitionerRole", "id": "desk", "active": True,
+            "code": [{"coding": [{"system": systems.CONTACT_PURPOSE, "code": alert.PURPOSE}]}],
+            "organization": {"reference": "Organization/other"},
+            "telecom": [{"system": "email", "value": "lea@other.example"}]}  # fmt: skip
+    other = {**samples.clinic(), "id": "other"}
+    fhir, mail = world(role, other), FakeMail()
+    focus = [{"focal": True, "coverage": {"reference": "Coverage/two"}}]
+    fhir.put(samples.coverage("two"))
+    first = checked(fhir, "A", told("EB*6**30"))
+    traces = [{"system": systems.TRACE, "value": "B"}]
+    wish = samples.request("B", identifier=traces, insurance=focus,
+                           provider={"reference": "Organization/other"})  # fmt: skip
+    check_eligibility.handle(wish, tools(fhir, FakeClearinghouse(told("EB*6**30"))))
+    second = next(one for one in responses(fhir) if one["id"] != first["id"])
+    for found in (first, second):
+        alert_inactive.handle(found, gathered(fhir, mail))
+    with pytest.raises(RetryLater, match="no address"):
+        digest.run(replace(gathered(fhir, mail, LATER), alert_to=()))
+
+    assert [["lea@other.example"]] == [one["to"] for one in mail.sent]
+    assert ["nobody is named for alerts"] == [
+        task["description"] for task in fhir.all("Task") if "alert" in str(task["code"])
+    ]
+
+
+def test_a_digest_that_was_broken_off_goes_out_under_the_same_id() -> None:
+    """Mailed, and not recorded: the copy has the Message-ID of the first, whatever is new."""
+    fhir, mail = world(samples.coverage("two")), FakeMail()
+    focus = [{"focal": True, "coverage": {"reference": "Coverage/two"}}]
+    traces = [{"system": systems.TRACE, "value": "B"}]
+    checked(fhir, "A", told("EB*6**30"))
+    wish = samples.request("B", identifier=traces, insurance=focus)
+    check_eligibility.handle(wish, tools(fhir, FakeClearinghouse(told("EB*6**30"))))
+    for found in responses(fhir):
+        alert_inactive.handle(found, gathered(fhir, mail))
+    with pytest.raises(SystemExit):
+        digest.run(gathered(fhir, Crash(mail), LATER))
+    assert 0 == digest.run(gathered(fhir, mail, LATER))
+    assert 2 == digest.run(gathered(fhir, mail, LATER + timedelta(minutes=1)))
+
+    assert (2, 1) == (len(mail.sent), len({sent["id"] for sent in mail.sent}))
+
+
+def test_an_alert_about_nothing_is_given_up() -> None:
+    """The response is gone: nobody waits for its mail for ever."""
+    fhir, mail = world(), FakeMail()
+    found = checked(fhir, "A", told("EB*6**30"))
+    alert_inactive.handle(found, gathered(fhir, mail))
+    del fhir.versions[f"CoverageEligibilityResponse/{found['id']}"]
+
+    assert 0 == digest.run(gathered(fhir, mail, LATER))
+    assert ["not-done"] == [one["status"] for one in fhir.all("Communication")]
+
+
 def test_a_digest_that_fails_is_made_up_for() -> None:
     """A Task tells of it, the next tick sends, and the Task closes."""
     fhir, mail = world(), FakeMail(down=True)
     alert_inactive.handle(checked(fhir, "A", told("EB*6**30")), gathered(fhir, mail))
     said: list[str] = []
-    clock = digest.Clock(gathered(fhir, mail, LATER), said.append)
+    now = [LATER]
+    kit = replace(gathered(fhir, mail), now=lambda: now[0])
+    clock = digest.Clock(kit, said.append)
     clock.tick()
     assert ["requested"] == [task["status"] for task in fhir.all("Task")]
     mail.down = False
+    clock.tick()  # too soon: the relay is left alone for a while
+    assert 1 == len(said)
+    now[0] += digest.PAUSE
     clock.tick()
     clock.tick()
 

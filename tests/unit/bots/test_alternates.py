@@ -1,5 +1,6 @@
 """A payer that has the person and does not find the id: asked once more, counted, and told."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -109,6 +110,14 @@ def test_only_a_person_who_was_not_found_is_asked_for_again(first: Exchange) -> 
     asked = alternates.check(question, facts, tools(world(), house), timeout_s=5)
 
     assert (1, False) == (len(house.asked), asked.is_tried)
+
+
+def test_there_is_no_second_question_without_the_time_for_it() -> None:
+    """A delivery that is broken off would begin anew, and ask for ever."""
+    fhir, house = world(samples.payer(**RULES)), FakeClearinghouse(not_found())
+    check_eligibility.handle(samples.request(), replace(tools(fhir, house), timeout_s=20))
+
+    assert 1 == len(house.asked)
 
 
 def test_without_rules_only_an_old_id_is_tried() -> None:

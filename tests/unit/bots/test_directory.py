@@ -32,7 +32,7 @@ UNKNOWN = ["no-payer"]
         ({"display": "Twin Health"}, ["ambiguous-payer"]),
         ({"identifier": {"value": "TWIN"}}, ["ambiguous-payer"]),
         ({"reference": "Organization/gone", "display": "EHP"}, UNKNOWN),
-        ({"reference": "Organization/bare", "display": "EHP"}, "bare"),
+        ({"reference": "Organization/bare", "display": "EHP"}, "payer"),
         ({"reference": "Organization/stranger"}, ["missing-payer-id"]),
         ({}, UNKNOWN),
     ],

@@ -18,20 +18,20 @@ KEYS = ("payer 00099", "provider 1999999984")
 
 
 def test_a_rate_spreads_questions() -> None:
-    """Two a second: what was saved up goes at once, then one each half second."""
+    """Two a second: one each half second, whatever was not used before."""
     now = [10.0]
     pace = Pace({"a": 2.0}, 0, lambda: now[0])
 
-    assert [0, 0, 0, 0.5, 1.0] == [pace.slot_s("a", within_s=9) for _ in range(5)]
-    now[0] += 2
-    assert 0.0 == pace.slot_s("a", within_s=9)
+    assert [0, 0.5, 1.0] == [pace.slot_s("a", within_s=9) for _ in range(3)]
+    now[0] += 9
+    assert [0, 0.5] == [pace.slot_s("a", within_s=9) for _ in range(2)]
     assert [0.0] * 9 == [pace.slot_s("b", within_s=9) for _ in range(9)]
 
 
 def test_who_would_wait_too_long_is_told_and_not_counted() -> None:
     """The place stays free for who waits longer."""
     pace = Pace({"a": 1.0}, 0, lambda: 10.0)
-    assert [0, 0, 1.0] == [pace.slot_s("a", within_s=9) for _ in range(3)]
+    assert [0, 1.0] == [pace.slot_s("a", within_s=9) for _ in range(2)]
     for _ in range(3):
         with pytest.raises(Full) as told:
             pace.slot_s("a", within_s=1.5)
@@ -86,7 +86,7 @@ def test_a_route_tells_of_its_limit() -> None:
     now = [10.0]
     pace = Pace({"a": 0.001}, 1, lambda: now[0])
     one, other = FakeClearinghouse(GOOD, GOOD, name="a"), FakeClearinghouse(GOOD, name="b")
-    route = Route([one, other], now=lambda: now[0], pace=pace)
+    route = Route([one, other], now=lambda: now[0], pace=pace, longest_s=9)
     inquiry = replace(INQUIRY, payer_id="00099", provider_npi="1999999984")
     assert [GOOD.answer] * 2 == [route.check(inquiry, timeout_s=4).answer for _ in range(2)]
     assert (1, 1) == (len(one.asked), len(other.asked))

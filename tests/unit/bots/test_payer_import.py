@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bots.errors import NeverRetry
 from bots.mapping import payer, payer_list
 from bots.mapping.payer import Conflict
 from bots.mapping.payer_list import Id, NotAList, Row
@@ -140,6 +141,78 @@ def test_ids_of_two_payers_are_for_a_person() -> None:
     assert "these ids belong to several payers: Organization/a, Organization/b" == line.reason
 
 
+def test_an_alias_is_nobodys_property() -> None:
+    """Another payer's id among the aliases of a list renames nobody."""
+    fhir = FakeFhir(samples.payer())
+    ids = (Id(systems.PAYER_ID, "12345"), Id(systems.PAYER_ID, "00099", is_alias=True))
+    imported(fhir, [Row(1, "Other Plan", ids=ids)])
+
+    assert {"Example Health", "Other Plan"} == {one["name"] for one in fhir.all("Organization")}
+    assert samples.payer()["identifier"] == named(fhir, "Example Health")["identifier"]
+
+
+@pytest.mark.parametrize("more", [{"use": "secondary"}, {"period": {"end": "2025-12-31"}}])
+def test_an_id_that_a_payer_had_is_for_a_person(more: dict[str, Any]) -> None:
+    """It may be the payer under an old id, or another one that has the id now."""
+    fhir = FakeFhir(samples.payer(identifier=[{**samples.payer()["identifier"][0], **more}]))
+    (line,) = imported(fhir, [ROW])
+
+    assert "aliases or former ids of Organization/payer: is it the same payer?" in line.reason
+
+
+@pytest.mark.parametrize("value", ["99", "000099"])
+def test_an_id_with_other_leading_zeros_makes_no_second_payer(value: str) -> None:
+    """Also where nothing else of the row is known here: a spreadsheet may have taken them."""
+    fhir = FakeFhir(samples.payer())
+    (line,) = imported(fhir, [Row(2, "Example Health", ids=(Id(systems.PAYER_ID, value),))])
+
+    assert f"{value} and 00099 differ by leading zeros only; which is right?" == line.reason
+    assert 1 == len(fhir.all("Organization"))
+
+
+@pytest.mark.parametrize(
+    ("had", "told", "is_vendors", "expected"),
+    [
+        ("live", "enrolment-needed", True, "live"),
+        ("live", "supported", True, "live"),
+        ("pending", "enrolment-needed", True, "pending"),
+        ("live", "not-supported", True, "not-supported"),
+        ("supported", "enrolment-needed", True, "enrolment-needed"),
+        ("live", "enrolment-needed", False, "enrolment-needed"),
+    ],
+)
+def test_a_vendors_list_takes_no_enrolment_back(
+    had: str, told: str, expected: str, *, is_vendors: bool
+) -> None:
+    """It says what the payer asks for, not how far this practice is."""
+    own = Row(
+        2, "Example Health", ids=ROW.ids, support=(Support("270", "stedi", had, "2026-01-01"),)
+    )
+    there = payer.merged(own, None, ON)
+    row = Row(2, "Example Health", ids=ROW.ids, support=(Support("270", "stedi", told),),
+              is_vendors=is_vendors)  # fmt: skip
+    (found,) = payers.supports(payer.merged(row, there, ON))
+
+    assert expected == found.state
+    assert ("2026-01-01" if expected == had else "") == found.since
+
+
+def test_a_row_that_the_server_refuses_is_a_line_of_the_report() -> None:
+    """The others come in."""
+
+    class Strict(FakeFhir):
+        def create_once(self, resource: dict[str, Any], condition: str) -> dict[str, Any]:
+            if resource["name"] == "Bad":
+                raise NeverRetry("FHIR server refused a new Organization: HTTP 422")
+            return super().create_once(resource, condition)
+
+    good = Row(3, "Good", ids=(Id(systems.PAYER_ID, "2"),))
+    lines = imported(Strict(), [Row(2, "Bad", ids=(Id(systems.PAYER_ID, "1"),)), good])
+
+    assert [(2, "refused"), (3, "created")] == told(lines)
+    assert "HTTP 422" in lines[0].reason
+
+
 def test_what_the_list_does_not_say_stays() -> None:
     """Other identifiers, telecoms and extensions of an EHR's own record."""
     own = samples.payer(
@@ -152,7 +225,7 @@ def test_what_the_list_does_not_say_stays() -> None:
     made = payer.merged(row, own, ON)
 
     assert own["identifier"] == made["identifier"]
-    assert [("phone", "3"), ("fax", "1")] == [(t["system"], t["value"]) for t in made["telecom"]]
+    assert ["3", "1", "2"] == [point["value"] for point in made["telecom"]]
     assert {"text": "Payer"} in made["type"]
     assert payers.is_payer({"type": made["type"]})
     assert elements.extension_value(made, "http://other.example")
@@ -180,8 +253,29 @@ def test_a_payer_that_changes_meanwhile_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "part"),
+    [
+        ({"ids": [{"system": "stedi", "value": v} for v in "ab"]}, "one id for a system"),
+        ({"ids": [{"system": "stedi", "value": "a", "transactions": ["8 37"]}]}, "without blanks"),
+        ({"support": [{"transaction": "270", "route": "a", "state": "live", "since": "March"}]},
+         "since: expected a date"),
+        ({"valid_from": "March"}, "expected a date"),
+        ({"name": " "}, "expected a name"),
+    ],
+)  # fmt: skip
+def test_what_the_server_would_refuse_is_refused_here(entry: dict[str, Any], part: str) -> None:
+    """With the reason, before anything is sent."""
+    whole = {"name": "x", "ids": [{"system": "stedi", "value": "a"}], **entry}
+    (row,) = payer_list.read(json.dumps({"payers": [whole]}).encode(), is_json=True)
+
+    assert part in row.wrong
+
+
+@pytest.mark.parametrize(
     ("content", "is_json", "part"),
     [
+        (b'"na"me,payer_id\nx,1\n', False, "heads"),
+        (b"name,payer_id,payer_id\nx,1,2\n", False, "stands twice"),
         (b"name,payer_id\n", False, "at least one payer"),
         (b"", False, "a column called name"),
         (b"payer_id\n00099\n", False, "a column called name"),

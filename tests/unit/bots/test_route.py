@@ -123,6 +123,26 @@ def test_a_closed_route_says_why(state: str, code: str, *, supported: bool) -> N
         house.asked, failure.code, failure.supported, failure.again)  # fmt: skip
 
 
+def test_what_somebody_can_mend_is_told_before_what_nobody_can() -> None:
+    """An enrolment that is on its way, and not the route that never will be."""
+    houses = [FakeClearinghouse(name=name) for name in ("a", "b")]
+    told = (("a", "not-supported"), ("b", "pending"))
+    failure = Route(houses).check(replace(INQUIRY, routes=told), timeout_s=5).failure
+
+    assert failure is not None
+    assert "enrolment-pending" == failure.code
+
+
+def test_a_question_is_over_when_the_delivery_must_be() -> None:
+    """However long a batch may wait for a payer."""
+    now = [0.0]
+    houses = [FakeClearinghouse(failed("route-failed"), name=name) for name in ("a", "b")]
+    route = Route(houses, now=lambda: now[0], longest_s=30)
+    route.check(replace(INQUIRY, background=True), timeout_s=65)
+
+    assert [[30.0], [30.0]] == [house.timeouts for house in houses]
+
+
 def test_the_id_that_went_out_is_told() -> None:
     """The route's own before the plain one; none where nothing was sent."""
     sent = replace(GOOD, sent="ISA")

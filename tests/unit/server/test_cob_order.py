@@ -95,6 +95,47 @@ def test_a_child_goes_by_the_birthdays_of_the_parents(client: FlaskClient) -> No
     assert ["father 1?", "mother 1?"] == sorted(order(client)[0])
 
 
+def test_medicaid_of_the_child_and_a_plan_of_a_spouse(client: FlaskClient) -> None:
+    """The birthday rule is of children only, and whatever else the child has."""
+    mother = samples.coverage("mother", subscriber={"reference": "Patient/mom"},
+                              period={"start": "2024-01-01"}, **CHILD)  # fmt: skip
+    father = samples.coverage("father", subscriber={"reference": "Patient/dad"},
+                              period={"start": "2020-01-01"}, **CHILD)  # fmt: skip
+    put(client, samples.patient(), samples.patient("mom", birthDate="1982-03-15"),
+        samples.patient("dad", birthDate="1980-07-05"), mother, father,
+        samples.coverage("md", **MEDICAID))  # fmt: skip
+    assert ["mother 1", "father 2", "md 3"] == order(client)[0]
+    put(client, {**mother, "relationship": samples.relationship("spouse")})
+    assert ["father 1", "mother 2", "md 3"] == order(client)[0]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        facts(esrdStart="2026-03", entitlement="esrd"),
+        facts(esrdStart="2027-03-01", entitlement="esrd"),
+        facts(employees="many"),
+        facts(entitlement="luck"),
+        {"period": {"start": "2026"}},
+        {"subscriber": {"reference": "Patient/pat/_history/1"}},
+        {"type": {"coding": [{"system": systems.SELF_PAY, "code": "pay"}]}},
+        {"type": {"coding": [{"system": systems.X12_INSURANCE_TYPE, "code": "12"}]}},
+    ],
+)
+def test_what_makes_no_sense_is_not_known(client: FlaskClient, odd: dict[str, Any]) -> None:
+    """Neither the operation nor the page breaks on it."""
+    put(
+        client,
+        samples.patient(),
+        samples.coverage("ghp", **odd),
+        samples.coverage("mc", **MEDICARE),
+    )
+    plans, _ = order(client)
+
+    assert 2 == len(plans)
+    assert 200 == client.get("/benefits/ghp").status_code
+
+
 def test_an_accident_payer_is_for_its_visit(client: FlaskClient) -> None:
     """Else it has no place; Medicaid is last; what does not hold on the day is not listed."""
     put(client, samples.patient(), samples.coverage("wc", **WC), samples.coverage("md", **MEDICAID),

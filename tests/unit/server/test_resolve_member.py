@@ -82,6 +82,25 @@ def test_an_old_card_asks_for_the_new_one_once(client: FlaskClient) -> None:
     assert ("Coverage/cov", "Patient/pat") == (task["focus"]["reference"], task["for"]["reference"])
 
 
+@pytest.mark.parametrize(
+    ("change", "result"),
+    [
+        ({"status": "cancelled"}, "match"),
+        ({"status": "entered-in-error"}, "none"),
+        ({"status": "draft"}, "none"),
+        ({"beneficiary": {"reference": "Patient/pat/_history/1"}}, "match"),
+        ({"beneficiary": {"reference": "http://127.0.0.1:8080/fhir/Patient/pat"}}, "match"),
+    ],
+)
+def test_what_was_entered_in_error_is_nobodys(
+    client: FlaskClient, change: dict[str, Any], result: str
+) -> None:
+    """A coverage under the wrong person leads to no match; however it refers to its person."""
+    assert client.put("/fhir/Coverage/cov", json=samples.coverage(**change)).status_code == 200
+
+    assert [result] == told(client)["result"]
+
+
 def test_each_resolution_is_audited_without_the_person(client: FlaskClient) -> None:
     """Rules, rungs, counts, trace and the version chosen; of the input a keyed digest only."""
     told(client)
