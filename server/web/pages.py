@@ -17,8 +17,8 @@ from server.web.states import WORDS
 from server.web.today import failed, today
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _CALL = ("answer", "day", "agent", "reference", "note")
 # What a form has done, said on the page that follows it.

@@ -241,7 +241,7 @@ def test_pages_carry_their_guards(programs: Programs) -> None:
     answer = requests.get(f"{programs.server}/benefits/coverage-ana-rivera", timeout=9)
 
     policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self'")
+    assert policy.startswith("default-src 'none'; script-src 'self'; connect-src 'self'; style-src")
     assert "unsafe" not in policy
     assert ("no-store", "no-referrer", "nosniff") == tuple(
         answer.headers[n] for n in ("Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
