@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 STEDI_URL, AVAILITY_URL = "https://healthcare.us.stedi.com", "https://api.availity.com"
 CORE_URL, OPKIT_URL = "https://core.invalid", "https://api.opkit.co"
+OPTUM_URL = "https://apigw.optum.com"
 CORE_SHAPES = ("soap", "mime")
 STEDI_SHAPES = ("raw-x12", "2024-04-01", "2026-06-01")
 SECRET_LENGTH, TIMEOUT_LIMIT_S = 32, 110
@@ -28,6 +29,9 @@ _KEYS = (
     ("core", "INFORCE_BOTS_CORE_CLIENT_SECRET"),
     ("core", "INFORCE_BOTS_CORE_RECEIVER_ID"),
     ("opkit", "INFORCE_BOTS_OPKIT_KEY"),
+    ("optum", "INFORCE_BOTS_OPTUM_CLIENT_ID"),
+    ("optum", "INFORCE_BOTS_OPTUM_CLIENT_SECRET"),
+    ("optum", "INFORCE_BOTS_OPTUM_RECEIVER_ID"),
 )
 
 
@@ -132,6 +136,13 @@ def _routes(env: Mapping[str, str]) -> tuple[RouteSetting, ...]:
             "opkit",
             _url(env, "INFORCE_BOTS_OPKIT_URL", OPKIT_URL),
             env.get("INFORCE_BOTS_OPKIT_KEY", ""),
+        ),
+        "optum": RouteSetting(
+            "optum",
+            _url(env, "INFORCE_BOTS_OPTUM_URL", OPTUM_URL),
+            env.get("INFORCE_BOTS_OPTUM_CLIENT_SECRET", ""),
+            client_id=env.get("INFORCE_BOTS_OPTUM_CLIENT_ID", ""),
+            receiver_id=env.get("INFORCE_BOTS_OPTUM_RECEIVER_ID", ""),
         ),
         "stedi": RouteSetting(
             "stedi",

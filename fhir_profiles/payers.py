@@ -24,6 +24,7 @@ SYSTEMS = {
     "availity": systems.AVAILITY_PAYER,
     "core": systems.CORE_PAYER,
     "opkit": systems.OPKIT_PAYER,
+    "optum": systems.OPTUM_PAYER,
 }
 ID_SYSTEMS = tuple(SYSTEMS.values())
 _WORD = re.compile(r"\w+")

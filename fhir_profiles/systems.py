@@ -20,6 +20,7 @@ PAYER_TRACE = f"{BASE}/NamingSystem/payer-trace"
 CAUSE = f"{BASE}/NamingSystem/cause"
 PAYER_ID = f"{BASE}/NamingSystem/payer-id"
 AVAILITY_PAYER = f"{BASE}/NamingSystem/payer-id-availity"
+OPTUM_PAYER = f"{BASE}/NamingSystem/payer-id-optum"
 CORE_PAYER = f"{BASE}/NamingSystem/payer-id-core"
 MESSAGE_ID = f"{BASE}/NamingSystem/message-id"
 

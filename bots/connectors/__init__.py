@@ -11,6 +11,7 @@ CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
     "availity": availity.connect,
     "core": core.connect,
     "opkit": opkit.connect,
+    "optum": stedi.connect_optum,
     "sandbox": stedi.connect,
     "stedi": stedi.connect,
 }

@@ -5,16 +5,15 @@ after: a question whose answer did not come is taken up again where it was left.
 without X12; the JSON is what is kept.
 """
 
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain, repeat
 
 from bots.connectors import wire
 from bots.connectors.access import Access
+from bots.connectors.tokens import Bearer, Grant
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry
 from bots.ports import Exchange, Failure, Finding
@@ -24,7 +23,6 @@ from fhir_profiles import codec, systems
 
 TOKEN_PATH = "/v1/token"  # noqa: S105 a path
 SCOPE = "healthcare-hipaa-transactions"
-RENEW_AT = 0.8  # of a token's life
 POLLS_S = (0.5, 1.0, 2.0, 3.0)  # and then every LAST_POLL_S
 LAST_POLL_S = 5.0
 WAITING_LIMIT = 10_000
@@ -47,9 +45,7 @@ class Availity:
         """Keep the access, a pool of connections, and the questions that wait."""
         self.name = access.name
         self._access = access
-        self._wire = Wire()
-        self._lock = threading.Lock()
-        self._token, self._renew_at = "", 0.0
+        self._bearer = Bearer(access, Grant(TOKEN_PATH, SCOPE), Wire())
         self._waiting: OrderedDict[str, str] = OrderedDict()
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
@@ -75,13 +71,7 @@ class Availity:
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
         """Fetch a token, which asks no payer."""
-        token = self._bearer(time.monotonic() + timeout_s, renew=True)
-        if isinstance(token, str):
-            return [Finding("reached", works=True), Finding("key taken", works=True)]
-        if token.code != "credentials":
-            return wire.findings(token, key_told=False)
-        text = "The client is refused: check its id, its secret and its subscription."
-        return [Finding("reached", works=True), Finding("key taken", works=False, text=text)]
+        return self._bearer.probe(timeout_s=timeout_s)
 
     def reread(self, route: str, sent: bytes, received: bytes) -> tuple[Inquiry, Answer] | None:
         """Return what was asked and answered in an earlier exchange."""
@@ -125,41 +115,8 @@ class Availity:
     def _call(
         self, method: str, path: str, limit: float, form: fields.Json | None = None
     ) -> Reply | Failure:
-        """Call with a token; one that is refused is renewed once."""
-        for is_last in (False, True):
-            token = self._bearer(limit, renew=is_last)
-            if isinstance(token, Failure):
-                return token
-            headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-            url = self._access.url + path
-            reply = self._wire.call(method, url, limit=limit, headers=headers, data=form)
-            is_refused = isinstance(reply, Reply) and reply.status == HTTPStatus.UNAUTHORIZED
-            if is_last or not is_refused:
-                return reply
-        raise AssertionError("the second call is the last")
-
-    def _bearer(self, limit: float, *, renew: bool) -> str | Failure:
-        """Return the token, asked for once however many need it."""
-        with self._lock:
-            if self._token and not renew and time.monotonic() < self._renew_at:
-                return self._token
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": self._access.client_id,
-                "client_secret": self._access.key,
-                "scope": SCOPE,
-            }
-            url = self._access.url + TOKEN_PATH
-            reply = self._wire.call("POST", url, limit=limit, headers={}, data=form)
-            if isinstance(reply, Failure):
-                return replace(reply, code="not-delivered")  # the question did not go out
-            body: Mapping[str, object] = wire.payload(reply.content) or {}
-            token, life_s = body.get("access_token"), body.get("expires_in", 0)
-            if reply.status >= HTTPStatus.BAD_REQUEST or not isinstance(token, str):
-                return _no_token(reply)
-            life_s = life_s if isinstance(life_s, int | float) else 0
-            self._token, self._renew_at = token, time.monotonic() + RENEW_AT * life_s
-            return token
+        headers = {"Accept": "application/json"}
+        return self._bearer.call(method, path, limit, headers=headers, data=form)
 
     def _remember(self, trace: str, fhir_id: str) -> None:
         self._waiting[trace] = fhir_id
@@ -201,10 +158,3 @@ def _unfinished(status: str) -> Failure:
         return wire.unreadable("The payer's answer holds no plan.")
     text = f"The clearinghouse refused our request (status {status or 'not stated'})."
     return Failure("request-refused", text, again=False)
-
-
-def _no_token(reply: Reply) -> Failure:
-    """Return why there is no token: a client that is refused is one of credentials (RFC 6749)."""
-    if reply.status == HTTPStatus.BAD_REQUEST:
-        reply = replace(reply, status=HTTPStatus.UNAUTHORIZED)
-    return wire.refused(reply)

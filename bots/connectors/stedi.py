@@ -1,16 +1,18 @@
 """Stedi, in each of its three shapes: raw X12, the JSON of 2024-04-01, the JSON of 2026-06-01.
 
-The key goes in Authorization. Whatever the shape, the X12 in the answer goes first and the JSON
-beside it is held against it. A payer's reject may come with HTTP 200 or 400; what the body holds
-decides, then the status. The sandbox speaks the same shapes.
+Optum's medical network, whose shape of raw X12 Stedi's is, is another `Vendor` of the same: its
+client gets a token, where Stedi's key goes in Authorization. Whatever the shape, the X12 in the
+answer goes first and the JSON beside it is held against it. A payer's reject may come with HTTP 200
+or 400; what the body holds decides, then the status. The sandbox speaks the same shapes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bots.connectors import wire
 from bots.connectors.access import Access
+from bots.connectors.tokens import Bearer, Grant
 from bots.connectors.wire import Reply, Wire
 from bots.domain.eligibility import Answer, Inquiry
 from bots.ports import Exchange, Failure, Finding
@@ -23,7 +25,6 @@ from bots.x12.envelope import Sender
 from fhir_profiles import codec, systems
 
 RAW = "raw-x12"
-RECEIVER_ID = "STEDI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +45,46 @@ SHAPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """What tells one vendor of these shapes from another; without a `grant` the key is sent."""
+
+    payer_system: str
+    shapes: Mapping[str, Shape]
+    receiver_id: str = ""
+    grant: Grant | None = None
+
+
+STEDI = Vendor(systems.STEDI_PAYER, SHAPES, "STEDI")
+OPTUM = Vendor(
+    systems.OPTUM_PAYER,
+    {RAW: Shape("/medicalnetwork/eligibility/v3/raw-x12", "change", change.read)},
+    grant=Grant("/apip/auth/v2/token"),
+)
+
+
 def connect(access: Access) -> "Stedi":
     """Return the connector of one configured route."""
-    return Stedi(access)
+    return Stedi(access, STEDI)
+
+
+def connect_optum(access: Access) -> "Stedi":
+    """Return the connector of a route over Optum's medical network."""
+    return Stedi(access, OPTUM)
 
 
 class Stedi:
     """A route over Stedi's API, or over anything that speaks one of its shapes."""
 
-    payer_systems = (systems.STEDI_PAYER,)
-
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, vendor: Vendor) -> None:
         """Keep the access and a pool of connections. Raises KeyError for an unknown shape."""
         self.name = access.name
+        self.payer_systems = (vendor.payer_system,)
         self._access = access
-        self._shape = SHAPES[access.shape or RAW]
+        self._receiver_id = vendor.receiver_id or access.receiver_id
+        self._shape = vendor.shapes[access.shape or RAW]
         self._wire = Wire()
+        self._bearer = Bearer(access, vendor.grant, self._wire) if vendor.grant else None
 
     def check(self, inquiry: Inquiry, *, timeout_s: float) -> Exchange:
         """Ask once. Every way to fail is a Failure in the Exchange, none is raised."""
@@ -78,6 +103,8 @@ class Stedi:
 
     def probe(self, *, timeout_s: float) -> list[Finding]:
         """Send an empty question, which is refused without a payer: how, tells about the key."""
+        if self._bearer is not None:
+            return self._bearer.probe(timeout_s=timeout_s)
         reply = self._post(b"{}", "", time.monotonic() + timeout_s)
         return wire.findings(reply, key_told=True)
 
@@ -93,9 +120,13 @@ class Stedi:
         return (question, answer) if answer is not None else None
 
     def _post(self, body: bytes, trace: str, limit: float) -> Reply | Failure:
-        headers = {"Authorization": self._access.key, "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
         headers |= {"X-Request-Id": trace} if trace else {}
-        url = self._access.url + self._shape.path
+        path = self._shape.path
+        if self._bearer is not None:
+            return self._bearer.call("POST", path, limit, headers=headers, data=body)
+        headers["Authorization"] = self._access.key
+        url = self._access.url + path
         return self._wire.call("POST", url, limit=limit, headers=headers, data=body)
 
     def _question(self, asked: Inquiry) -> tuple[str, Json]:
@@ -105,7 +136,7 @@ class Stedi:
         """
         x12 = eligibility_270.write(
             asked,
-            sender=Sender(self._access.sender_id, RECEIVER_ID),
+            sender=Sender(self._access.sender_id, self._receiver_id),
             control=self._access.control(),
             moment=self._access.now(),
         )

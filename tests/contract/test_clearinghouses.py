@@ -21,7 +21,7 @@ from bots.connectors import CLEARINGHOUSES, availity, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse, Exchange
 from bots.shapes import coverages, opkit
-from fhir_profiles import codec
+from fhir_profiles import codec, systems
 from tests.fakes import NOW
 from tests.unit.bots.test_270 import DEPENDENT, INQUIRY
 
@@ -90,6 +90,14 @@ def play_availity(recorded: dict[str, Any], wire: responses.RequestsMock, _: str
         wire.get(place, body=written(poll["body"]), status=poll["status"])
 
 
+def play_optum(recorded: dict[str, Any], wire: responses.RequestsMock, _: str) -> None:
+    grant = stedi.OPTUM.grant
+    assert grant is not None
+    wire.post(URL + grant.path, json=TOKEN)
+    wire.post(URL + stedi.OPTUM.shapes[stedi.RAW].path, body=body_of(recorded),
+              status=recorded["status"], headers=recorded["headers"])  # fmt: skip
+
+
 def play_core(recorded: dict[str, Any], wire: responses.RequestsMock, _: str) -> None:
     wire.post(URL, body=body_of(recorded), status=recorded["status"])
 
@@ -103,6 +111,7 @@ WAYS: dict[str, Callable[[dict[str, Any], responses.RequestsMock, str], None]] =
     "availity": play_availity,
     "core": play_core,
     "opkit": play_opkit,
+    "optum": play_optum,
 }
 
 
@@ -307,10 +316,28 @@ def test_opkit_tells_cents_and_names_nobody() -> None:
     assert all(row.flags == () for row in found.benefits)
 
 
+def test_optum_gets_a_token_and_its_own_ids() -> None:
+    """The shape of Stedi's raw X12 at another place: the token goes first, once for two checks."""
+    own = replace(INQUIRY, route_payer_ids=((systems.OPTUM_PAYER, "OPTEXH"),))
+    with responses.RequestsMock() as wire:
+        wire.post(URL + "/apip/auth/v2/token", json=TOKEN)
+        wire.post(URL + "/medicalnetwork/eligibility/v3/raw-x12", json={"x12": ""}, status=500)
+        route = connect("optum")
+        for question in (own, INQUIRY):
+            route.check(question, timeout_s=5)
+        token, *asked = (call.request for call in wire.calls)
+
+    assert {"grant_type": ["client_credentials"], "client_id": ["client-1"],
+            "client_secret": ["test-key"]} == parse_qs(str(token.body))  # fmt: skip
+    assert ["Bearer token-1"] * 2 == [one.headers["Authorization"] for one in asked]
+    first, second = (codec.decode(one.body)["x12"] for one in asked)  # type: ignore[arg-type]  # bytes
+    assert ("OPTEXH" in first, "00099" in second, "*HUB " in first) == (True, True, True)
+
+
 @pytest.mark.parametrize(
     ("name", "path", "method"),
     [("stedi", RAW, "POST"), ("opkit", opkit.PATH, "POST"), ("availity", "/v1/token", "POST"),
-     ("core", "", "GET")],
+     ("optum", "/apip/auth/v2/token", "POST"), ("core", "", "GET")],
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("status", "reached", "key"), [(400, True, True), (403, True, False), (503, False, None)]
@@ -319,7 +346,7 @@ def test_a_probe_tells_what_is_wrong(
     name: str, path: str, method: str, status: int, reached: bool, key: bool | None
 ) -> None:
     """An empty question is refused by whoever lets us in; no payer is asked."""
-    if name == "availity" and status == 400:
+    if name in ("availity", "optum") and status == 400:
         key = False  # a token that is not given is the client's (RFC 6749)
     with responses.RequestsMock() as wire:
         wire.add(method, URL + path, status=status)

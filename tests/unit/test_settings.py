@@ -39,6 +39,7 @@ def test_a_wrong_server_setting_is_named(env: dict[str, str], named: str) -> Non
             {"INFORCE_BOTS_ROUTES": "availity", "INFORCE_BOTS_AVAILITY_CLIENT_ID": "x"},
             "INFORCE_BOTS_AVAILITY_CLIENT_SECRET",
         ),
+        ({"INFORCE_BOTS_ROUTES": "optum"}, "INFORCE_BOTS_OPTUM_CLIENT_ID"),
         ({"INFORCE_TIME_ZONE": "Mars/North"}, "INFORCE_TIME_ZONE"),
         ({"INFORCE_BOTS_SWEEP": "noon"}, "INFORCE_BOTS_SWEEP"),
         ({"INFORCE_BOTS_DIGEST": "07:00,late"}, "INFORCE_BOTS_DIGEST"),
