@@ -58,7 +58,7 @@ def tools(settings: Settings) -> Tools:
         clearinghouse=Route(
             routes(settings),
             pace=Pace(settings.rates, settings.in_flight, time.monotonic),
-            longest_s=settings.timeout_s - RESERVE_S,
+            longest_s=max(settings.timeout_s - RESERVE_S, RESERVE_S),
         ),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),

@@ -219,9 +219,11 @@ def _await_response(stage: Stage) -> dict[str, Any]:
 def _await_mail(stage: Stage) -> dict[str, Any]:
     limit = time.monotonic() + CHECK_LIMIT_S
     while time.monotonic() < limit:
-        mails = requests.get(f"{stage.sandbox}/_control/mails", timeout=10).json()
-        if mails:
-            found: dict[str, Any] = mails[0]
+        mails: list[dict[str, Any]] = requests.get(
+            f"{stage.sandbox}/_control/mails", timeout=10
+        ).json()
+        found = next((one for one in mails if f"/benefits/{_EXAMPLE}" in one["text"]), None)
+        if found is not None:
             return found
         time.sleep(POLL_S)
     raise DemoFailed(f"no mail arrived within {CHECK_LIMIT_S:.0f} s")

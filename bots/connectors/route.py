@@ -85,9 +85,9 @@ class Route:
         failed: list[Exchange] = []
         for clearinghouse in self._ordered(inquiry):
             left_s = min(timeout_s, limit - self._now())
-            if left_s <= 0:
+            if left_s <= 0 and failed:
                 break
-            exchange = self._asked(clearinghouse, inquiry, left_s)
+            exchange = self._asked(clearinghouse, inquiry, max(left_s, LEAST_S))
             if not _failed(exchange, _NEXT_ROUTE):
                 return replace(exchange, earlier=tuple(failed))
             failed.append(exchange)
