@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PURE := bots/domain/*,bots/x12/*,bots/mapping/*,bots/handlers/*,server/search/*,server/validation/*,fhir_profiles/*
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test fast lint fmt cover conformance bench chaos golden wheel clean
+.PHONY: help setup demo run test fast lint fmt cover conformance bench bench-sweep chaos golden wheel clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,9 @@ conformance: $(STAMP) ## the checklist of the FHIR server, row by row, on both d
 
 bench: $(STAMP) ## measure checks, deliveries, reads and writes against their limits
 	$(BIN)/python tools/bench.py $(ARGS)
+
+bench-sweep: $(STAMP) ## measure the sweep of 10,000 visits, and checks at the desk beside it
+	$(BIN)/python tools/bench_sweep.py
 
 chaos: $(STAMP) ## kill -9 programs at random under load on both engines; every event must arrive
 	@$(BIN)/python tools/chaos.py $(ARGS)

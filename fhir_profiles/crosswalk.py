@@ -23,7 +23,6 @@ _FILL = re.compile(r"[\s.\-]+")
 _PREFIX = re.compile(rf"[A-Z]{{{PREFIX_LENGTH}}}(?=[A-Z0-9]*\d)")
 _ISO = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 _AMERICAN = re.compile(r"(?P<month>\d{1,2})([/-])(?P<day>\d{1,2})\2(?P<year>\d{4})", re.ASCII)
-_NPI = re.compile(r"[12]\d{9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +163,3 @@ def read_date(text: str) -> date:
     if american:
         return date(*(int(american[name]) for name in ("year", "month", "day")))
     raise ValueError("expected a day as YYYY-MM-DD, YYYYMMDD or M/D/YYYY")
-
-
-def is_npi(text: str) -> bool:
-    """Tell whether a text is an NPI: ten digits, the first 1 or 2, with its check digit.
-
-    Source: 45 CFR 162.406; the check digit is ISO/IEC 7812 (Luhn) over 80840 and the number.
-    """
-    if not _NPI.fullmatch(text):
-        return False
-    total = 0
-    for place, digit in enumerate(reversed("80840" + text)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value  # noqa: PLR2004 Luhn: digits of the product
-    return total % 10 == 0

@@ -43,16 +43,16 @@ def checks(folder: Path) -> Iterator[str]:
     yield "| one check: Coverage posted -> CoverageEligibilityResponse stored | figure |"
     yield "|---|---|"
     yield f"| alone, p50 | {median(alone) * 1000:.0f} ms |"
-    yield f"| alone, p95 | {_percentile(alone, 95) * 1000:.0f} ms |"
+    yield f"| alone, p95 | {percentile(alone, 95) * 1000:.0f} ms |"
     yield f"| {CHECKS} checks posted at {RATE}/s, p50 | {median(spread) * 1000:.0f} ms |"
-    yield f"| {CHECKS} checks posted at {RATE}/s, p95 | {_percentile(spread, 95) * 1000:.0f} ms |"
+    yield f"| {CHECKS} checks posted at {RATE}/s, p95 | {percentile(spread, 95) * 1000:.0f} ms |"
     yield f"| {CHECKS} checks posted at {RATE}/s, stored | {paced:.0f} checks/s |"
     yield f"| {CHECKS} checks posted by {POSTERS} at once, stored | {flat_out:.0f} checks/s |"
     told = f"{CHECKS} checks, {SLOW_POSTERS} in parallel, payer takes {PAYER_MS} ms"
-    yield f"| {told}, p95 | {_percentile(flights, 95) * 1000:.0f} ms |"
+    yield f"| {told}, p95 | {percentile(flights, 95) * 1000:.0f} ms |"
     yield f"| {told}, stored | {flown:.0f} checks/s |"
     told = f"{CHECKS} checks posted by {SLOW_POSTERS} at once, payer takes {PAYER_MS} ms"
-    yield f"| {told}, p95 | {_percentile(waits, 95) * 1000:.0f} ms |"
+    yield f"| {told}, p95 | {percentile(waits, 95) * 1000:.0f} ms |"
     yield f"| {told}, stored | {slow:.0f} checks/s |"
     yield f"| a sweep of {VISITS:,} appointments, payer takes {PAYER_MS} ms | {swept:.0f} s |"
     yield ""
@@ -61,16 +61,21 @@ def checks(folder: Path) -> Iterator[str]:
 def _sweep(programs: Programs) -> float:
     """Return the seconds of a sweep of VISITS appointments, each of a patient of its own."""
     day = datetime.now(UTC).date() + timedelta(days=2)  # noqa: TID251 a day that is to come
-    for start in range(0, VISITS, CHUNK):
-        entries = [one for number in range(start, start + CHUNK) for one in _visit(number, day)]
-        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-        requests.post(programs.fhir, json=bundle, timeout=120).raise_for_status()
-    programs.settled()
+    post_visits(programs, VISITS, day)
     started = time.perf_counter()
     done = programs.run("bots", "sweep", "--day", str(day), "--json")
     if done.returncode or json.loads(done.stdout)["verified"] != VISITS:
         sys.exit(f"the sweep did not verify all: {done.stdout}{done.stderr}")
     return time.perf_counter() - started
+
+
+def post_visits(programs: Programs, count: int, day: date) -> None:
+    """Store that many visits of a day, each of a patient with a coverage of its own."""
+    for start in range(0, count, CHUNK):
+        entries = [one for number in range(start, start + CHUNK) for one in _visit(number, day)]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        requests.post(programs.fhir, json=bundle, timeout=120).raise_for_status()
+        programs.settled()
 
 
 def _visit(number: int, day: date) -> list[dict[str, Any]]:
@@ -92,13 +97,14 @@ def _visit(number: int, day: date) -> list[dict[str, Any]]:
 def _post(programs: Programs, prefix: str, count: int) -> None:
     for number in range(count):
         programs.put(samples.coverage(f"{prefix}-{number}"))
-    wait_for(lambda: _answered(programs, f"{prefix}-{count - 1}"), "the checks", 60)
+    wait_for(lambda: is_answered(programs, f"{prefix}-{count - 1}"), "the checks", 60)
     programs.settled()
 
 
-def _answered(
+def is_answered(
     programs: Programs, coverage_id: str, session: requests.Session | None = None
 ) -> bool:
+    """Tell whether there is a response about a coverage."""
     query = f"CoverageEligibilityResponse?coverage=Coverage/{coverage_id}&_summary=count"
     found = (session or requests).get(f"{programs.fhir}/{query}", timeout=20).json()
     return bool(found["total"])
@@ -112,7 +118,7 @@ def _one_by_one(programs: Programs, count: int) -> Iterator[float]:
         started = time.perf_counter()
         session.put(f"{programs.fhir}/Coverage/{coverage_id}",
                     json=samples.coverage(coverage_id), timeout=20)  # fmt: skip
-        while not _answered(programs, coverage_id, session):
+        while not is_answered(programs, coverage_id, session):
             pause.wait(0.001)
         yield time.perf_counter() - started
         programs.settled()
@@ -153,7 +159,7 @@ def _post_all(programs: Programs, prefix: str, rate: float, posters: int, *, wai
                 pause.wait(max(0.0, started + number / rate - time.perf_counter()))
             body = samples.coverage(f"{prefix}-{number}")
             session.put(f"{programs.fhir}/Coverage/{prefix}-{number}", json=body, timeout=60)
-            while waits and not _answered(programs, f"{prefix}-{number}", session):
+            while waits and not is_answered(programs, f"{prefix}-{number}", session):
                 pause.wait(LOOK_S)
 
     threads = [threading.Thread(target=post) for _ in range(posters)]
@@ -176,6 +182,6 @@ def _moment(resource: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(resource["meta"]["lastUpdated"])
 
 
-def _percentile(values: list[float], percent: int) -> float:
+def percentile(values: list[float], percent: int) -> float:
     """Return the nearest-rank percentile of sorted values."""
     return values[max(0, -(-len(values) * percent // 100) - 1)]

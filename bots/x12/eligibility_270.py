@@ -13,7 +13,7 @@ from bots.x12 import elements, envelope, guide
 from bots.x12.envelope import Sender
 from bots.x12.guide import Finding
 from bots.x12.syntax import Segment, Separators, Unreadable, repeats
-from fhir_profiles import crosswalk
+from fhir_profiles import npi
 from fhir_profiles.names import plain
 
 # TRN03: ten characters, 9 and a code of the originator's own (X279A1 2000C TRN).
@@ -121,7 +121,7 @@ def missing(inquiry: Inquiry) -> tuple[str, ...]:
     needed = (
         ("payer-id", bool(clean(inquiry.payer_id, 80))),
         ("payer-name", bool(clean(inquiry.payer_name, 60))),
-        ("provider-npi", crosswalk.is_npi(inquiry.provider_npi)),
+        ("provider-npi", npi.is_npi(inquiry.provider_npi)),
         ("provider-name", bool(clean(inquiry.provider_name, 60))),
         ("member-id", len(clean(inquiry.subscriber.member_id, 80)) > 1),
         ("patient-name", bool(clean(patient.last, 60))),

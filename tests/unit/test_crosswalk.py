@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_profiles import crosswalk, systems
+from fhir_profiles import crosswalk, npi, systems
 from fhir_profiles.crosswalk import MemberKey, Rules
 from tests import samples
 
@@ -152,7 +152,7 @@ def test_rules_that_make_no_sense_are_named(part: str, value: str) -> None:
 )  # fmt: skip
 def test_an_npi_has_its_check_digit(text: str, *, expected: bool) -> None:
     """Luhn over 80840 and the number."""
-    assert expected == crosswalk.is_npi(text)
+    assert expected == npi.is_npi(text)
 
 
 @given(st.text(), st.sampled_from([Rules(), Rules(zeros="strip"), Rules(zeros="pad", length=9)]))
@@ -178,6 +178,6 @@ def test_another_writing_is_another(raw: str, rules: Rules) -> None:
 @given(st.integers(min_value=100_000_000, max_value=299_999_999))
 def test_the_check_digit_of_an_npi(body: int) -> None:
     """Exactly one last digit makes nine digits an NPI (45 CFR 162.406)."""
-    good = [d for d in range(10) if crosswalk.is_npi(f"{body:09d}{d}")]
+    good = [d for d in range(10) if npi.is_npi(f"{body:09d}{d}")]
 
     assert 1 == len(good)
