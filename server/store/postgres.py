@@ -25,6 +25,7 @@ from server.store.group import Group
 
 POOL_LIMIT = 20
 OPEN_TIMEOUT_S = 10.0
+MIGRATION_WAIT, MIGRATION_TRIES = "1s", 30  # for a table that others use
 LEAD_POLL_S = 0.25
 BLOCK = 50  # numbers taken from the sequence at a time, so that most writes ask for none
 _LEADER, _MIGRATION, _GUARD, _WRITERS = 7_301, 7_302, 7_303, 7_304  # our advisory locks
@@ -201,20 +202,36 @@ class Postgres:
         return Local()
 
     def migrate(self, steps: Iterator[tuple[str, str]]) -> None:
-        """Bring the schema up to date; of several processes one does it, the others wait."""
-        try:
-            with psycopg.connect(self._url) as raw:
-                raw.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION,))
-                raw.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
-                done = {row[0] for row in raw.execute("SELECT name FROM migration").fetchall()}
-                for name, script in steps:
-                    if name not in done:
-                        for statement in statements(script):
-                            raw.execute(_ddl(statement))
-                        raw.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
-                self._number(raw)
-        except psycopg.Error as error:
-            raise DatabaseRefused(f"cannot migrate the PostgreSQL database: {error}") from error
+        """Bring the schema up to date; of several processes one does it, the others wait.
+
+        A table that others use is waited for only briefly: whoever came after would wait behind us,
+        and among them who holds the table. Then everything is given back and tried again.
+        """
+        listed = tuple(steps)
+        for is_last in (*([False] * MIGRATION_TRIES), True):
+            try:
+                with psycopg.connect(self._url) as raw:
+                    raw.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION,))
+                    raw.execute(f"SET LOCAL lock_timeout = '{MIGRATION_WAIT}'")
+                    self._migrated(raw, listed)
+            except psycopg.errors.LockNotAvailable as error:
+                if is_last:
+                    text = "cannot migrate the PostgreSQL database: its tables are in use"
+                    raise DatabaseRefused(text) from error
+            except psycopg.Error as error:
+                raise DatabaseRefused(f"cannot migrate the PostgreSQL database: {error}") from error
+            else:
+                return
+
+    def _migrated(self, raw: "psycopg.Connection[Any]", steps: Iterable[tuple[str, str]]) -> None:
+        raw.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
+        done = {row[0] for row in raw.execute("SELECT name FROM migration").fetchall()}
+        for name, script in steps:
+            if name not in done:
+                for statement in statements(script):
+                    raw.execute(_ddl(statement))
+                raw.execute("INSERT INTO migration (name) VALUES (%s)", (name,))
+        self._number(raw)
 
     def _number(self, raw: "psycopg.Connection[Any]") -> None:
         """Give the tables that SQLite numbers by itself their sequences."""
@@ -222,9 +239,13 @@ class Postgres:
             raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence}")
         for column in _NUMBERED:
             table, _, name = column.partition(".")
-            row = raw.execute("SELECT to_regclass(%s)", (table,)).fetchone()
-            if row is None or row[0] is None:
-                continue  # a later step makes it
+            row = raw.execute(
+                "SELECT column_default FROM information_schema.columns"
+                " WHERE table_schema = current_schema() AND table_name = %s AND column_name = %s",
+                (table, name),
+            ).fetchone()
+            if row is None or row[0] is not None:
+                continue  # a later step makes it, or it is done: who only starts locks nothing
             sequence = f"{table}_{name}"
             raw.execute(f"CREATE SEQUENCE IF NOT EXISTS {sequence} OWNED BY {column}")
             raw.execute(

@@ -1,10 +1,13 @@
 """Forward-only migrations from every earlier schema, with data in it, on both engines."""
 
+import threading
+import time
 from collections.abc import Callable
 from importlib import resources as files
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from fhir_profiles import codec
@@ -14,6 +17,7 @@ from server.interactions import read, search
 from server.interactions.reindex import is_due, reindex
 from server.settings import Settings
 from server.store import database as store
+from server.store.connection import DatabaseRefused
 from server.store.database import Database
 from tests import samples
 
@@ -85,3 +89,67 @@ def test_the_first_schema_is_as_it_was_released() -> None:
     path = Path(str(files.files("server.store").joinpath("migrations", STEPS[0])))
 
     assert 102 == len(path.read_text("utf-8").splitlines())
+
+
+def _in_use(url: str) -> Any:
+    """Return a connection whose open transaction has read a table, as a writer does."""
+    held = psycopg.connect(url)
+    held.execute("SELECT p FROM param LIMIT 1")
+    return held
+
+
+def test_a_process_that_starts_waits_for_nobody(new_database: Callable[[], str]) -> None:
+    """A schema that is up to date is locked by nothing: others may be in the middle of a write."""
+    url = new_database()
+    Database(url).close()
+    if url.startswith("sqlite"):
+        return
+    with _in_use(url):
+        started = time.monotonic()
+        Database(url).close()
+
+    assert time.monotonic() - started < 1
+
+
+def test_a_change_of_a_table_in_use_is_tried_again(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes after it is let through in between; when the table is free it is changed."""
+    url = new_database()
+    Database(url).close()
+    if url.startswith("sqlite"):
+        return
+    monkeypatch.setattr("server.store.postgres.MIGRATION_WAIT", "100ms")
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute("ALTER TABLE param ALTER COLUMN p DROP DEFAULT")
+    held = _in_use(url)
+    opened: list[Database] = []
+    starting = threading.Thread(target=lambda: opened.append(Database(url)))
+    starting.start()
+    with psycopg.connect(url, autocommit=True) as other:
+        for _ in range(5):
+            other.execute("SELECT p FROM param LIMIT 1")
+    assert starting.is_alive()
+    held.close()
+    starting.join(10)
+
+    assert 1 == len(opened)
+    opened[0].close()
+    with psycopg.connect(url) as raw:
+        raw.execute("INSERT INTO param (type, code) VALUES (1, 'numbered again')")
+
+
+def test_a_table_that_is_never_free_is_told(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than holding everybody up for ever."""
+    url = new_database()
+    Database(url).close()
+    if url.startswith("sqlite"):
+        return
+    monkeypatch.setattr("server.store.postgres.MIGRATION_WAIT", "20ms")
+    monkeypatch.setattr("server.store.postgres.MIGRATION_TRIES", 2)
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute("ALTER TABLE param ALTER COLUMN p DROP DEFAULT")
+    with _in_use(url), pytest.raises(DatabaseRefused, match="in use"):
+        Database(url)
