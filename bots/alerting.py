@@ -15,7 +15,9 @@ from fhir_profiles import elements, systems
 
 
 def tell(kind: Kind, response: Resource, tools: Tools) -> None:
-    """Tell of a response, if nobody was told of its spell. Raises RetryLater."""
+    """Tell of a response of this kind, if nobody was told of its spell. Raises RetryLater."""
+    if elements.tag(response, systems.ELIGIBILITY_STATE) not in kind.says:
+        return
     message = _message(kind, response, tools)
     if message is None or message["status"] in alert.OVER or tools.digest:
         return

@@ -122,7 +122,7 @@ def _serving(last: Resource | None, wish: Wish, tools: Tools) -> Resource | None
         return last if now - _created(last) < LOST else None
     if wish.reason in _ALWAYS:
         return None
-    if any(True for _ in elements.extensions(answer, systems.EXT_RETRY)):
+    if elements.has_extension(answer, systems.EXT_RETRY):
         return last if now - _created(last) < LOST else None
     is_good = elements.tag(answer, systems.ELIGIBILITY_STATE) in DEFINITE
     return last if is_good and now - _created(answer) < FRESH else None

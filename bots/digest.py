@@ -8,11 +8,12 @@ failed is made up for at the next tick, and two processes share the work by clai
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from bots import alerting
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import alert
+from bots.mapping.alert import Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
@@ -20,9 +21,11 @@ from fhir_profiles.codes import State
 
 LIMIT, PAGE = 50, "200"  # alerts in one mail, within the lease of a claim; matches of a page
 PAUSE = timedelta(minutes=5)
-T = TypeVar("T")
 PATIENCE = timedelta(minutes=15)  # so long a check is repeated before people hear of it
 LOOK_BACK = timedelta(hours=24)
+Part: TypeAlias = tuple[Resource, Kind, Resource]  # message, kind, response
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def last_time(times: tuple[time, ...], now: datetime) -> datetime:
@@ -40,14 +43,16 @@ def run(tools: Tools) -> int:
     """
     now = tools.now()
     due = last_time(tools.digest, now.astimezone(tools.zone)) if tools.digest else now - PATIENCE
-    circles: dict[tuple[tuple[str, ...], str], list[tuple[Resource, Resource]]] = {}
+    circles: dict[tuple[tuple[str, ...], str], list[Part]] = {}
     for message in _waiting(tools, due):
         (response,) = tools.fhir.read_all([elements.reference(message["about"][0])])
-        if response is None or not _holds(message, response):
-            tools.fhir.update({**message, "status": "not-done"})
+        kind = alert.kind_of(message)
+        state = elements.tag(response or {}, systems.ELIGIBILITY_STATE)
+        if response is None or kind is None or state not in kind.says:
+            tools.fhir.update({**message, "status": "not-done"})  # gone, or answered meanwhile
             continue
         circle = tuple(alerting.recipients(response, tools)), alert.batch_of(message)
-        circles.setdefault(circle, []).append((message, response))
+        circles.setdefault(circle, []).append((message, kind, response))
     batches = [
         (to, batch, listed[start : start + LIMIT])
         for (to, batch), listed in circles.items()
@@ -56,7 +61,7 @@ def run(tools: Tools) -> int:
     return sum(_each(batches, lambda one: _send(*one, tools)))
 
 
-def _each(listed: Iterable[T], act: Callable[[T], int]) -> list[int]:
+def _each(listed: Iterable[T], act: Callable[[T], R]) -> list[R]:
     """Return what each one gives; the first failure is raised when all have had their turn."""
     found, failed = [], None
     for one in listed:
@@ -87,17 +92,12 @@ def tell_of_long_outages(tools: Tools) -> None:
     found = [
         one
         for one in found
-        if any(True for _ in elements.extensions(one, systems.EXT_RETRY))
+        if elements.has_extension(one, systems.EXT_RETRY)
         and date.fromisoformat(one["servicedDate"]) in days
     ]
     told = _told(tools, now) if found else set()
     untold = [r for r in found if f"CoverageEligibilityResponse/{r['id']}" not in told]
-    _each(untold, lambda one: _tell(one, tools))
-
-
-def _tell(response: Resource, tools: Tools) -> int:
-    alerting.tell(alert.COULD_NOT_CHECK, response, tools)
-    return 1
+    _each(untold, lambda one: alerting.tell(alert.COULD_NOT_CHECK, one, tools))
 
 
 def _told(tools: Tools, now: datetime) -> set[str]:
@@ -122,27 +122,18 @@ def _waiting(tools: Tools, due: datetime) -> list[Resource]:
     ]
 
 
-def _holds(message: Resource, response: Resource) -> bool:
-    """Tell whether the response still says what the alert is about."""
-    kind = alert.kind_of(message)
-    return kind is not None and elements.tag(response, systems.ELIGIBILITY_STATE) in kind.says
-
-
-def _send(
-    to: tuple[str, ...], batch: str, parts: list[tuple[Resource, Resource]], tools: Tools
-) -> int:
+def _send(to: tuple[str, ...], batch: str, parts: list[Part], tools: Tools) -> int:
     """Claim the messages of one circle and mail those that were got, as the batch they were."""
     if not to:
-        for message, _ in parts:
+        for message, _, _ in parts:
             alerting.complain(message, "nobody is named for alerts", tools)
         raise RetryLater("no address is set for alerts (INFORCE_BOTS_ALERT_TO)")
     if len(parts) > 1 and not batch:
-        batch = trace_of("|".join(sorted(one["id"] for one, _ in parts)))
+        batch = trace_of("|".join(sorted(one["id"] for one, _, _ in parts)))
     got = []
-    for message, response in parts:
-        kind = alert.kind_of(message)
+    for message, kind, response in parts:
         claimed = tools.fhir.update(alert.claimed(message, tools.now(), batch))
-        if claimed is not None and kind is not None:
+        if claimed is not None:
             got.append((claimed, kind, response))
     if got:
         subject, text = alert.digest([(kind, one) for _, kind, one in got], tools.pages)

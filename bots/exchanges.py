@@ -14,7 +14,6 @@ from fhir_profiles import codec, elements, systems
 
 _OURS = frozenset({"id", "meta", "text", "created"})  # what a new reading does not say
 _READ = {"system": "http://hl7.org/fhir/restful-interaction", "code": "read"}
-_AUDIT = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 
 
 class NotKept(Exception):
@@ -136,7 +135,7 @@ def _audit(document: Resource, who: str, moment: datetime) -> Resource:
     entities += [{"what": document["subject"]}] if "subject" in document else []
     return {
         "resourceType": "AuditEvent",
-        "type": {"system": _AUDIT, "code": "rest"},
+        "type": {"system": systems.AUDIT_TYPE, "code": "rest"},
         "subtype": [_READ],
         "action": "R",
         "recorded": moment.isoformat(timespec="milliseconds"),

@@ -103,17 +103,20 @@ class Placed:
 def order(plans: Iterable[Plan], patient: Patient) -> list[Placed]:
     """Return the plans in the order in which they pay, those that do not last with place 0."""
     listed = list(plans)
-    apart = [(one, reason) for one in listed if (reason := _apart(one))]
     has_medicare = any(one.payer is Payer.MEDICARE for one in listed)
     tiers: dict[int, list[tuple[Plan, str]]] = {}
+    apart: list[Placed] = []
     for one in listed:
-        if not _apart(one):
-            tier, reason = _tier(one, patient, has_medicare=has_medicare)
-            tiers.setdefault(tier, []).append((one, reason))
+        why = _apart(one)
+        if why:
+            apart.append(Placed(one, 0, why))
+            continue
+        tier, reason = _tier(one, patient, has_medicare=has_medicare)
+        tiers.setdefault(tier, []).append((one, reason))
     found: list[Placed] = []
     for tier in sorted(tiers):
         found += _within(tiers[tier], patient, len(found) + 1)
-    return found + [Placed(one, 0, reason) for one, reason in apart]
+    return found + apart
 
 
 def _apart(plan: Plan) -> str:

@@ -6,6 +6,7 @@ O and 0, I and 1 stay what they are, and years have four digits.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -51,10 +52,7 @@ def rules_of(payer: Resource | None) -> Rules:
     found = next(elements.extensions(payer or {}, systems.EXT_IDENTIFIER_RULES), None)
     if payer is None or found is None:
         return Rules()
-    parts: dict[str, Any] = {
-        part["url"]: next((v for k, v in part.items() if k.startswith("value")), None)
-        for part in found.get("extension", [])
-    }
+    parts = elements.parts(found)
     zeros, _, length = str(parts.get("leadingZeros", KEEP)).partition(":")
     prefix = str(parts.get("prefix", KEEP))
     if prefix not in (KEEP, STRIP):
@@ -98,6 +96,14 @@ def member_key(raw: str, rules: Rules) -> MemberKey:
     if rules.prefix == STRIP and prefix:
         text = text[PREFIX_LENGTH:]
     return MemberKey(_with_zeros(text, rules), code)
+
+
+def member_identifiers(coverage: Resource) -> Iterator[Resource]:
+    """Yield the identifiers of type MB that have a value: the member ids of now and of before."""
+    for identifier in coverage.get("identifier", []):
+        code = elements.code(identifier.get("type"), systems.V2_IDENTIFIER_TYPE)
+        if code == "MB" and identifier.get("value"):
+            yield identifier
 
 
 def plain_id(raw: str) -> str:

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 Resource = dict[str, Any]
+FULL_DATE = len("2026-11-26")
 
 
 def identifier(resource: Resource, system: str) -> str:
@@ -29,6 +31,19 @@ def tag(resource: Resource, system: str) -> str:
 def extensions(node: Resource, url: str) -> Iterator[Resource]:
     """Yield the extensions of an element that have this URL."""
     return (e for e in node.get("extension", []) if e.get("url") == url)
+
+
+def has_extension(node: Resource, url: str) -> bool:
+    """Tell whether an element has an extension with this URL."""
+    return any(True for _ in extensions(node, url))
+
+
+def parts(extension: Resource) -> dict[str, Any]:
+    """Return url -> value[x] of the extensions inside one; None where one has no value."""
+    return {
+        part["url"]: next((v for k, v in part.items() if k.startswith("value")), None)
+        for part in extension.get("extension", [])
+    }
 
 
 def extension_value(node: Resource, url: str) -> Any:
@@ -61,6 +76,14 @@ def contained(resource: Resource, address: str) -> Resource | None:
     if not address.startswith("#"):
         return None
     return next((c for c in resource.get("contained", []) if f"#{c.get('id')}" == address), None)
+
+
+def full_date(text: Any) -> date | None:
+    """Return the day of a full date or a time, None for what is less or none at all."""
+    try:
+        return date.fromisoformat(str(text)[:FULL_DATE]) if len(str(text)) >= FULL_DATE else None
+    except ValueError:
+        return None
 
 
 def escaped(text: str) -> str:

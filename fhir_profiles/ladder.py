@@ -4,7 +4,7 @@ No rung picks among several, and no rung takes a name and a birth date for an id
 candidate, whom only the payer's answer confirms. Source of the rule: HL7 HRex Member Match.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -16,7 +16,6 @@ from fhir_profiles.crosswalk import Rules
 Resource = dict[str, Any]
 ZIP = 5  # characters of a postal code that count
 PROVISIONAL = timedelta(days=31)  # a newborn without an id of its own
-_ALWAYS = ("", "")
 
 
 class Result(StrEnum):
@@ -44,11 +43,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person with one coverage of the payer. `ids` are (id, start, end), "" for an open end."""
+    """A person with one coverage of the payer, and its member ids as Identifiers."""
 
     coverage: Resource
     patient: Resource
-    ids: tuple[tuple[str, str, str], ...]
+    ids: tuple[Resource, ...]
 
     @property
     def address(self) -> str:
@@ -72,15 +71,10 @@ class Match:
 
 def member_of(coverage: Resource, patient: Resource) -> Member:
     """Return a coverage with its patient, and the member ids that it has or had."""
-    found: list[tuple[str, str, str]] = []
-    for one in coverage.get("identifier", []):
-        if elements.code(one.get("type"), systems.V2_IDENTIFIER_TYPE) == "MB" and one.get("value"):
-            period = one.get("period", {})
-            end = str(period.get("end", "")) or ("0000-00-00" if one.get("use") == "old" else "")
-            found.append((str(one["value"]), str(period.get("start", "")), end))
+    found = list(crosswalk.member_identifiers(coverage))
     is_own = elements.code(coverage.get("relationship"), systems.RELATIONSHIP) in ("self", "")
     if is_own and coverage.get("subscriberId"):
-        found.append((str(coverage["subscriberId"]), *_ALWAYS))
+        found.append({"value": coverage["subscriberId"]})
     return Member(coverage, patient, tuple(found))
 
 
@@ -124,15 +118,18 @@ class _Rungs:
 
     def _has_id(self, one: Member) -> bool:
         return any(
-            self._is_key(raw) and elements.is_current({"period": _period(start, end)}, self._day)
-            for raw, start, end in one.ids
+            not _is_over(identifier, self._day) and elements.is_current(identifier, self._day)
+            for identifier in self._alike(one)
         )
 
     def _had_id(self, one: Member) -> bool:
-        return any(self._is_key(raw) and "" < end < self._day for raw, _, end in one.ids)
+        return any(_is_over(identifier, self._day) for identifier in self._alike(one))
 
-    def _is_key(self, raw: str) -> bool:
-        return str(crosswalk.member_key(raw, self._rules)) == str(self._key)
+    def _alike(self, one: Member) -> Iterator[Resource]:
+        """Yield the member's identifiers that have the key asked for, whenever they hold."""
+        for identifier in one.ids:
+            if str(crosswalk.member_key(identifier["value"], self._rules)) == str(self._key):
+                yield identifier
 
     def _is_under(self, one: Member) -> bool:
         """Tell whether the id asked for is that of the subscriber, but for a person code."""
@@ -140,7 +137,7 @@ class _Rungs:
         return raw != "" and crosswalk.member_key(raw, self._rules).base == self._key.base
 
     def _has_code(self, one: Member) -> bool:
-        own = (crosswalk.member_key(raw, self._rules).person_code for raw, _, _ in one.ids)
+        own = (crosswalk.member_key(i["value"], self._rules).person_code for i in one.ids)
         told = str(one.coverage.get("dependent", "")) or next((code for code in own if code), "")
         return self._code != "" and told == self._code
 
@@ -184,5 +181,9 @@ def _decided(
     return Match(result, rung, tuple(ordered), flags, tried)
 
 
-def _period(start: str, end: str) -> Resource:
-    return {name: value for name, value in (("start", start), ("end", end)) if value}
+def _is_over(identifier: Resource, day: str) -> bool:
+    """Tell whether an id has ended before a day; one that is called old ended at some time."""
+    end = identifier.get("period", {}).get("end")
+    if end:
+        return not elements.is_current({"period": {"end": end}}, day)
+    return identifier.get("use") == "old"

@@ -110,14 +110,11 @@ def transactions(identifier: Resource) -> list[str]:
 
 def supports(payer: Resource) -> list[Support]:
     """Return what the directory says of transactions by routes, in order of preference."""
-    found = []
-    for extension in elements.extensions(payer, systems.EXT_SUPPORT):
-        parts = {
-            part["url"]: next((str(v) for k, v in part.items() if k.startswith("value")), "")
-            for part in extension.get("extension", [])
-        }
-        found.append(Support(**{name: parts.get(name, "") for name in Support.__slots__}))
-    return found
+    listed = (elements.parts(one) for one in elements.extensions(payer, systems.EXT_SUPPORT))
+    return [
+        Support(**{name: str(parts.get(name) or "") for name in Support.__slots__})
+        for parts in listed
+    ]
 
 
 def labels(payer: Resource) -> list[str]:
@@ -144,12 +141,12 @@ def rank(asked: str, found: Iterable[Resource], on: date) -> list[Candidate]:
     graded = [
         one for payer in found if payer.get("active", True) for one in _graded(asked, payer, on)
     ]
-    certain = [one for one in graded if one.grade is Grade.CERTAIN]
-    if len(certain) > 1:
-        text = f"{{}}, as {len(certain)} payers have"
+    count = sum(one.grade is Grade.CERTAIN for one in graded)
+    if count > 1:
         graded = [
-            replace(one, grade=Grade.PROBABLE, score=EXACT, reason=text.format(one.reason))
-            if one in certain else one
+            replace(one, grade=Grade.PROBABLE, score=EXACT,
+                    reason=f"{one.reason}, as {count} payers have")
+            if one.grade is Grade.CERTAIN else one
             for one in graded
         ]  # fmt: skip
     return sorted(graded, key=lambda one: (-one.score, key(one.payer.get("name", ""))))
@@ -180,17 +177,11 @@ def _by_name(asked: str, payer: Resource) -> Iterator[tuple[float, Grade, str]]:
             return
         if had == asked:
             yield 1.0, Grade.CERTAIN, f"has the {what} {label}"
-        elif _core(had) == _core(asked):
+        elif telling_words(had) == telling_words(asked):
             yield 0.8, Grade.PROBABLE, f"has the {what} {label}, in another legal form"
         elif all(any(own.startswith(word) for own in had.split()) for word in words):
             share = len(words) / len(had.split())
             yield 0.6 * min(share, 1.0), Grade.POSSIBLE, f"these words are in the {what} {label}"
-
-
-def _core(had: str) -> list[str]:
-    """Return the words of a name without those of a legal form; all of them if nothing is left."""
-    words = had.split()
-    return [word for word in words if word not in _LEGAL_FORMS] or words
 
 
 def _identifiers(payer: Resource) -> Iterator[Resource]:

@@ -12,9 +12,7 @@ from fhir_profiles.codes import State
 
 def handle(response: Resource, tools: Tools) -> None:
     """Tell of a coverage that could not be checked, once until it can be."""
-    is_repeated = any(True for _ in elements.extensions(response, systems.EXT_RETRY))
-    state = elements.tag(response, systems.ELIGIBILITY_STATE)
-    if state == State.COULD_NOT_CHECK.value and not is_repeated:
+    if not elements.has_extension(response, systems.EXT_RETRY):
         alerting.tell(alert.COULD_NOT_CHECK, response, tools)
 
 

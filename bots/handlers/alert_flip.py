@@ -12,9 +12,7 @@ from fhir_profiles import elements, systems
 def handle(task: Resource, tools: Tools) -> None:
     """Tell of a coverage whose plan is in force again."""
     (response,) = tools.fhir.read_all([elements.reference(task.get("focus"))])
-    if response is None or task.get("status") != "requested":
-        return
-    if elements.tag(response, systems.ELIGIBILITY_STATE) in alert.FLIP.says:
+    if response is not None and task.get("status") == "requested":
         alerting.tell(alert.FLIP, response, tools)
 
 

@@ -3,14 +3,13 @@
 from bots import alerting
 from bots.mapping import alert
 from bots.ports import Bot, Resource, Tools
-from fhir_profiles import elements, systems
+from fhir_profiles import systems
 from fhir_profiles.codes import State
 
 
 def handle(response: Resource, tools: Tools) -> None:
     """Tell of a coverage whose plan is not in force, once until it is in force again."""
-    if elements.tag(response, systems.ELIGIBILITY_STATE) == State.INACTIVE.value:
-        alerting.tell(alert.INACTIVE, response, tools)
+    alerting.tell(alert.INACTIVE, response, tools)
 
 
 BOT = Bot(

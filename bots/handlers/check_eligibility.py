@@ -117,7 +117,7 @@ def _gather(wish: Resource, trace: str, tools: Tools) -> tuple[Facts, Resource |
 
 def _is_open(there: Resource) -> bool:
     """Tell whether a stored response still waits for the payer."""
-    return any(True for _ in elements.extensions(there, systems.EXT_RETRY))
+    return elements.has_extension(there, systems.EXT_RETRY)
 
 
 def _resolved(
@@ -319,7 +319,7 @@ def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
     trace = elements.identifier(found, systems.TRACE)
     if there is None:
         return tools.fhir.create_once(found, f"identifier={systems.TRACE}|{trace}")
-    if _is_open(there) and any(True for _ in elements.extensions(found, systems.EXT_RETRY)):
+    if _is_open(there) and elements.has_extension(found, systems.EXT_RETRY):
         return there  # nothing new was learnt: the first word on the outage stands
     found["id"], found["meta"]["versionId"] = there["id"], there["meta"].get("versionId", "")
     updated = tools.fhir.update(found)

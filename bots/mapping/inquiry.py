@@ -1,6 +1,5 @@
 """A CoverageEligibilityRequest and what it refers to, as an Inquiry for the payer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,7 +21,6 @@ _RELATIONSHIPS = {
 }
 _GENDERS = {"female": "F", "male": "M"}
 _SERVICE_SYSTEMS = (systems.X12_SERVICE_TYPE, systems.X12_SERVICE_TYPE_ALIAS)
-_FULL_DATE = len("2026-11-24")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def is_background(request: Resource) -> bool:
 def service_date(request: Resource, today: date) -> date:
     """Return the day asked about: servicedDate, else the start of servicedPeriod, else `today`."""
     text = request.get("servicedDate") or request.get("servicedPeriod", {}).get("start", "")
-    return _full_date(text) or today
+    return elements.full_date(text) or today
 
 
 def service_types(request: Resource) -> tuple[str, ...]:
@@ -149,7 +147,7 @@ def rules(payer: Resource | None) -> Rules:
 
 def member_ids(coverage: Resource) -> list[str]:
     """Return every member id that the coverage has or had, as they came."""
-    return [str(one["value"]) for one in _member_identifiers(coverage) if one.get("value")]
+    return [str(one["value"]) for one in crosswalk.member_identifiers(coverage)]
 
 
 def _service_codings(request: Resource) -> list[tuple[str, Resource]]:
@@ -175,12 +173,6 @@ def _provider_name(provider: Resource) -> str:
     return " ".join([*elements.texts(name, "given"), name.get("family", "")]).strip()
 
 
-def _member_identifiers(coverage: Resource) -> Iterator[Resource]:
-    for identifier in coverage.get("identifier", []):
-        if elements.code(identifier.get("type"), systems.V2_IDENTIFIER_TYPE) == "MB":
-            yield identifier
-
-
 def member_id(coverage: Resource, on: date) -> str:
     """Return the member id to ask with on a day, as it came, "" if there is none.
 
@@ -200,20 +192,20 @@ def own_member_id(coverage: Resource, on: date) -> str:
 
 def _dated(coverage: Resource, on: date) -> str:
     """Return the member id whose period has the day, "" if there is none."""
-    found = (one for one in _member_identifiers(coverage) if "period" in one)
+    found = (one for one in crosswalk.member_identifiers(coverage) if "period" in one)
     current = (one for one in found if elements.is_current(one, on.isoformat()))
-    return next((str(one.get("value", "")) for one in current), "")
+    return next((str(one["value"]) for one in current), "")
 
 
 def _undated(coverage: Resource) -> str:
     """Return the member id of no period that is not called old, "" if there is none."""
-    found = (one for one in _member_identifiers(coverage) if "period" not in one)
-    return next((str(one.get("value", "")) for one in found if one.get("use") != "old"), "")
+    found = (one for one in crosswalk.member_identifiers(coverage) if "period" not in one)
+    return next((str(one["value"]) for one in found if one.get("use") != "old"), "")
 
 
 def _ended(coverage: Resource) -> str:
     """Return the member id that ended last: better than none, for the payer to judge."""
-    listed = [one for one in _member_identifiers(coverage) if one.get("value")]
+    listed = list(crosswalk.member_identifiers(coverage))
     listed.sort(key=lambda one: str(one.get("period", {}).get("end", "")))
     return str(listed[-1]["value"]) if listed else ""
 
@@ -227,13 +219,6 @@ def _person(resource: Resource, member_id: str) -> Person:
         middle=given[1] if len(given) > 1 else "",
         suffix=" ".join(elements.texts(name, "suffix")),
         member_id=member_id or "",
-        birth_date=_full_date(resource.get("birthDate", "")),
+        birth_date=elements.full_date(resource.get("birthDate", "")),
         gender=_GENDERS.get(resource.get("gender", ""), ""),
     )
-
-
-def _full_date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text[:_FULL_DATE]) if len(text) >= _FULL_DATE else None
-    except ValueError:
-        return None

@@ -44,13 +44,9 @@ def _active(response: Resource) -> list[Event]:
 def _dates(response: Resource) -> tuple[date | None, date | None, date, date]:
     """Return the first day, the first uncovered one, the day asked about, the day of the answer."""
     period = response["insurance"][0].get("benefitPeriod", {})
-    start, last = (_day(period.get(name)) for name in ("start", "end"))
+    start, last = (elements.full_date(period.get(name)) for name in ("start", "end"))
     on = date.fromisoformat(response["servicedDate"])
     marks = (e.get("valueString") for e in elements.extensions(response, systems.EXT_FLAG))
     if AS_OF in marks:
         start = None  # it may be only the day that the payer looked at
     return start, windows.uncovered_from(last), on, date.fromisoformat(response["created"][:10])
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text[:10]) if text and len(text) >= len("2026-11-24") else None

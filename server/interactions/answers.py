@@ -122,5 +122,5 @@ def _lacking(response: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if elements.code(error["code"], systems.CHECK_ERROR):
             nothing: dict[str, Any] = {"extension": []}
             details = next(elements.extensions(error, systems.EXT_REJECTION), nothing)
-            parts = {part["url"]: part.get("valueString", "") for part in details["extension"]}
-            yield str(error["code"].get("text", "")), parts.get("loop", "")
+            parts = elements.parts(details)
+            yield str(error["code"].get("text", "")), parts.get("loop") or ""

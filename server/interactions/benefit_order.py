@@ -93,7 +93,7 @@ def _plan(engine: Engine, coverage: Resource, *, accident: bool) -> Plan:
         is_own=_relationship(coverage) in ("self", ""),
         work=_one_of(Work, facts.get("work")) or Work.ACTIVE,
         employees=employees if isinstance(employees, int) else None,
-        since=_day(coverage.get("period", {}).get("start")),
+        since=elements.full_date(coverage.get("period", {}).get("start")),
         birthday=_birthday(engine, elements.reference(coverage.get("subscriber"))),
         parent=_one_of(Parent, facts.get("parent")),
         decreed=facts.get("decreed") is True,
@@ -108,11 +108,11 @@ def _patient(patient: Resource, coverages: list[Resource], on: date) -> Patient:
     plans = [one for one in coverages if _kind(one) in (Payer.GROUP, Payer.INDIVIDUAL)]
     relations = {_relationship(one) for one in plans} - {"self", ""}
     entitlement = _one_of(Entitlement, facts.get("entitlement"))
-    birth = _day(patient.get("birthDate"))
+    birth = elements.full_date(patient.get("birthDate"))
     if entitlement is None and medicare and birth is not None:
         age = on.year - birth.year - ((on.month, on.day) < (birth.month, birth.day))
         entitlement = Entitlement.AGE if age >= AGE_65 else None
-    began, month = _day(facts.get("esrdStart")), 0
+    began, month = elements.full_date(facts.get("esrdStart")), 0
     if began is not None:
         month = (on.year - began.year) * YEAR_MONTHS + on.month - began.month + 1
     return Patient(
@@ -125,14 +125,6 @@ def _patient(patient: Resource, coverages: list[Resource], on: date) -> Patient:
 
 def _relationship(coverage: Resource) -> str:
     return elements.code(coverage.get("relationship"), systems.RELATIONSHIP)
-
-
-def _day(value: Any) -> date | None:
-    """Return the day of a full date or time, None for anything less."""
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
 
 
 def _kind(coverage: Resource) -> Payer:
@@ -150,10 +142,7 @@ def _kind(coverage: Resource) -> Payer:
 
 def _facts(coverage: Resource) -> dict[str, Any]:
     found = next(elements.extensions(coverage, systems.EXT_ORDER_FACTS), {})
-    return {
-        part["url"]: next((v for k, v in part.items() if k.startswith("value")), None)
-        for part in found.get("extension", [])
-    }
+    return elements.parts(found)
 
 
 def _birthday(engine: Engine, subscriber: str) -> tuple[int, int] | None:
@@ -161,7 +150,7 @@ def _birthday(engine: Engine, subscriber: str) -> tuple[int, int] | None:
     kind = subscriber.partition("/")[0]
     if kind not in ("Patient", "RelatedPerson"):
         return None
-    born = _day((read.referenced(engine, kind, subscriber) or {}).get("birthDate"))
+    born = elements.full_date((read.referenced(engine, kind, subscriber) or {}).get("birthDate"))
     return (born.month, born.day) if born else None
 
 

@@ -9,6 +9,7 @@ from fhir_profiles.ladder import Member
 from server.errors import Unprocessable
 from server.interactions import search
 from server.interactions.engine import Engine
+from server.search.values import parse_reference
 
 Resource = dict[str, Any]
 PERSONS_LIMIT, CHUNK = 500, 50
@@ -23,21 +24,23 @@ def born_on(engine: Engine, day: date, payer: str) -> list[Member]:
     page = search.search(engine, "Patient", asked)
     if page.next:
         raise Unprocessable(f"More than {PERSONS_LIMIT} persons have this birth date.")
-    patients = {f"Patient/{one['id']}": one for one in map(codec.decode, page.bodies)}
-    found = []
-    for coverage in _coverages(engine, list(patients), payer):
-        address = elements.reference(coverage["beneficiary"]).removeprefix(f"{engine.base}/")
-        patient = patients.get(address.partition("/_history/")[0])
-        if patient is not None:
-            found.append(ladder.member_of(coverage, patient))
-    return found
+    patients = {one["id"]: one for one in map(codec.decode, page.bodies)}
+    return [
+        ladder.member_of(coverage, patients[_beneficiary(engine, coverage)])
+        for coverage in _coverages(engine, [f"Patient/{fhir_id}" for fhir_id in patients], payer)
+    ]
+
+
+def _beneficiary(engine: Engine, coverage: Resource) -> str:
+    """Return the id of the patient of a coverage, however it refers to it."""
+    return parse_reference(elements.reference(coverage["beneficiary"]), engine.base).id
 
 
 def _coverages(engine: Engine, patients: list[str], payer: str) -> Iterator[Resource]:
     for start in range(0, len(patients), CHUNK):
         listed = ",".join(patients[start : start + CHUNK])
         asked = [("beneficiary", listed), ("payor", payer), ("status", "active,cancelled")]
-        asked.append(("_count", str(PERSONS_LIMIT)))
+        asked += [("_count", str(PERSONS_LIMIT)), ("_total", "none")]
         page = search.search(engine, "Coverage", asked)
         if page.next:
             raise Unprocessable("These persons have too many coverages to tell them apart.")

@@ -5,11 +5,9 @@ for the payers, to confirm.
 """
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 from fhir_profiles import codec, systems
-from server.errors import BadRequest
 from server.interactions import benefit_order, read
 from server.interactions.benefit_order import Ranked
 from server.operations.operation import INSTANCE, Call, Operation
@@ -22,14 +20,9 @@ def order(call: Call) -> dict[str, Any]:
     accident. A place of 0 is that of a plan which does not pay for the visit; findings are
     order-twice, order-missing and order-differs, of the orders on file.
     """
-    given = call.first("on")
-    try:
-        on = date.fromisoformat(given) if given else call.engine.now().date()
-    except ValueError as error:
-        raise BadRequest("Expected a date as YYYY-MM-DD.", expression="on") from error
     patient = codec.decode(read.read(call.engine, "Patient", call.id).body)
     accident = call.first("accident").lower() == "true"
-    ranked = benefit_order.of_patient(call.engine, patient, on, accident=accident)
+    ranked = benefit_order.of_patient(call.engine, patient, call.day("on"), accident=accident)
     listed = [{"name": "plan", "part": [*_parts(one)]} for one in ranked]
     listed += [{"name": "finding", "valueCode": one} for one in benefit_order.findings(ranked)]
     answer: dict[str, Any] = {"resourceType": "Parameters"}

@@ -5,7 +5,6 @@ answer; these doors wait for them up to 18 s and then say where to ask again.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any
 
 from fhir_profiles import codes, systems
@@ -57,13 +56,8 @@ def _answered(call: Call, wish: Mapping[str, str]) -> Answer:
 
 
 def _inputs(call: Call) -> Iterator[dict[str, Any]]:
-    day = call.first("date")
-    if day:
-        try:
-            date.fromisoformat(day)
-        except ValueError as error:
-            raise BadRequest("Expected a date as YYYY-MM-DD.", expression="date") from error
-        yield {"type": {"text": "serviced-date"}, "valueDate": day}
+    if call.first("date"):
+        yield {"type": {"text": "serviced-date"}, "valueDate": call.day("date").isoformat()}
     known = codes.names("service_type_codes")
     for code in sorted(call.all("serviceType")):
         if code not in known:

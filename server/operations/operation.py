@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from server.errors import BadRequest, NotFound
@@ -53,6 +54,14 @@ class Call:
         if not text.isdecimal() or len(text) > DIGITS:
             raise BadRequest("Expected a number.", expression=name)
         return int(text)
+
+    def day(self, name: str) -> date:
+        """Return a parameter that is a date, today (UTC) by default. Raises BadRequest else."""
+        text = self.first(name)
+        try:
+            return date.fromisoformat(text) if text else self.engine.now().date()
+        except ValueError as error:
+            raise BadRequest("Expected a date as YYYY-MM-DD.", expression=name) from error
 
     def check(self, allowed: Iterable[str]) -> None:
         """Raise BadRequest where a parameter is given that is none of `allowed`."""

@@ -28,8 +28,6 @@ _PARAMETERS = (
 )  # fmt: skip
 DIGEST_LENGTH = 16
 UPDATE_CARD = "update-card"  # of our task-code list
-_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
-_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 
 
 def resolve(call: Call) -> dict[str, Any]:
@@ -124,13 +122,13 @@ def _audit(call: Call, found: Match, rules: Rules, digest: str) -> Resource:
         {
             "what": {"reference": f"Coverage/{one.coverage['id']}/_history/"
                                   f"{one.coverage['meta']['versionId']}"},
-            "role": {"system": _ROLE, "code": "4"},
+            "role": {"system": systems.OBJECT_ROLE, "code": "4"},
         }
         for one in found.members
     ]  # fmt: skip
     return {
         "resourceType": "AuditEvent",
-        "type": {"system": _TYPES, "code": "rest"},
+        "type": {"system": systems.AUDIT_TYPE, "code": "rest"},
         "subtype": [{"system": systems.AUDIT_SUBTYPE, "code": "member-match"}],
         "action": "E",
         "recorded": instant(micros(call.engine.now())),

@@ -5,7 +5,6 @@ for each payer. `certain` is only who alone has the whole name or id: everybody 
 to choose from (R002-35).
 """
 
-from datetime import date
 from typing import Any
 
 from fhir_profiles import systems
@@ -26,12 +25,7 @@ def resolve(call: Call) -> dict[str, Any]:
     text = call.first("text").strip()
     if not text:
         raise BadRequest("Expected a name, an alias or an id of a payer.", expression="text")
-    given = call.first("on")
-    try:
-        on = date.fromisoformat(given) if given else call.engine.now().date()
-    except ValueError as error:
-        raise BadRequest("Expected a date as YYYY-MM-DD.", expression="on") from error
-    found = payers.find(call.engine, text, on)
+    found = payers.find(call.engine, text, call.day("on"))
     entries = [_entry(one, call.engine.base) for one in found[: call.number("count", COUNT)]]
     answer = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
     return {**answer, "entry": entries} if entries else answer

@@ -208,14 +208,14 @@ class Postgres:
         and among them who holds the table. Then everything is given back and tried again.
         """
         listed = tuple(steps)
-        for is_last in (*([False] * MIGRATION_TRIES), True):
+        for left in reversed(range(MIGRATION_TRIES)):
             try:
                 with psycopg.connect(self._url) as raw:
                     raw.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION,))
                     raw.execute(f"SET LOCAL lock_timeout = '{MIGRATION_WAIT}'")
                     self._migrated(raw, listed)
             except psycopg.errors.LockNotAvailable as error:
-                if is_last:
+                if left == 0:
                     text = "cannot migrate the PostgreSQL database: its tables are in use"
                     raise DatabaseRefused(text) from error
             except psycopg.Error as error:

@@ -17,11 +17,9 @@ from server.subscriptions.hook import Hook
 
 NOTIFICATION, HANDSHAKE, HEARTBEAT, LOOP = "notification", "handshake", "heartbeat", "loop"
 GOOD, MINOR, SERIOUS = "0", "4", "8"
-_TYPES = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
 _ENTITY = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
-_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 _BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 _LIFECYCLE = "http://terminology.hl7.org/CodeSystem/dicom-audit-lifecycle"
 _ACTIONS = {"create": "C", "update": "U", "delete": "D"}
@@ -59,7 +57,7 @@ def audit_event(attempt: Attempt, base: str) -> dict[str, Any]:
     outcome = {"done": GOOD, "due": MINOR}.get(attempt.state, SERIOUS)
     return {
         "resourceType": "AuditEvent",
-        "type": {"system": _TYPES, "code": "rest"},
+        "type": {"system": systems.AUDIT_TYPE, "code": "rest"},
         "subtype": subtypes,
         "action": _ACTIONS[done.pop()] if len(done) == 1 else "E",
         "period": {"start": instant(began), "end": instant(attempt.at)},
@@ -79,7 +77,7 @@ def loop_event(hook: Hook, address: str, new: New, base: str) -> dict[str, Any]:
     """Return the AuditEvent of an event that is not delivered: its chain is too long."""
     return {
         "resourceType": "AuditEvent",
-        "type": {"system": _TYPES, "code": "rest"},
+        "type": {"system": systems.AUDIT_TYPE, "code": "rest"},
         "subtype": [{"system": systems.AUDIT_SUBTYPE, "code": LOOP}],
         "action": "E",
         "recorded": instant(new.at),
@@ -119,7 +117,7 @@ def _entities(attempt: Attempt) -> Any:
         yield {
             "what": {"reference": patient},
             "type": {"system": _ENTITY, "code": "1"},
-            "role": {"system": _ROLE, "code": "1"},
+            "role": {"system": systems.OBJECT_ROLE, "code": "1"},
         }
     yield from _trace(attempt.trace)
 
@@ -131,7 +129,7 @@ def _subscription(fhir_id: str, uid: str) -> dict[str, Any]:
             "identifier": {"system": systems.DELIVERY, "value": uid},
         },
         "type": {"system": _ENTITY, "code": "2"},
-        "role": {"system": _ROLE, "code": "9"},
+        "role": {"system": systems.OBJECT_ROLE, "code": "9"},
     }
 
 
@@ -146,7 +144,7 @@ def _resource(address: str) -> dict[str, Any]:
     return {
         "what": {"reference": address},
         "type": {"system": _ENTITY, "code": "2"},
-        "role": {"system": _ROLE, "code": "4"},
+        "role": {"system": systems.OBJECT_ROLE, "code": "4"},
     }
 
 

@@ -102,7 +102,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         service_date=response.get("servicedDate", day),
         sentence=_sentence(state, record),
         last=checks[0] if checks else _check(engine, {}, day, zone),
-        goes_on=any(True for _ in elements.extensions(response, systems.EXT_RETRY)),
+        goes_on=elements.has_extension(response, systems.EXT_RETRY),
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, response.get("servicedDate", day)),

@@ -118,7 +118,7 @@ def problem(error: Resource) -> Error:
     code = codings[0].get("code", "")
     nothing: Resource = {"extension": []}
     details = next(elements.extensions(error, systems.EXT_REJECTION), nothing)
-    parts = {part["url"]: part.get("valueString", "") for part in details["extension"]}
+    parts = elements.parts(details)
     owner, action = _NEXT.get(code, _CORRECT)
     return Error(
         code=code,

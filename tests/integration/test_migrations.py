@@ -19,7 +19,7 @@ from server.settings import Settings
 from server.store import database as store
 from server.store.connection import DatabaseRefused
 from server.store.database import Database
-from tests import samples
+from tests import databases, samples
 
 STEPS = sorted(
     f.name for f in files.files("server.store").joinpath("migrations").iterdir()
@@ -91,6 +91,14 @@ def test_the_first_schema_is_as_it_was_released() -> None:
     assert 102 == len(path.read_text("utf-8").splitlines())
 
 
+@pytest.fixture
+def url(postgres: str, tmp_path: Path) -> str:
+    """Return the URL of a PostgreSQL database that is up to date."""
+    made = databases.new("postgresql", tmp_path, postgres)
+    Database(made).close()
+    return made
+
+
 def _in_use(url: str) -> Any:
     """Return a connection whose open transaction has read a table, as a writer does."""
     held = psycopg.connect(url)
@@ -98,12 +106,14 @@ def _in_use(url: str) -> Any:
     return held
 
 
-def test_a_process_that_starts_waits_for_nobody(new_database: Callable[[], str]) -> None:
+def _unnumbered(url: str) -> None:
+    """Take away what a start then has to give back."""
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute("ALTER TABLE param ALTER COLUMN p DROP DEFAULT")
+
+
+def test_a_process_that_starts_waits_for_nobody(url: str) -> None:
     """A schema that is up to date is locked by nothing: others may be in the middle of a write."""
-    url = new_database()
-    Database(url).close()
-    if url.startswith("sqlite"):
-        return
     with _in_use(url):
         started = time.monotonic()
         Database(url).close()
@@ -112,16 +122,11 @@ def test_a_process_that_starts_waits_for_nobody(new_database: Callable[[], str])
 
 
 def test_a_change_of_a_table_in_use_is_tried_again(
-    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes after it is let through in between; when the table is free it is changed."""
-    url = new_database()
-    Database(url).close()
-    if url.startswith("sqlite"):
-        return
     monkeypatch.setattr("server.store.postgres.MIGRATION_WAIT", "100ms")
-    with psycopg.connect(url, autocommit=True) as raw:
-        raw.execute("ALTER TABLE param ALTER COLUMN p DROP DEFAULT")
+    _unnumbered(url)
     held = _in_use(url)
     opened: list[Database] = []
     starting = threading.Thread(target=lambda: opened.append(Database(url)))
@@ -139,17 +144,10 @@ def test_a_change_of_a_table_in_use_is_tried_again(
         raw.execute("INSERT INTO param (type, code) VALUES (1, 'numbered again')")
 
 
-def test_a_table_that_is_never_free_is_told(
-    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_is_never_free_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than holding everybody up for ever."""
-    url = new_database()
-    Database(url).close()
-    if url.startswith("sqlite"):
-        return
     monkeypatch.setattr("server.store.postgres.MIGRATION_WAIT", "20ms")
     monkeypatch.setattr("server.store.postgres.MIGRATION_TRIES", 2)
-    with psycopg.connect(url, autocommit=True) as raw:
-        raw.execute("ALTER TABLE param ALTER COLUMN p DROP DEFAULT")
+    _unnumbered(url)
     with _in_use(url), pytest.raises(DatabaseRefused, match="in use"):
         Database(url)
