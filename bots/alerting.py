@@ -8,7 +8,7 @@ Where alerts go out as a digest, the Communication waits for it in preparation.
 from collections.abc import Sequence
 
 from bots.errors import RetryLater
-from bots.mapping import alert
+from bots.mapping import alert, known
 from bots.mapping.alert import Kind
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, systems
@@ -16,7 +16,8 @@ from fhir_profiles import elements, systems
 
 def tell(kind: Kind, response: Resource, tools: Tools) -> None:
     """Tell of a response of this kind, if nobody was told of its spell. Raises RetryLater."""
-    if elements.tag(response, systems.ELIGIBILITY_STATE) not in kind.says:
+    is_due = elements.tag(response, systems.ELIGIBILITY_STATE) in kind.says
+    if not is_due or known.is_history(response, tools.zone):
         return
     message = _message(kind, response, tools)
     if message is None or message["status"] in alert.OVER or tools.digest:
@@ -70,7 +71,7 @@ def _message(kind: Kind, response: Resource, tools: Tools) -> Resource | None:
     """Return the Communication of this spell, there or new; None where none is due."""
     patient, coverage = elements.reference(response["patient"]), alert.coverage_of(response)
     others = tools.fhir.search("CoverageEligibilityResponse", [("patient", patient)])
-    traces = alert.spell(kind, response, others)
+    traces = alert.spell(kind, response, others, tools.zone)
     if not traces:
         return None
     there = tools.fhir.search("Communication", [("subject", patient)])

@@ -69,7 +69,8 @@ def reopen(
     if not days or coverage.get("status") != "active":
         return
     changed = windows.changed(
-        windows.fold(known.events(earlier)), windows.fold(known.events([*earlier, response]))
+        windows.fold(known.events(earlier, tools.zone)),
+        windows.fold(known.events([*earlier, response], tools.zone)),
     )
     for day in sorted(days):
         if any(start <= day < (end or date.max) for start, end in changed):

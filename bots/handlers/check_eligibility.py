@@ -18,7 +18,7 @@ from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import inquiry, items, payload, request, response, tasks
+from bots.mapping import inquiry, items, known, payload, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
@@ -340,7 +340,8 @@ def _follow_up(stored: Resource, tools: Tools) -> None:
             _mark(stored, coverage, tools)
             listed = [entry["resource"] for entry in (found or {}).get("entry", [])]
             asking.reopen(stored, coverage, listed, tools)
-            due += tasks.of_flip(stored, asking.earlier_answers(stored, listed), tools.now())
+            earlier = asking.earlier_answers(stored, listed)
+            due += tasks.of_flip(stored, earlier, tools.now(), tools.zone)
     for task in due:
         cause = elements.identifier(task, systems.CAUSE)
         there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
@@ -350,7 +351,12 @@ def _follow_up(stored: Resource, tools: Tools) -> None:
 
 
 def _mark(stored: Resource, coverage: Resource | None, tools: Tools) -> None:
-    """Tell on the Coverage what its newest answer said; a failed check never changes the mark."""
+    """Tell on the Coverage what its newest answer said; a failed check never changes the mark.
+
+    Nor does an answer about a day that was over.
+    """
+    if known.is_history(stored, tools.zone):
+        return
     for _ in range(MARK_TRIES):
         if coverage is None or response.has_newer_mark(coverage, stored):
             return

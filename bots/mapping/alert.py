@@ -5,10 +5,11 @@ A mail holds no patient data: a count, a date and links behind which a login sta
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
+from bots.mapping import known
 from bots.mapping.request import trace_of
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import DEFINITE, State
@@ -72,19 +73,22 @@ def coverage_of(response: Resource) -> str:
     return next((elements.reference(i.get("coverage")) for i in response.get("insurance", [])), "")
 
 
-def spell(kind: Kind, response: Resource, others: Iterable[Resource]) -> list[str]:
+def spell(kind: Kind, response: Resource, others: Iterable[Resource], zone: tzinfo) -> list[str]:
     """Return the traces of the answers of this kind that belong together with this one.
 
     The oldest is the first. Answers about the same coverage are put in the order they were given;
-    one of a state that does not count ends no spell. One spell makes one alert. It is empty where
-    the kind wants a state before, and another was there.
+    one of a state that does not count ends no spell, nor does one about a day that was over in
+    `zone`. One spell makes one alert. It is empty where the kind wants a state before, and another
+    was there.
     """
     coverage = coverage_of(response)
     by_trace = {elements.identifier(r, systems.TRACE): r for r in [*others, response]}
     line = sorted(
         (r["created"], trace, elements.tag(r, systems.ELIGIBILITY_STATE))
         for trace, r in by_trace.items()
-        if coverage_of(r) == coverage and elements.tag(r, systems.ELIGIBILITY_STATE) in kind.counts
+        if coverage_of(r) == coverage
+        and elements.tag(r, systems.ELIGIBILITY_STATE) in kind.counts
+        and not known.is_history(r, zone)
     )
     mine = elements.identifier(response, systems.TRACE)
     runs: list[tuple[str, list[str]]] = [("", [])]

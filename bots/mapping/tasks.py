@@ -4,9 +4,10 @@ Each has a cause as its identifier, so that however often it is told it stays on
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
+from bots.mapping import known
 from bots.mapping.request import trace_of
 from fhir_profiles import elements, systems
 
@@ -24,18 +25,21 @@ def of_answer(stored: Resource, moment: datetime) -> list[Resource]:
     return [{**task, "authoredOn": moment.isoformat(timespec="milliseconds")} for task in found]
 
 
-def of_flip(stored: Resource, earlier: Iterable[Resource], moment: datetime) -> list[Resource]:
+def of_flip(
+    stored: Resource, earlier: Iterable[Resource], moment: datetime, zone: tzinfo
+) -> list[Resource]:
     """Return the Task and the Flag of an answer that says otherwise than the one before it.
 
     Of the `earlier` answers, the oldest first, those count that say whether the plan is in force.
+    Answers about a day that was over in `zone` count on neither side.
     Source: FHIR R4 flag.html.
     """
-    said = [one for one in earlier if _inforce(one) is not None]
-    last = said[-1] if said else None
-    if last is None or _inforce(stored) in (None, _inforce(last)):
+    said = [word for one in earlier if (word := _inforce(one, zone)) is not None]
+    word = _inforce(stored, zone)
+    if not said or word in (None, said[-1]):
         return []
     cause = f"{FLIP}-{trace_of(elements.identifier(stored, systems.TRACE) or stored['id'])}"
-    now = "in force" if _inforce(stored) else "not in force"
+    now = "in force" if word else "not in force"
     text = f"The payer's answer changed: the plan is {now} on {stored['servicedDate']}."
     at = moment.isoformat(timespec="milliseconds")
     task = _task(stored, FLIP, cause, "The plan's state changed", text)
@@ -84,10 +88,10 @@ def of_ghost(stored: Resource, moment: datetime) -> list[Resource]:
     return [issue]
 
 
-def _inforce(response: Resource) -> bool | None:
-    """Return what an answer says of the plan, None where it does not say."""
+def _inforce(response: Resource, zone: tzinfo) -> bool | None:
+    """Return what an answer says of the plan as it is now, None where it does not say."""
     found: bool | None = response["insurance"][0].get("inforce")
-    return found
+    return None if known.is_history(response, zone) else found
 
 
 def seen_again(task: Resource, stored: Resource) -> Resource | None:

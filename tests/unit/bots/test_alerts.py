@@ -44,6 +44,34 @@ def test_one_mail_per_spell() -> None:
     assert mail.sent[0]["id"] == elements.identifier(message, systems.MESSAGE_ID)
 
 
+def asked_about(
+    day: str, trace: str, words: str, minutes: int, fhir: FakeFhir, mail: FakeMail
+) -> None:
+    """Run a check about a day, and all that listens to its answer."""
+    later = NOW + timedelta(minutes=minutes)
+    wish = samples.request(
+        identifier=[{"system": systems.TRACE, "value": trace}], servicedDate=day
+    )  # fmt: skip
+    kit = tools(fhir, FakeClearinghouse(told(words)), mail=mail, now=lambda: later)
+    check_eligibility.handle(wish, kit)
+    alert_inactive.handle(responses(fhir)[-1], kit)
+    for task in fhir.all("Task"):
+        alert_flip.handle(task, kit)
+
+
+def test_a_day_that_is_over_is_news_to_nobody() -> None:
+    """Neither a mail nor a flip, nor a mark on the coverage; what holds now is not asked again."""
+    fhir, mail = world(), FakeMail()
+    asked_about("2026-11-24", "A", "EB*1**30", 0, fhir, mail)
+    before = fhir.all("Coverage"), fhir.all("CoverageEligibilityRequest")
+    asked_about("2025-01-10", "B", "EB*6**30", 1, fhir, mail)
+    assert before == (fhir.all("Coverage"), fhir.all("CoverageEligibilityRequest"))
+    asked_about("2026-11-24", "C", "EB*1**30", 2, fhir, mail)
+
+    assert ([], [], []) == (mail.sent, fhir.all("Task"), fhir.all("Flag"))
+    assert "2025-01-10" in [one["servicedDate"] for one in responses(fhir)]
+
+
 def test_a_new_spell_is_a_new_mail() -> None:
     """Inactive, active, inactive again."""
     fhir, mail = world(), FakeMail()

@@ -1,7 +1,7 @@
 """What makes a check run, and what does not: bookings, arrivals, people, and answers in hand."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -253,6 +253,12 @@ def answers(fhir: FakeFhir) -> list[dict[str, Any]]:
         ),
         (said(2, "2026-11-24"), []),
         (said(2, "2026-11-24", state=State.COULD_NOT_CHECK), []),
+        (said(2, "2025-01-10", state=State.INACTIVE), []),
+        (said(2, "2025-01-10"), []),
+        (
+            said(2, "2026-11-10", state=State.INACTIVE, end="2026-10-31"),
+            ["2026-12-05", "2026-12-15"],
+        ),
     ],
 )
 def test_a_retroactive_end_reopens_the_checks_it_touches(
@@ -299,11 +305,23 @@ def test_a_plan_that_flips_opens_a_task_and_a_flag(
         answer["patient"] = {"reference": "Patient/pat"}
         if inforce is not None:
             answer["insurance"][0]["inforce"] = inforce
-    found = tasks.of_flip(answers[-1], answers[:-1], NOW)
+    found = tasks.of_flip(answers[-1], answers[:-1], NOW, UTC)
 
     assert (["Task", "Flag"] if opens else []) == [one["resourceType"] for one in found]
     assert all("Patient/pat" in str(one) and "coverage-flip" in str(one) for one in found)
     assert [] == [problem for one in found for problem in structure.check(one)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_answer_about_a_day_that_is_over_is_no_flip(place: int) -> None:
+    """The payer never changed its word: somebody asked about last year."""
+    answers = [said(number, "2026-11-24") for number in range(3)]
+    for number, one in enumerate(answers):
+        one["patient"] = {"reference": "Patient/pat"}
+        one["insurance"][0]["inforce"] = number != place
+    answers[place]["servicedDate"] = "2025-01-10"
+
+    assert [] == tasks.of_flip(answers[-1], answers[:-1], NOW, UTC)
 
 
 def as_of(number: int, day: str) -> dict[str, Any]:

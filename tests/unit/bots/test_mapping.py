@@ -429,7 +429,7 @@ def test_a_spell_begins_with_the_change(kind: Kind, states: str, start: int | No
     line = [spoken(f"T{n}", words[s], n) for n, s in enumerate(states)]
     line.append(spoken("OTHER", State.ACTIVE, 59, "Coverage/other"))
 
-    traces = alert.spell(kind, line[len(states) - 1], reversed(line))
+    traces = alert.spell(kind, line[len(states) - 1], reversed(line), UTC)
 
     assert ([] if start is None else [f"T{start}"]) == traces[:1]
     assert start is None or f"T{len(states) - 1}" in traces
