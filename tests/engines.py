@@ -49,7 +49,7 @@ class Silent:
     def added(self, connection: Connection, lanes: Sequence[Lane]) -> None:
         del connection, lanes
 
-    def wake(self) -> None:
+    def wake(self, _depth: int) -> None:
         pass
 
 

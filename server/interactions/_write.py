@@ -352,7 +352,7 @@ def transact(
         text = "Others are writing the same resources; send the request again."
         raise Conflict(text) from error
     if eventful:
-        engine.dispatch.wake()
+        engine.dispatch.wake(origin.depth)
     return done
 
 

@@ -20,10 +20,11 @@ class Local:
         """Wake who waits, or who will wait next."""
         self._rung.set()
 
-    def wait(self, limit_s: float) -> None:
-        """Wait until it rings, at most that long."""
-        self._rung.wait(limit_s)
+    def wait(self, limit_s: float) -> bool:
+        """Wait until it rings, at most that long; tell whether it did."""
+        is_rung = self._rung.wait(limit_s)
         self._rung.clear()
+        return is_rung
 
 
 class Fifo:
@@ -41,12 +42,13 @@ class Fifo:
         with suppress(BlockingIOError):
             os.write(self._pipe, b"!")
 
-    def wait(self, limit_s: float) -> None:
-        """Wait until it rings, at most that long."""
+    def wait(self, limit_s: float) -> bool:
+        """Wait until it rings, at most that long; tell whether it did."""
         ready, _, _ = select.select([self._pipe], [], [], limit_s)
         if ready:
             with suppress(BlockingIOError):
                 os.read(self._pipe, _FULL)
+        return bool(ready)
 
     def close(self) -> None:
         """Let go of the pipe."""

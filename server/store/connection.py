@@ -72,8 +72,8 @@ class Bell(Protocol):
         """Wake who waits, or who will wait next."""
         ...
 
-    def wait(self, limit_s: float) -> None:
-        """Wait until it rings, at most that long."""
+    def wait(self, limit_s: float) -> bool:
+        """Wait until it rings, at most that long; tell whether it did."""
         ...
 
 

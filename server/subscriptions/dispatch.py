@@ -60,7 +60,7 @@ class Dispatch(Protocol):
         """Hear, inside their transaction, of deliveries that are due now: a lane for each."""
         ...
 
-    def wake(self) -> None:
+    def wake(self, depth: int) -> None:
         """Hear that a transaction with such deliveries was committed."""
         ...
 

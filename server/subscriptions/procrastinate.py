@@ -120,7 +120,7 @@ class Procrastinate:
         if self._is_worker:
             self._thread.start()
 
-    def wake(self) -> None:
+    def wake(self, _depth: int) -> None:
         """Do nothing: PostgreSQL itself tells the workers at the commit."""
 
     def stop(self) -> None:

@@ -23,11 +23,12 @@ from server.subscriptions.breaker import Breaker
 from server.subscriptions.dispatch import Ended, Post, Record
 from server.subscriptions.hook import Hook
 
-THREADS = 64
+THREADS = 128
 BATCH = 256
 RECORD_S, COMMIT_S = 0.0008, 0.004  # what an outcome and its commit cost, on a slow machine
 PAUSE_LIMIT_S = 0.5
 YIELD = 8.0  # how much longer than it has waited for the writer the loop leaves it to others
+HEARD_S = 0.5  # how long after a write others count as writing
 TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
 POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Threads:
         self._post = post
         self._is_worker = is_worker
         self._bell = post.database.bell("dispatch")
+        self._others = post.database.bell("others")  # who writes what no delivery led to
         self._breaker = Breaker()
         self._stop = threading.Event()
         self._landed: SimpleQueue[Ended] = SimpleQueue()
@@ -50,6 +52,7 @@ class Threads:
         self._rows: set[int] = set()  # all rows that are under way, or not recorded yet
         self._found: deque[Due] = deque()  # rows that were read and not sent yet
         self._settled_at = self._paused_until = 0.0
+        self._heard_at = 0.0  # when others were last heard to write
         self._later: dict[int, float] = {}  # Subscription row -> when to look at it again
         self._record: Record = lambda _ended: None
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -63,8 +66,10 @@ class Threads:
     def added(self, _connection: Connection, _lanes: Sequence[Lane]) -> None:
         """Do nothing: the rows themselves are found."""
 
-    def wake(self) -> None:
+    def wake(self, depth: int) -> None:
         """Let the loop look now, in whichever process it runs."""
+        if not depth:
+            self._others.ring()
         self._bell.ring()
 
     def stop(self) -> None:
@@ -120,10 +125,13 @@ class Threads:
         ended = self._ended[:TOGETHER]
         self._record(ended)
         # Waiting for the writer tells that others write: with much to send, they go first then, for
-        # a multiple of it.
+        # a multiple of it. Bots that write what deliveries led to are no others: less would be
+        # delivered to them, and the writer be free for nobody.
         now = time.monotonic()
+        if self._others.wait(0):
+            self._heard_at = now
         waited_s = now - self._settled_at - RECORD_S * len(ended) - COMMIT_S
-        if len(self._found) >= TOGETHER:
+        if len(self._found) >= TOGETHER and now - self._heard_at < HEARD_S:
             self._paused_until = now + min(max(0.0, waited_s) * YIELD, PAUSE_LIMIT_S)
         del self._ended[: len(ended)]
         for one in ended:
@@ -163,6 +171,7 @@ class Threads:
     ) -> list[Ready]:
         """Take from what was read all that can go now; what waits for its endpoint stays."""
         now, steady, stays = self._post.now(), time.monotonic(), deque[Due]()
+        full: set[str] = set()  # endpoints with as many as they may have
         room = THREADS - flying.total()
         ready: list[Ready] = []
         while self._found and len(ready) < room:
@@ -170,7 +179,8 @@ class Threads:
             hook = hooks.get(due.subscription)
             if hook is None or not hook.is_live(now) or hook.rid in self._later:
                 continue  # it is found again when it can go
-            if flying[hook.endpoint] >= self._share(flying, hook.endpoint):
+            if hook.endpoint in full or self._is_full(flying, hook.endpoint):
+                full.add(hook.endpoint)
                 stays.append(due)
                 continue
             dues = self._dues(connection, hook, due, micros(now), busy)
@@ -181,8 +191,9 @@ class Threads:
         self._found.extendleft(reversed(stays))
         return ready
 
-    def _share(self, flying: Counter[str], endpoint: str) -> int:
-        return dispatch.share(flying, endpoint, THREADS, self._breaker.is_proven)
+    def _is_full(self, flying: Counter[str], endpoint: str) -> bool:
+        share = dispatch.share(flying, endpoint, THREADS, self._breaker.is_proven)
+        return flying[endpoint] >= share
 
     def _left_out(self, hooks: Iterable[Hook], flying: Counter[str], busy: set[int]) -> list[int]:
         """Return the Subscriptions that nothing can be sent to now."""
@@ -192,7 +203,7 @@ class Threads:
             for hook in hooks
             if hook.rid in self._later
             or not hook.is_live(now)
-            or flying[hook.endpoint] >= self._share(flying, hook.endpoint)
+            or self._is_full(flying, hook.endpoint)
             or (hook.topic is not None and hook.rid in busy)
         ]
 

@@ -104,3 +104,16 @@ def test_a_parameter_may_stand_several_times(programs: Programs) -> None:
     found = client.search("MeasureReport", [("date", "ge2026-12-02"), ("date", "lt2026-12-03")])
 
     assert ["day-2"] == [one["id"] for one in found]
+
+
+def test_the_environment_names_the_proxy(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its proxy is used, and what it excepts is not sent there."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(RetryLater, match="ProxyError"):
+        FhirClient(programs.fhir).read_all(["Patient/pat"])
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    assert FhirClient(programs.fhir).read_all(["Patient/pat"]) != [None]

@@ -442,7 +442,7 @@ def test_a_part_of_a_notification_is_sent_again_to_its_end(station: Build) -> No
     one.sent(1)
     later = one.listed()[1:]
     _write.transact(one.engine, Origin(""), lambda writing: writing.send_again(later))
-    one.dispatch.wake()
+    one.dispatch.wake(0)
 
     found = one.sent(3)
     assert [1, 1, 2] == [attempt for attempt, _ in found]
