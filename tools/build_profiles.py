@@ -4,7 +4,8 @@ Run by hand: `python tools/build_profiles.py FOLDER NAME`. FOLDER holds the guid
 StructureDefinitions with snapshots and its ValueSets, as JSON; the result is
 fhir_profiles/structure_definitions/NAME.json. Only what narrows R4 is kept: cardinality, fixed
 values and patterns, required codes that can be listed, types, invariants, and slices that can be
-told apart.
+told apart. Beside it, `sent` is the tree of elements that are must-support or mandatory, with the
+URLs of such extensions: what a client sends when it sends no more than that.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from server import definitions
 Json = dict[str, Any]
 TARGET = Path(__file__).parent.parent / "fhir_profiles" / "structure_definitions"
 FHIR = "http://hl7.org/fhir/StructureDefinition/"
+TAKEN_APART = {"BackboneElement", "Element", "HumanName", "Address", "ContactPoint", "Attachment"}
 _SEGMENT = re.compile(r"extension\('(?P<url>[^']+)'\)|ofType\(\w+\)|(?P<name>\$?\w+)")
 
 
@@ -35,6 +37,7 @@ def main() -> None:
     sets = {item["url"]: item for item in found if item.get("resourceType") == "ValueSet"}
     profiles = [
         {"url": item["url"], "type": item["type"], "root": _tree(item, sets)}
+        | ({"sent": _sent(item)} if item["kind"] == "resource" else {})
         for item in found
         if item.get("resourceType") == "StructureDefinition" and _is_profile(item)
     ]
@@ -59,6 +62,61 @@ def _tree(item: Json, sets: dict[str, Json]) -> Json:
         node.update(_constraints(element, sets))
     _settle(root)
     return root
+
+
+def _sent(item: Json) -> Json:
+    """Return the tree of what is must-support, and of what is mandatory where that stands.
+
+    A value of a type that is not taken apart here is sent as it is.
+    """
+    tree: Json = {}
+    listed = item["snapshot"]["element"][1:]
+    whole = {
+        tuple(_plain_path(element)) for element in listed
+        if not {entry["code"] for entry in element.get("type", [])} & TAKEN_APART
+    }  # fmt: skip
+    for element in listed:
+        if element.get("mustSupport"):
+            _plant(tree, element, listed, whole)
+    for element in listed:
+        path = _plain_path(element)
+        if element["min"] and "xtension" not in element["id"] and _holds(tree, path[:-1]):
+            _plant(tree, element, listed, whole)
+    return tree
+
+
+def _plant(tree: Json, element: Json, listed: list[Json], whole: set[tuple[str, ...]]) -> None:
+    node, path = tree, _plain_path(element)
+    for place, name in enumerate(path):
+        if tuple(path[:place]) in whole:
+            return
+        if name in ("extension", "modifierExtension"):
+            url = _extension_url(element, listed)
+            if place == len(path) - 1 and url and url not in node.setdefault(name, []):
+                node[name].append(url)
+            return
+        node = node.setdefault(name, {})
+
+
+def _plain_path(element: Json) -> list[str]:
+    """Return the names that lead to an element; a type of a choice stands for the choice."""
+    return [segment.partition(":")[0] for segment in element["id"].split(".")[1:]]
+
+
+def _holds(tree: Json, path: list[str]) -> bool:
+    for name in path:
+        if name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def _extension_url(element: Json, listed: list[Json]) -> str:
+    profiles = [url for one in element.get("type", []) for url in one.get("profile", [])]
+    if profiles:
+        return str(profiles[0]).partition("|")[0]
+    own = f"{element['id']}.url"
+    return next((str(e.get("fixedUri", "")) for e in listed if e["id"] == own), "")
 
 
 def _step(node: Json, segment: str) -> Json:
