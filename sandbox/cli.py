@@ -14,6 +14,7 @@ from sandbox import fixtures
 from sandbox.clearinghouse import clearinghouse
 from sandbox.control import Control
 from sandbox.mail import relay
+from sandbox.payer import EDITIONS, Payer
 from sandbox.world import World
 
 DONE, FAILED = 0, 1
@@ -24,7 +25,10 @@ def create_app(world: World) -> Flask:
     """Return the sandbox's WSGI application on `world`."""
     app = Flask("sandbox", static_folder=None)
     app.register_blueprint(clearinghouse(world))
-    app.register_blueprint(Control(world).blueprint())
+    payers = [Payer(world, prefix) for prefix in EDITIONS]
+    for payer in payers:
+        app.register_blueprint(payer.blueprint())
+    app.register_blueprint(Control(world, payers).blueprint())
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     return app
 
@@ -39,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inforce-sandbox",
-        description="A clearinghouse and a mail relay to test against; all data is synthetic.",
+        description="A clearinghouse, a payer and a mail relay to test against; all synthetic.",
         epilog="example: inforce-sandbox serve --port 8082",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
-        help="answer eligibility checks and keep mails",
+        help="answer eligibility checks and prior authorizations, and keep mails",
         epilog="example: inforce-sandbox serve --journal received.jsonl",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")

@@ -1,27 +1,31 @@
 """The control calls under /_control: put answers and faults in, read what was received."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from sandbox import authorizations
 from sandbox.faults import KINDS
+from sandbox.payer import Payer
 from sandbox.world import Fault, World
 
-FAULTS = {"primary": KINDS, "backup": KINDS, "smtp": ("smtp-451", "none")}
+FAULTS = {"primary": KINDS, "backup": KINDS, "payer": KINDS, "smtp": ("smtp-451", "none")}
 ANSWERS = ("application/edi-x12", "application/json")
 
 
 class Control:
     """The control calls on one world."""
 
-    def __init__(self, world: World) -> None:
-        """Work on `world`."""
-        self._world = world
+    def __init__(self, world: World, payers: Sequence[Payer]) -> None:
+        """Work on `world` and its payers."""
+        self._world, self._payers = world, payers
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         calls = Blueprint("control", __name__, url_prefix="/_control")
         calls.put("/eligibility/<path:member_id>")(self.put_answer)
+        calls.put("/decisions/<path:trace>")(self.put_decision)
         calls.put("/faults")(self.put_fault)
         calls.get("/requests")(self.requests)
         calls.get("/mails")(self.mails)
@@ -35,6 +39,16 @@ class Control:
             return _wrong(f"expected Content-Type {' or '.join(ANSWERS)}")
         with self._world.lock:
             self._world.answers[member_id] = (kind, request.get_data())
+        return Response(status=204)
+
+    def put_decision(self, trace: str) -> Response:
+        """Decide so on the prior authorization with this Claim identifier, and when."""
+        wish: Any = request.get_json(silent=True)
+        wrong = authorizations.problem(wish)
+        if wrong:
+            return _wrong(wrong)
+        for payer in self._payers:
+            payer.authorizations.put_decision(trace, wish)
         return Response(status=204)
 
     def put_fault(self) -> Response:
@@ -62,6 +76,9 @@ class Control:
     def clear(self) -> Response:
         """Go back to the start."""
         self._world.clear()
+        for payer in self._payers:
+            payer.authorizations.clear()
+            payer.subscribers.clear()
         return Response(status=204)
 
 
