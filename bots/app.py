@@ -15,6 +15,7 @@ from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
 from bots.connectors.pace import Pace
+from bots.connectors.pas import PasRoute
 from bots.connectors.route import Route
 from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
@@ -62,6 +63,7 @@ def tools(settings: Settings) -> Tools:
             pace=Pace(settings.rates, settings.in_flight, time.monotonic),
             longest_s=max(settings.timeout_s - RESERVE_S, RESERVE_S),
         ),
+        prior_auth=PasRoute(),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
         now=clock.now,
@@ -69,6 +71,7 @@ def tools(settings: Settings) -> Tools:
         pages=settings.pages_url,
         alert_to=settings.alert_to,
         provider=settings.provider,
+        site=f"{settings.sender_id}@{settings.fhir_url}",
         digest=settings.digest_at,
         timeout_s=settings.timeout_s,
     )

@@ -89,6 +89,26 @@ class Clearinghouse(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What came of a prior authorization request: the payer's Bundle, or the failure.
+
+    `received` is every byte that came back; with neither answer nor failure it is no Bundle.
+    """
+
+    received: bytes = b""
+    answer: Resource | None = None
+    failure: Failure | None = None
+
+
+class PriorAuthRoute(Protocol):
+    """A way to send prior authorization requests to payers."""
+
+    def submit(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
+        """Send a request Bundle to the payer at `address`. A denial is an answer, no failure."""
+        ...
+
+
 class Fhir(Protocol):
     """A FHIR R4 server. Every call raises RetryLater when the server cannot be reached."""
 
@@ -157,11 +177,12 @@ class Tools:
     """Everything outside that a bot may use. `pages` is the base URL of the pages for people.
 
     Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
-    take.
+    take. `site` names this installation among all that a payer hears from.
     """
 
     fhir: Fhir
     clearinghouse: Clearinghouse
+    prior_auth: PriorAuthRoute
     mail: Mail
     vault: Vault
     now: Callable[[], datetime]
@@ -169,6 +190,7 @@ class Tools:
     pages: str
     alert_to: tuple[str, ...]
     provider: str
+    site: str
     digest: tuple[time, ...] = ()
     timeout_s: float = 70.0
 

@@ -10,6 +10,7 @@ from bots.handlers import (
     check_encounter,
     check_on_demand,
     request_eligibility,
+    submit_prior_auth,
 )
 from bots.ports import Bot, Resource
 from fhir_profiles import systems
@@ -24,6 +25,7 @@ BOTS: tuple[Bot, ...] = (
     check_encounter.BOT,
     check_on_demand.BOT,
     request_eligibility.BOT,
+    submit_prior_auth.BOT,
 )
 ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take
 BY_NAME = {bot.name: bot for bot in BOTS}

@@ -15,6 +15,7 @@ from fhir_profiles import crosswalk, elements, pas
 
 Resource = dict[str, Any]
 _V4 = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_URL = re.compile(r"https?://\S+/[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 DIAGNOSES, TEAM, ITEM_TEAM = 12, 14, 10  # that a 278 carries
 _CATEGORIES = frozenset(
@@ -104,10 +105,11 @@ _RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 
 def _addresses(entries: list[Resource]) -> Iterator[Breach]:
     for place, entry in enumerate(entries):
-        if not _V4.fullmatch(str(entry.get("fullUrl", ""))):
-            yield Breach(
-                f"Bundle.entry[{place}].fullUrl", "Expected urn:uuid: and a UUID of version 4."
-            )
+        address = str(entry.get("fullUrl", ""))
+        if not _V4.fullmatch(address):
+            text = "Expected urn:uuid: and a UUID of version 4."
+            is_url = bool(_URL.fullmatch(address))  # allowed; some payers lose the port of it
+            yield Breach(f"Bundle.entry[{place}].fullUrl", text, is_error=not is_url)
     counted = Counter(str(entry.get("fullUrl")) for entry in entries)
     for address, count in counted.items():
         if count > 1:

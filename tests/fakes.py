@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bots.domain.eligibility import Answer, Inquiry
 from bots.errors import RetryLater
-from bots.ports import Exchange, Finding, Tools
+from bots.ports import Exchange, Finding, Submission, Tools
 from bots.vault import Vault
 from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import elements, systems
@@ -193,16 +193,32 @@ class FakeMail:
         return self.refused
 
 
+class FakePayer:
+    """A payer that answers what it is told to, and remembers what it was sent."""
+
+    def __init__(self, *submissions: Submission | Callable[[Resource], Submission]) -> None:
+        self.sent: list[tuple[str, Resource]] = []
+        self._submissions = list(submissions)
+
+    def submit(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
+        assert timeout_s > 0
+        self.sent.append((address, deepcopy(bundle)))
+        found = self._submissions.pop(0)
+        return found(bundle) if callable(found) else found
+
+
 def tools(
     fhir: FakeFhir,
     clearinghouse: FakeClearinghouse | None = None,
     mail: FakeMail | None = None,
+    prior_auth: "FakePayer | None" = None,
     now: Callable[[], datetime] = lambda: NOW,
 ) -> Tools:
     """Return tools over these fakes."""
     return Tools(
         fhir=fhir,
         clearinghouse=clearinghouse or FakeClearinghouse(),
+        prior_auth=prior_auth or FakePayer(),
         mail=mail or FakeMail(),
         vault=VAULT,
         now=now,
@@ -210,4 +226,5 @@ def tools(
         pages="https://inforce.clinic.example",
         alert_to=("billing@clinic.example",),
         provider="",
+        site="1999999984@http://127.0.0.1:8080/fhir",
     )

@@ -19,6 +19,10 @@ X12, JSON, ANY = "application/edi-x12", "application/json", "application/octet-s
 SEALED = "application/jose"
 SENT, RECEIVED = "Question as sent", "Answer as received"
 EXCHANGE = "eligibility-exchange"
+_KINDS = {
+    "CoverageEligibilityRequest": (EXCHANGE, "Exchange with a payer about eligibility"),
+    "Claim": ("prior-auth-exchange", "Exchange with a payer about a prior authorization"),
+}
 _RESTRICTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
     "code": "R",
@@ -40,6 +44,7 @@ def resources(  # noqa: PLR0913 what is known of an exchange
     The same exchange gives the same ids, so that it is kept once however often it is told.
     """
     sent, received = parts
+    code, text = _KINDS[request["resourceType"]]
     digest = hashlib.sha256(sent.encode() + b"\0" + received).hexdigest()
     fhir_id = trace_of(f"{trace}|{route}|{digest}").lower()
     told = [
@@ -57,15 +62,15 @@ def resources(  # noqa: PLR0913 what is known of an exchange
         "identifier": [{"system": systems.TRACE, "value": trace}],
         "status": "current",
         "type": {
-            "coding": [{"system": systems.DOCUMENT_TYPE, "code": EXCHANGE}],
-            "text": "Exchange with a payer about eligibility",
+            "coding": [{"system": systems.DOCUMENT_TYPE, "code": code}],
+            "text": text,
         },
         "date": moment.isoformat(timespec="milliseconds"),
         "description": f"Question and its answer by route {route}",
         "securityLabel": [{"coding": [_RESTRICTED]}],
         "content": [{"attachment": _attachment(t, b)} for t, b in binaries.items()],
         "context": {
-            "related": [{"reference": f"CoverageEligibilityRequest/{request['id']}"}],
+            "related": [{"reference": f"{request['resourceType']}/{request['id']}"}],
         },
     }
     if elements.reference(request.get("patient"))[:1] not in ("", "#"):

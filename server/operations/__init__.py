@@ -2,6 +2,7 @@
 
 from server.interactions import retention
 from server.operations import (
+    claim_submit,
     cob_order,
     deliveries,
     eligibility_submit,
@@ -20,6 +21,7 @@ from server.operations import (
 from server.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    claim_submit.OPERATION,
     cob_order.OPERATION,
     deliveries.LIST,
     deliveries.REDELIVER,

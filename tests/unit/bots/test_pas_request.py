@@ -201,8 +201,7 @@ APPEAL = [{"url": pas.EXT_REQUEST_TYPE, "valueCodeableConcept": {"text": "x"}},
             ("R02", lambda b: b["entry"].clear(), "Bundle.entry[0].resource"),
             ("R03", put("urn:uuid:6a1c5c57-9b1e-5c5f-8f4d-7a110d7d0f2a", "entry", 0, "fullUrl"),
              "Bundle.entry[0].fullUrl"),
-            ("R03", put("http://ehr.example:8080/Claim/1", "entry", 0, "fullUrl"),
-             "Bundle.entry[0].fullUrl"),
+            ("R03", put("Claim/1", "entry", 0, "fullUrl"), "Bundle.entry[0].fullUrl"),
             ("R04", put("Patient/pat", *CLAIM, "patient", "reference"),
              "Bundle.entry[0].resource.patient.reference"),
             ("R05", lambda b: b["entry"].append(deepcopy(b["entry"][1])), "Bundle.entry.fullUrl"),
@@ -287,6 +286,15 @@ def test_a_breach_in_what_is_referred_to(
     at(type_name, change)(bundle)
 
     assert [path for path in paths(bundle) if path.endswith(ending)]
+
+
+@pytest.mark.req("R03")
+def test_an_ehr_may_write_urls() -> None:
+    """A warning: a port in them is lost by some payers."""
+    bundle = built()
+    put("http://ehr.example:8080/Claim/1", "entry", 0, "fullUrl")(bundle)
+
+    assert ([], ["Bundle.entry[0].fullUrl"]) == (paths(bundle), paths(bundle, errors=False))
 
 
 @pytest.mark.req("R09")

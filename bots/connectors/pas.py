@@ -1,0 +1,59 @@
+"""A payer that speaks Da Vinci PAS: Claim/$submit over HTTP.
+
+Source: Da Vinci PAS 2.2.1, specification.html: 2xx is an answer, 4xx is never sent again, 5xx may
+be with the same Bundle.
+"""
+
+import time
+from http import HTTPStatus
+from typing import Any
+
+from bots.connectors import wire
+from bots.connectors.wire import Reply, Wire
+from bots.ports import Failure, Submission
+from fhir_profiles import codec
+
+_HEADERS = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+WORDS_LIMIT = 500
+
+
+class PasRoute:
+    """Sends request Bundles to whatever payer the address is of."""
+
+    def __init__(self) -> None:
+        """Keep a pool of connections."""
+        self._wire = Wire()
+
+    def submit(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
+        """Post a request Bundle; return what came back, whatever it is."""
+        body = codec.encode(bundle)
+        url = f"{address.rstrip('/')}/Claim/$submit"
+        limit = time.monotonic() + timeout_s
+        reply = self._wire.call("POST", url, limit=limit, headers=_HEADERS, data=body)
+        if isinstance(reply, Failure):
+            return Submission(failure=reply)
+        found = wire.payload(reply.content) if reply.is_whole else None
+        if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            is_bundle = found is not None and found.get("resourceType") == "Bundle"
+            return Submission(reply.content, answer=found if is_bundle else None)
+        return Submission(reply.content, failure=_failure(reply, found))
+
+
+def _failure(reply: Reply, outcome: dict[str, Any] | None) -> Failure:
+    """Return why a payer did not answer; in the words of its OperationOutcome, if it sent one."""
+    told = wire.refused(reply)
+    if told.again:
+        return told
+    issues = (outcome or {}).get("issue", [])
+    words = "; ".join(filter(None, map(_words, issues)))[:WORDS_LIMIT]
+    text = f"The payer refused the request (HTTP {reply.status}). {words}".strip()
+    return Failure("request-refused", text, again=False)
+
+
+def _words(issue: Any) -> str:
+    if not isinstance(issue, dict):
+        return ""
+    details = issue.get("details")
+    text = str(issue.get("diagnostics") or (details or {}).get("text") or issue.get("code", ""))
+    where = ", ".join(str(one) for one in issue.get("expression", []))
+    return f"{where}: {text}" if where and where not in text else text

@@ -1,0 +1,21 @@
+"""A prior authorization's Task that is ready -> the request to the payer, and its answer."""
+
+from bots import prior_auth as room
+from bots.ports import Bot, Resource, Tools
+from fhir_profiles import prior_auth, systems
+from fhir_profiles.prior_auth import Status
+
+
+def handle(task: Resource, tools: Tools) -> None:
+    """Send it, as the Task stands now: a second delivery finds it sent."""
+    (current,) = tools.fhir.read_all([f"Task/{task['id']}"])
+    if current is not None and prior_auth.status(current) in prior_auth.TO_SEND:
+        room.send(current, tools)
+
+
+BOT = Bot(
+    "submit-prior-auth",
+    f"Task?code={systems.TASK_CODE}|{prior_auth.CODE}"
+    f"&business-status={prior_auth.STATUS}|{Status.READY}",
+    handle,
+)

@@ -1,0 +1,174 @@
+"""A payer's PAS response Bundle -> our ClaimResponse, the Task's next status, and its due time."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from html import escape
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bots.domain import decision_clock
+from bots.domain.decision_clock import Clock, PayerKind
+from bots.mapping.request import trace_of
+from fhir_profiles import decisions, elements, pas, systems
+from fhir_profiles.decisions import Answer, State
+from fhir_profiles.prior_auth import Status
+
+Resource = dict[str, Any]
+PAYER_KIND = f"{systems.BASE}/CodeSystem/payer-kind"
+EXT_TIME_ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
+NDC = "http://hl7.org/fhir/sid/ndc"
+_XHTML = "http://www.w3.org/1999/xhtml"
+_NEXT = {
+    State.APPROVED: (Status.APPROVED, "Approved"),
+    State.MODIFIED: (Status.MODIFIED, "Approved with changes"),
+    State.PARTIAL: (Status.PARTIAL, "Partly approved"),
+    State.DENIED: (Status.DENIED, "Denied"),
+    State.PENDED: (Status.PENDED, "In review by the payer"),
+    State.MORE_INFORMATION: (Status.MORE_INFORMATION, "The payer asks for more information"),
+    State.CONTACT_PAYER: (Status.PENDED, "The payer wants to be called"),
+    State.NOT_REQUIRED: (Status.APPROVED, "No authorization is required"),
+    State.CANCELLED: (Status.CANCELLED, "Cancelled"),
+    State.REJECTED: (Status.SEND_FAILED, "The payer rejected the request"),
+}
+
+
+def read(bundle: Resource | None, claim: Resource) -> Answer:
+    """Return what a response Bundle says about the items of a Claim.
+
+    Raises Unreadable where it is no response Bundle, or contradicts itself.
+    """
+    entries = (bundle or {}).get("entry", [])
+    first = entries[0].get("resource", {}) if entries and isinstance(entries[0], dict) else {}
+    if first.get("resourceType") != "ClaimResponse":
+        message = "expected a Bundle with a ClaimResponse first"
+        raise decisions.Unreadable(message)
+    items = claim.get("item", [])
+    gone = [one["sequence"] for one in items if is_cancelled(one)]
+    return decisions.read(first, [one["sequence"] for one in items], gone)
+
+
+def is_cancelled(entry: Resource) -> bool:
+    """Tell whether an item or supportingInfo is flagged as cancelled."""
+    flags = entry.get("modifierExtension", [])
+    return any(f.get("url") == pas.EXT_CANCELLED and f.get("valueBoolean") for f in flags)
+
+
+def status(answer: Answer) -> tuple[Status, str]:
+    """Return the Task's status after an answer, and the reason in words."""
+    to, words = _NEXT[answer.state]
+    told = [one.text or f"X12 901 {one.code}" for one in answer.problems]
+    told += [f"unknown modifier {one}" for one in answer.flags]
+    return to, ": ".join([words, "; ".join(told)]) if told else words
+
+
+def claim_response(
+    task: Resource, claim: Resource, sent: Resource, answer: Resource, read_as: Answer
+) -> Resource:
+    """Return the ClaimResponse to store: the payer's, with our addresses in it.
+
+    What it refers to beside the parties goes along inside: what the payer asks for is contained,
+    everybody else is named. One answer makes one, however often it is told.
+    """
+    first = answer["entry"][0]["resource"]
+    others = {e.get("fullUrl"): e["resource"] for e in answer["entry"] if "resource" in e}
+    known = _known(sent["entry"][0]["resource"], claim)
+    asks = {url: f"#ask-{n}" for n, url in enumerate(read_as.asks, 1) if url in others}
+    body = {k: v for k, v in first.items() if k not in ("id", "meta", "text", "request")}
+    contained = [
+        {**_local(others[url], known | asks, others), "id": name[1:]} for url, name in asks.items()
+    ]
+    disposition = ". ".join([status(read_as)[1], *_numbers(read_as)])
+    cause = trace_of(f"{task['id']}|{_mark(answer)}")
+    return {
+        **_local(body, known | asks, others),
+        "identifier": [*first.get("identifier", []), {"system": systems.CAUSE, "value": cause}],
+        **({"contained": contained} if contained else {}),
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="{_XHTML}"><p>{escape(disposition)}</p></div>',
+        },
+        "request": task["focus"],
+        "disposition": disposition,
+    }
+
+
+def is_newer(answer: Resource, before: Resource | None) -> bool:
+    """Tell whether an answer is newer than the one there is: they come twice, and late."""
+    return before is None or _moment(answer) > _moment(before)
+
+
+def due(claim: Resource, payer: Resource, received: datetime, zone: tzinfo) -> datetime | None:
+    """Return by when, in its time zone, the payer must decide what it received; None for no clock.
+
+    Its kind and time zone stand in its Organization; `zone` is the clinic's, where it has none.
+    """
+    level = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
+    urgency = decision_clock.asked_urgency(elements.code(level, pas.LEVEL_OF_SERVICE))
+    is_drug = all(_is_drug(item) for item in claim.get("item", []))
+    limit = decision_clock.limit_of(_kind(payer), urgency, is_drug=is_drug)
+    there = _zone(payer, zone)
+    found = Clock(received, limit, there).due
+    return found.astimezone(there) if found else None
+
+
+def _kind(payer: Resource) -> PayerKind | None:
+    codes = (elements.code(one, PAYER_KIND) for one in payer.get("type", []))
+    known = {kind.value: kind for kind in PayerKind}
+    return next((known[code] for code in codes if code in known), None)
+
+
+def _zone(payer: Resource, default: tzinfo) -> tzinfo:
+    try:
+        return ZoneInfo(str(elements.extension_value(payer, EXT_TIME_ZONE) or ""))
+    except (ZoneInfoNotFoundError, ValueError):
+        return default
+
+
+def _is_drug(item: Resource) -> bool:
+    requested = elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
+    is_ordered = requested.startswith("MedicationRequest/")
+    return is_ordered or bool(elements.code(item.get("productOrService"), NDC))
+
+
+def _known(sent: Resource, claim: Resource) -> dict[str, str]:
+    """Return what the parties are called in the sent Claim -> their addresses here."""
+    names = ("patient", "insurer", "provider")
+    pairs = ((elements.reference(sent.get(n)), elements.reference(claim.get(n))) for n in names)
+    return {there: here for there, here in pairs if there and here}
+
+
+def _local(node: Any, known: Mapping[str, str], others: Mapping[Any, Resource]) -> Any:
+    """Return a copy whose references lead to what we have, or name what we have not."""
+    if isinstance(node, list):
+        return [_local(one, known, others) for one in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _local(value, known, others) for name, value in node.items()}
+    address = found.get("reference")
+    if isinstance(address, str) and address in known:
+        found["reference"] = known[address]
+    elif isinstance(address, str) and not address.startswith("#"):
+        del found["reference"]
+        found.setdefault("display", _name(others.get(address, {})) or "not held here")
+    return found
+
+
+def _name(resource: Resource) -> str:
+    name = resource.get("name")
+    if isinstance(name, list):
+        human = elements.human_name(resource)
+        return " ".join([*human.get("given", []), human.get("family", "")]).strip()
+    return str(name or "")
+
+
+def _numbers(answer: Answer) -> Iterator[str]:
+    for number in dict.fromkeys(one.number for one in answer.items if one.number):
+        yield f"Number {number}"
+
+
+def _mark(answer: Resource) -> str:
+    return str(answer.get("identifier", {}).get("value") or answer.get("timestamp", ""))
+
+
+def _moment(answer: Resource) -> datetime:
+    return datetime.fromisoformat(str(answer["timestamp"]))

@@ -1,0 +1,188 @@
+"""One prior authorization between us and its payer: the request built, sent, and its answer taken.
+
+The Task is the truth. A request goes out as it is kept, so that sending it again changes nothing;
+an answer is kept before the Task says so.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from bots import directory
+from bots.directory import Ambiguous
+from bots.errors import NeverRetry, RetryLater
+from bots.mapping import pas_answer, pas_request, payload
+from bots.mapping.request import trace_of
+from bots.ports import Resource, Submission, Tools
+from fhir_profiles import decisions, elements, pas_rules, prior_auth
+from fhir_profiles.prior_auth import Status
+
+TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
+ROUTE = "pas"
+PAS_PAYLOAD = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition behind it
+_NO_ROUTE = (
+    "The payer has no electronic way for prior authorizations here: send it by its portal or fax, "
+    "or add a PAS Endpoint to its Organization."
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A prior authorization: its Task, the Claim, and the request as it goes out."""
+
+    task: Resource
+    claim: Resource
+    sent: Resource
+
+
+def send(task: Resource, tools: Tools) -> None:
+    """Send what a Task asks for, unless that is done. Raises RetryLater where it may work later."""
+    (claim,) = tools.fhir.read_all([elements.reference(task.get("focus"))])
+    if claim is None:
+        _move(task, Status.DRAFT, "The Claim is not on this server.", tools)
+        return
+    case = _ready(task, claim, tools)
+    if case is None:
+        return
+    payer = _payer(claim, tools)
+    address = _address(payer, tools) if payer else ""
+    if not address:
+        _move(case.task, Status.READY, _NO_ROUTE, tools)
+        return
+    submission = tools.prior_auth.submit(address, case.sent, timeout_s=TIMEOUT_S)
+    _keep(case, submission, tools)
+    if submission.failure is not None:
+        _move(case.task, Status.SEND_FAILED, submission.failure.text, tools)
+        if submission.failure.again:
+            raise RetryLater(submission.failure.code, after_s=submission.failure.after_s)
+        return
+    take(case, submission.answer, payer or {}, tools)
+
+
+def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> None:
+    """Take a payer's response Bundle, now or later told; an older one changes nothing."""
+    received = tools.now()
+    try:
+        read_as = pas_answer.read(answer, case.claim)
+    except decisions.Unreadable as error:
+        task = _timed(case, payer, tools)
+        _move(task, Status.UNREADABLE, f"Could not read the answer: {error}.", tools)
+        return
+    (before,) = tools.fhir.read_all([prior_auth.part(case.task, prior_auth.ANSWER)])
+    if answer is None or not pas_answer.is_newer(answer, before):
+        return
+    made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
+    cause = made["identifier"][-1]
+    response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
+    kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
+    task = _timed(case, payer, tools)
+    for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
+        address = f"{one['resourceType']}/{one['id']}"
+        task = prior_auth.with_part(task, "output", code, address)
+    to, reason = pas_answer.status(read_as)
+    _log.info("prior authorization %s: %s at %s", task["id"], to.value, received.isoformat())
+    _move(task, to, reason, tools)
+
+
+def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
+    """Return the case with its request kept; None where rules keep it from being sent."""
+    there = prior_auth.part(task, prior_auth.REQUEST)
+    (sent,) = tools.fhir.read_all([there]) if there else (None,)
+    if sent is None:
+        number = elements.identifier(task, prior_auth.NUMBER)
+        sent = pas_request.bundle(
+            claim, _reached(claim, tools), number=number, moment=tools.now(), server=tools.site
+        )
+        breaches = [one for one in pas_rules.check(sent) if one.is_error]
+        if breaches:
+            told = "; ".join(f"{one.path}: {one.text}" for one in breaches)
+            _move(task, Status.DRAFT, f"Not sent, the request is not complete. {told}", tools)
+            return None
+        kept = tools.fhir.create(sent)
+        task = prior_auth.with_part(task, "input", prior_auth.REQUEST, f"Bundle/{kept['id']}")
+        task = _stored(task, tools)
+    body = {name: value for name, value in sent.items() if name not in ("id", "meta")}
+    return Case(task, claim, body)
+
+
+def _reached(claim: Resource, tools: Tools) -> dict[str, Resource]:
+    """Read everything that a Claim refers to, directly or not; one batch for each step away."""
+    reached: dict[str, Resource] = {}
+    todo = pas_request.wanted(claim, is_first=True)
+    asked: set[str] = set()
+    while todo:
+        asked.update(todo)
+        found = zip(todo, tools.fhir.read_all(todo), strict=True)
+        new = {address: one for address, one in found if one is not None}
+        reached |= new
+        following = (a for one in new.values() for a in pas_request.wanted(one, is_first=False))
+        todo = [address for address in dict.fromkeys(following) if address not in asked]
+    return reached
+
+
+def _payer(claim: Resource, tools: Tools) -> Resource | None:
+    insurer = claim.get("insurer", {})
+    (payer,) = tools.fhir.read_all([elements.reference(insurer)])
+    if payer is not None and payer.get("endpoint"):
+        return payer
+    try:
+        return directory.find(insurer, payer, tools.now().date(), tools.fhir) or payer
+    except Ambiguous:
+        return payer
+
+
+def _address(payer: Resource, tools: Tools) -> str:
+    """Return the base URL of the payer's PAS Endpoint, "" where it has none that is active."""
+    addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
+    for endpoint in filter(None, tools.fhir.read_all(addresses)):
+        if endpoint.get("status") == "active" and _is_pas(endpoint):
+            return str(endpoint["address"])
+    return ""
+
+
+def _is_pas(endpoint: Resource) -> bool:
+    codings = [c for one in endpoint.get("payloadType", []) for c in one.get("coding", [])]
+    return any(str(c.get("code", "")).startswith(PAS_PAYLOAD) for c in codings)
+
+
+def _keep(case: Case, submission: Submission, tools: Tools) -> None:
+    """Keep what came back, sealed, whatever it is."""
+    if not submission.received:
+        return
+    number = elements.identifier(case.task, prior_auth.NUMBER)
+    made = payload.resources(
+        case.claim, trace_of(number), ROUTE, ("", submission.received),
+        moment=tools.now(), seal=tools.vault.seal,
+    )  # fmt: skip
+    try:
+        tools.fhir.put_all(made)
+    except NeverRetry as error:
+        _log.error("the answer to %s is not kept: %s", case.task["id"], error)
+
+
+def _timed(case: Case, payer: Resource, tools: Tools) -> Resource:
+    """Return the Task with its due time: of the first answer, which proves that it was received."""
+    if case.task.get("restriction"):
+        return case.task
+    due = pas_answer.due(case.claim, payer, tools.now(), tools.zone)
+    if due is None:
+        return case.task
+    period = {
+        "start": tools.now().isoformat(timespec="milliseconds"),
+        "end": due.isoformat(timespec="milliseconds"),
+    }
+    return {**case.task, "restriction": {"period": period}}
+
+
+def _move(task: Resource, to: Status, reason: str, tools: Tools) -> None:
+    if prior_auth.status(task) == to and task.get("statusReason", {}).get("text") == reason:
+        return
+    now = tools.now().isoformat(timespec="milliseconds")
+    _stored({**prior_auth.moved(task, to, reason), "lastModified": now}, tools)
+
+
+def _stored(task: Resource, tools: Tools) -> Resource:
+    stored = tools.fhir.update(task)
+    if stored is None:
+        raise RetryLater("another delivery changed the Task")
+    return stored

@@ -1,0 +1,102 @@
+"""One prior authorization, as both programs see it: a Task, its business status and its parts.
+
+The Task's focus is the Claim, its output the ClaimResponse; `restriction.period.end` is when the
+payer's decision is due. Its versions are the history. Source: FHIR R4 task.html.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from fhir_profiles import elements, systems
+
+Resource = dict[str, Any]
+CODE = "prior-authorization"  # of our task-code list
+STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
+PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
+NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
+# Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it.
+REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"
+
+
+class Status(StrEnum):
+    """Where a prior authorization stands, as Task.businessStatus."""
+
+    DRAFT = "draft"
+    NEEDS_DOCUMENTS = "needs-documents"
+    READY = "ready"
+    SENT = "sent"
+    PENDED = "pended"
+    MORE_INFORMATION = "more-information"
+    APPROVED = "approved"
+    MODIFIED = "modified"
+    PARTIAL = "partial"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SEND_FAILED = "send-failed"
+    UNREADABLE = "unreadable"
+
+
+# What a bot has still to send, and what a payer has still to decide.
+TO_SEND = frozenset({Status.READY, Status.SEND_FAILED})
+WAITING = frozenset({Status.SENT, Status.PENDED, Status.MORE_INFORMATION, Status.UNREADABLE})
+_ENDED = {
+    Status.APPROVED: "completed", Status.MODIFIED: "completed", Status.PARTIAL: "completed",
+    Status.DENIED: "completed", Status.CANCELLED: "cancelled", Status.EXPIRED: "completed",
+}  # fmt: skip
+
+
+def task(*, claim: str, patient: Resource, number: str, bundle: str, authored: str) -> Resource:
+    """Return the Task of a request that is ready to be sent.
+
+    `number` names it for good, so that it is made once; `bundle` is the address of the request as
+    it goes out, "" where it is built from the Claim.
+    """
+    found: Resource = {
+        "resourceType": "Task",
+        "identifier": [{"system": NUMBER, "value": number}],
+        "status": "requested",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": systems.TASK_CODE, "code": CODE}],
+            "text": "Prior authorization",
+        },
+        "focus": {"reference": claim},
+        "for": patient,
+        "authoredOn": authored,
+    }
+    if bundle:
+        found["input"] = [_part(REQUEST, bundle)]
+    return moved(found, Status.READY)
+
+
+def moved(task: Resource, to: Status, reason: str = "") -> Resource:
+    """Return the Task in another business status, and why it is there."""
+    status = {"coding": [{"system": STATUS, "code": to.value}]}
+    begun = "requested" if to in TO_SEND else "in-progress"
+    found = {**task, "status": _ENDED.get(to, begun), "businessStatus": status}
+    found.pop("statusReason", None)
+    return found | ({"statusReason": {"text": reason}} if reason else {})
+
+
+def status(task: Resource) -> str:
+    """Return the business status of a Task, "" if it has none of ours."""
+    return elements.code(task.get("businessStatus"), STATUS)
+
+
+def part(task: Resource, code: str) -> str:
+    """Return the address of the newest part of that kind, "" where there is none."""
+    listed = [*task.get("input", []), *task.get("output", [])]
+    found = [one for one in listed if elements.code(one.get("type"), PART) == code]
+    return elements.reference(found[-1].get("valueReference")) if found else ""
+
+
+def with_part(task: Resource, where: str, code: str, address: str) -> Resource:
+    """Return the Task with that `input` or `output`, in place of one of the same kind."""
+    others = [one for one in task.get(where, []) if elements.code(one.get("type"), PART) != code]
+    return {**task, where: [*others, _part(code, address)]}
+
+
+def _part(code: str, address: str) -> Resource:
+    kind = {"coding": [{"system": PART, "code": code}]}
+    return {"type": kind, "valueReference": {"reference": address}}

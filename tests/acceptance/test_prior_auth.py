@@ -1,0 +1,169 @@
+"""Prior authorizations over the real programs: submitted, decided, shown to the EHR, kept."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from fhir_profiles import elements, pas, prior_auth
+from server.validation import check
+from tests import pas as given
+from tests.contract.payer import actions, built, of_code, response_of
+from tests.programs import Programs
+
+pytestmark = pytest.mark.loopback
+Resource = dict[str, Any]
+PAYER_KIND = "https://inforce-fhir.github.io/fhir/CodeSystem/payer-kind"
+
+
+@pytest.fixture(scope="module")
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("prior-auth"), new_database())
+    with started.running(*given.world(payer(), endpoint(started))):
+        yield started
+
+
+def payer() -> Resource:
+    return given.payer(
+        endpoint=[{"reference": "Endpoint/pas"}],
+        type=[given.coded(PAYER_KIND, "MA")],
+        extension=[{"url": "http://hl7.org/fhir/StructureDefinition/timezone",
+                    "valueCode": "America/Chicago"}],
+    )  # fmt: skip
+
+
+def endpoint(programs: Programs) -> Resource:
+    return {
+        "resourceType": "Endpoint",
+        "id": "pas",
+        "status": "active",
+        "connectionType": {
+            "system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type",
+            "code": "hl7-fhir-rest",
+        },
+        "payloadType": [{"coding": [{"code": "davinci_pas_submission_endpoint#2.2"}]}],
+        "address": f"{programs.sandbox}/fhir",
+    }
+
+
+def submit(programs: Programs, body: Resource, **headers: str) -> requests.Response:
+    return requests.post(f"{programs.fhir}/Claim/$submit", json=body, headers=headers, timeout=30)
+
+
+def task_of(programs: Programs, bundle: Resource) -> Resource:
+    identifier = bundle["identifier"]
+    number = f"{identifier['system']}\\|{identifier['value']}"
+    (found,) = programs.search(f"Task?identifier={prior_auth.NUMBER}|{number}")
+    return found
+
+
+@pytest.mark.req("R003-10 R23")
+def test_an_ehr_submits_and_gets_the_decision(programs: Programs) -> None:
+    """The payer's Bundle comes back as it came; Claim, ClaimResponse and Task are kept."""
+    bundle = built(of_code("97110", "22612", fhir_id="decided"))
+    reply = submit(programs, bundle)
+    task = task_of(programs, bundle)
+    (response,) = programs.search(f"ClaimResponse?request={task['focus']['reference']}")
+
+    assert (200, {1: "A1", 2: "A3"}) == (reply.status_code, actions(response_of(reply.json())))
+    assert [] == [
+        str(one)
+        for one in check.against(
+            {k: v for k, v in reply.json().items() if k not in ("id", "meta")}, pas.RESPONSE_BUNDLE
+        )
+    ]
+    assert ("partial", "completed") == (prior_auth.status(task), task["status"])
+    assert f"ClaimResponse/{response['id']}" == prior_auth.part(task, prior_auth.RESPONSE)
+    assert {1: "A1", 2: "A3"} == actions(response)
+    assert task["for"] == response["patient"]
+    assert response["disposition"].startswith("Partly approved. Number AUTH")
+    assert "Organization/payer" != response["insurer"].get("display")
+
+
+@pytest.mark.req("R48")
+def test_the_same_bundle_twice_has_the_same_answer(programs: Programs) -> None:
+    """One Task, one ClaimResponse, one request to the payer."""
+    bundle = built(of_code("97110", fhir_id="twice"), number="SENT-ONCE")
+    first, second = submit(programs, bundle).json(), submit(programs, bundle).json()
+    sent = requests.get(f"{programs.sandbox}/_control/requests", timeout=9).json()
+
+    assert first == second
+    assert 1 == sum(bundle["identifier"]["value"] in one["body"] for one in sent)
+    task_of(programs, bundle)
+
+
+def test_an_incomplete_bundle_is_refused_before_anything_is_sent(programs: Programs) -> None:
+    """422 naming every missing element."""
+    bundle = built(of_code("97110", fhir_id="incomplete"), number="NEVER-SENT")
+    item = bundle["entry"][0]["resource"]["item"][0]
+    del item["category"], item["locationCodeableConcept"]
+    reply = submit(programs, bundle)
+    named = [where for issue in reply.json()["issue"] for where in issue["expression"]]
+    sent = requests.get(f"{programs.sandbox}/_control/requests", timeout=9).json()
+
+    assert 422 == reply.status_code
+    assert {"category", "location"} <= {
+        where.rpartition(".")[2].removesuffix("[x]") for where in named
+    }
+    assert not any(bundle["identifier"]["value"] in one["body"] for one in sent)
+    assert [] == programs.search(f"Task?identifier={bundle['identifier']['value']}")
+
+
+@pytest.mark.req("R24")
+def test_what_the_payer_refuses_is_told_and_not_sent_again(programs: Programs) -> None:
+    """A business error names its element; the Task says that it was rejected."""
+    bundle = built(of_code("99499", fhir_id="rejected"))
+    reply = submit(programs, bundle)
+    task = task_of(programs, bundle)
+
+    assert ("error", 200) == (response_of(reply.json())["outcome"], reply.status_code)
+    assert "send-failed" == prior_auth.status(task)
+    assert "rejected" in task["statusReason"]["text"]
+
+
+def test_a_pended_request_has_its_clock(programs: Programs) -> None:
+    """Due at the end of the seventh day of the payer, from the moment it was received."""
+    bundle = built(of_code("63685", fhir_id="pended"))
+    reply = submit(programs, bundle)
+    task = task_of(programs, bundle)
+    period = task["restriction"]["period"]
+
+    assert {1: "A4"} == actions(response_of(reply.json()))
+    assert ("more-information", "in-progress") == (prior_auth.status(task), task["status"])
+    assert period["end"] > period["start"]
+    (response,) = programs.search(f"ClaimResponse?request={task['focus']['reference']}")
+    assert ["ask-1", "ask-2", "ask-3"] == [one["id"] for one in response["contained"]]
+    assert "#ask-1" == response["communicationRequest"][0]["reference"]
+
+
+def test_a_claim_of_ours_is_built_from_what_is_stored(programs: Programs) -> None:
+    """Everything that it reaches, and the answer about it."""
+    assert programs.put(of_code("97112", fhir_id="stored")).ok
+    reply = requests.post(f"{programs.fhir}/Claim/stored/$submit", timeout=30)
+    (task,) = programs.search("Task?focus=Claim/stored")
+    (kept,) = programs.search(f"Bundle?_id={prior_auth.part(task, prior_auth.REQUEST)[7:]}")
+
+    assert {1: "A6"} == actions(response_of(reply.json()))
+    assert "modified" == prior_auth.status(task)
+    assert [] == [
+        str(one)
+        for one in check.against(
+            {k: v for k, v in kept.items() if k not in ("id", "meta")}, pas.REQUEST_BUNDLE
+        )
+    ]
+
+
+def test_a_claim_that_lacks_something_is_not_sent(programs: Programs) -> None:
+    """The Task says what is missing."""
+    claim = of_code("97110", fhir_id="bare")
+    del claim["item"][0]["category"]
+    assert programs.put(claim).ok
+    reply = requests.post(f"{programs.fhir}/Claim/bare/$submit", timeout=30)
+    (task,) = programs.search("Task?focus=Claim/bare")
+
+    assert (422, "draft") == (reply.status_code, prior_auth.status(task))
+    assert "item[0].category" in reply.text
+    assert elements.reference(task["focus"]) == "Claim/bare"

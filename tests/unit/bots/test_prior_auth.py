@@ -1,0 +1,329 @@
+"""Sending a prior authorization and taking its answer, over fakes: every way it can go."""
+
+import json
+from copy import deepcopy
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bots import prior_auth as room
+from bots.errors import RetryLater
+from bots.handlers import submit_prior_auth
+from bots.mapping import pas_answer
+from bots.ports import Failure, Submission, Tools
+from fhir_profiles import elements, pas, prior_auth, systems
+from fhir_profiles.prior_auth import Status
+from server.validation import structure
+from tests import pas as given
+from tests.contract.payer import client, of_code, post
+from tests.fakes import NOW, FakeFhir, FakePayer, tools
+
+Resource = dict[str, Any]
+KIND = pas_answer.PAYER_KIND
+
+
+def payer(kind: str = "MA", zone: str = "America/Chicago", **more: Any) -> Resource:
+    return given.payer(
+        endpoint=[{"reference": "Endpoint/pas"}],
+        type=[given.coded(KIND, kind)],
+        extension=[{"url": pas_answer.EXT_TIME_ZONE, "valueCode": zone}],
+        **more,
+    )
+
+
+def endpoint(**more: Any) -> Resource:
+    return {
+        "resourceType": "Endpoint",
+        "id": "pas",
+        "status": "active",
+        "payloadType": [{"coding": [{"code": "davinci_pas_submission_endpoint#2.2"}]}],
+        "address": "https://payer.example/fhir",
+        **more,
+    }
+
+
+def world(claim: Resource | None = None, *more: Resource) -> FakeFhir:
+    claim = claim or of_code("97110")
+    task = prior_auth.task(
+        claim=f"Claim/{claim['id']}", patient={"reference": "Patient/pat"},
+        number=f"Claim/{claim['id']}/_history/1", bundle="", authored=NOW.isoformat(),
+    )  # fmt: skip
+    return FakeFhir(*given.world(payer(), endpoint()), claim, {**task, "id": "pa"}, *more)
+
+
+def answered(bundle: Resource) -> Submission:
+    """Answer as the sandbox's payer does."""
+    answer = post(client(), bundle).json
+    return Submission(json.dumps(answer).encode(), answer=answer)
+
+
+def run(fhir: FakeFhir, *answers: Any, now: datetime = NOW) -> FakePayer:
+    asked = FakePayer(*(answers or [answered]))
+    submit_prior_auth.handle(the_task(fhir), tools(fhir, prior_auth=asked, now=lambda: now))
+    return asked
+
+
+def the_task(fhir: FakeFhir) -> Resource:
+    (found,) = fhir.all("Task")
+    return found
+
+
+def test_a_request_is_sent_and_its_answer_kept() -> None:
+    """To the payer's Endpoint; Bundle, ClaimResponse and Task, each sound."""
+    fhir = world()
+    asked = run(fhir)
+    task = the_task(fhir)
+    (response,) = fhir.all("ClaimResponse")
+    ((address, sent),) = asked.sent
+
+    assert ("https://payer.example/fhir", "Bundle") == (address, sent["resourceType"])
+    assert ("approved", "completed") == (prior_auth.status(task), task["status"])
+    assert f"ClaimResponse/{response['id']}" == prior_auth.part(task, prior_auth.RESPONSE)
+    assert "Claim/pa" == elements.reference(response["request"])
+    assert "Patient/pat" == elements.reference(response["patient"])
+    assert [] == [p for one in (task, response) for p in structure.check(one)]
+    kept = fhir.all("DocumentReference")[-1]
+    assert "prior-auth-exchange" == kept["type"]["coding"][0]["code"]
+
+
+def test_a_second_delivery_sends_nothing() -> None:
+    """The Task as it stands now decides, not the event."""
+    fhir = world()
+    event = the_task(fhir)
+    run(fhir)
+    submit_prior_auth.handle(event, tools(fhir, prior_auth=FakePayer()))
+
+    assert 1 == len(fhir.all("ClaimResponse"))
+
+
+@pytest.mark.req("R24")
+def test_what_failed_on_the_way_goes_again_as_it_was() -> None:
+    """The identical Bundle; meanwhile the Task says that it was not sent."""
+    fhir = world()
+    down = Submission(failure=Failure("not-delivered", "The payer cannot be reached.", again=True))
+    with pytest.raises(RetryLater, match="not-delivered"):
+        run(fhir, down)
+    assert ("send-failed", "requested") == (
+        prior_auth.status(the_task(fhir)),
+        the_task(fhir)["status"],
+    )
+    first = deepcopy(fhir.all("Bundle"))
+    asked = run(fhir, now=NOW + timedelta(hours=1))
+
+    assert "approved" == prior_auth.status(the_task(fhir))
+    assert first == fhir.all("Bundle")[:1]
+    assert first[0]["timestamp"] == asked.sent[0][1]["timestamp"]
+
+
+@pytest.mark.req("R24")
+def test_what_the_payer_refuses_is_not_sent_again() -> None:
+    """4xx: its words, and no RetryLater."""
+    fhir = world()
+    text = "The payer refused the request (HTTP 400). Bundle.timestamp is mandatory"
+    run(fhir, Submission(b"{}", failure=Failure("request-refused", text, again=False)))
+
+    assert ("send-failed", text) == (
+        prior_auth.status(the_task(fhir)), the_task(fhir)["statusReason"]["text"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _bundle: Submission(b"<html>", answer=None),
+        lambda bundle: Submission(b"{}", answer={**the_answer(bundle), "entry": []}),
+        lambda bundle: Submission(b"{}", answer=twice(the_answer(bundle))),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_kept_and_told(spoil: Any) -> None:
+    """Raw, with a word for a person; the clock runs."""
+    fhir = world()
+    run(fhir, spoil)
+    task = the_task(fhir)
+
+    assert ("unreadable", "in-progress") == (prior_auth.status(task), task["status"])
+    assert "Could not read the answer" in task["statusReason"]["text"]
+    assert "2026-12-01" == task["restriction"]["period"]["end"][:10]
+    assert [] == fhir.all("ClaimResponse")
+    assert 1 == len(fhir.all("Binary"))
+
+
+def the_answer(bundle: Resource) -> Resource:
+    answer: Resource = post(client(), bundle).json
+    return answer
+
+
+def twice(answer: Resource) -> Resource:
+    answer["entry"][0]["resource"]["item"] *= 2
+    return answer
+
+
+def test_an_incomplete_request_is_not_sent() -> None:
+    """The Task names every missing element."""
+    claim = of_code("97110")
+    del claim["item"][0]["category"]
+    fhir = world(claim, given.coverage(identifier=[]))
+    asked = run(fhir)
+    reason = the_task(fhir)["statusReason"]["text"]
+
+    assert ([], "draft") == (asked.sent, prior_auth.status(the_task(fhir)))
+    assert "item[0].category" in reason
+    assert "identifier: Expected the member id" in reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        given.payer(),
+        payer(active=True) | {"endpoint": [{"reference": "Endpoint/none"}]},
+        endpoint(status="off"),
+        endpoint(payloadType=[{"coding": [{"code": "davinci_crd_hook_endpoint#2.2"}]}]),
+    ],
+)
+def test_without_an_electronic_way_a_person_sends_it(change: Resource) -> None:
+    """It stays ready, and says what to do; nothing is sent anywhere."""
+    fhir = world()
+    fhir.put(change)
+    asked = run(fhir)
+    before = the_task(fhir)
+    run(fhir)
+
+    assert ([], "ready") == (asked.sent, prior_auth.status(before))
+    assert "portal or fax" in before["statusReason"]["text"]
+    assert before == the_task(fhir)  # told once, it does not call the bot again for ever
+
+
+@pytest.mark.req("R70")
+@pytest.mark.parametrize(
+    ("kind", "level", "end"),
+    [
+        ("MA", "", "2026-12-01T23:59:59.999-06:00"),  # the seventh day in Chicago
+        ("MA", "U", "2026-11-27T09:30:00.000-06:00"),
+        ("QHP_FFE", "", "2026-12-09T23:59:59.999-06:00"),
+        ("COMMERCIAL", "", ""),
+    ],
+)
+def test_the_clock_starts_with_the_answer(kind: str, level: str, end: str) -> None:
+    """By the payer's kind, its time zone and the urgency asked for."""
+    claim = of_code("72148")
+    if level:
+        concept = given.coded(f"{given.X12}/1338", level)
+        claim["extension"] = [
+            {"url": f"{pas.EXT_LEVEL_OF_SERVICE}", "valueCodeableConcept": concept}
+        ]
+    fhir = world(claim)
+    fhir.put(payer(kind))
+    run(fhir)
+    period = the_task(fhir).get("restriction", {}).get("period", {})
+
+    assert end == period.get("end", "")
+    assert "pended" == prior_auth.status(the_task(fhir))
+
+
+@pytest.mark.req("R70")
+def test_drugs_have_no_clock() -> None:
+    """Where every item is one: by its order, or by its NDC."""
+    claim = of_code("72148")
+    claim["item"][0]["productOrService"] = given.coded(pas_answer.NDC, "00071015523")
+    fhir = world(claim)
+    run(fhir)
+
+    assert "restriction" not in the_task(fhir)
+
+
+def case(fhir: FakeFhir) -> room.Case:
+    task = the_task(fhir)
+    read = fhir.read_all(["Claim/pa", prior_auth.part(task, prior_auth.REQUEST)])
+    claim, sent = read
+    assert claim is not None
+    assert sent is not None
+    return room.Case(task, claim, sent)
+
+
+def told(fhir: FakeFhir, answer: Resource, *, later_s: int) -> Tools:
+    """Take an answer that comes later, made so many seconds after the first."""
+    moment = NOW + timedelta(days=1)
+    kit = tools(fhir, now=lambda: moment)
+    first = fhir.read_all([prior_auth.part(the_task(fhir), prior_auth.ANSWER)])[0]
+    assert first is not None
+    at = datetime.fromisoformat(first["timestamp"]) + timedelta(seconds=later_s)
+    room.take(case(fhir), {**answer, "timestamp": at.isoformat()}, payer(), kit)
+    return kit
+
+
+def decided(fhir: FakeFhir, code: str) -> Resource:
+    """Return another answer about the same request."""
+    bundle = deepcopy(case(fhir).sent)
+    bundle["entry"][0]["resource"]["item"][0]["productOrService"] = given.coded(
+        "http://www.ama-assn.org/go/cpt", code
+    )
+    bundle.pop("id", None), bundle.pop("meta", None)
+    answer: Resource = post(client(), bundle).json
+    return answer
+
+
+def test_a_later_answer_takes_the_place_of_the_first() -> None:
+    """Pended, then denied: due stays what it was, both responses are kept."""
+    fhir = world(of_code("72148"))
+    run(fhir)
+    due = the_task(fhir)["restriction"]
+    told(fhir, decided(fhir, "22612"), later_s=60)
+    task = the_task(fhir)
+
+    assert ("denied", due) == (prior_auth.status(task), task["restriction"])
+    assert 2 == len(fhir.all("ClaimResponse"))
+    assert 2 == len(task["output"])
+
+
+@pytest.mark.req("R66")
+@pytest.mark.parametrize("later_s", [0, -60])
+def test_an_older_answer_changes_nothing(later_s: int) -> None:
+    """Told twice, or out of order."""
+    fhir = world(of_code("72148"))
+    run(fhir)
+    before = the_task(fhir)
+    told(fhir, decided(fhir, "22612"), later_s=later_s)
+
+    assert before == the_task(fhir)
+    assert 1 == len(fhir.all("ClaimResponse"))
+
+
+def test_somebody_elses_change_is_not_overwritten() -> None:
+    """The answer is taken again by the next delivery, and makes no second response."""
+    fhir = world()
+    answer = answered
+    kept: list[Submission] = []
+
+    def same(bundle: Resource) -> Submission:
+        kept.append(kept[0] if kept else answer(bundle))
+        return kept[-1]
+
+    run_once = FakePayer(same, same)
+    kit = tools(fhir, prior_auth=run_once)
+    task = the_task(fhir)
+    original = fhir.update
+    calls = []
+
+    def second_is_lost(resource: Resource) -> Resource | None:
+        calls.append(resource)
+        return None if len(calls) == 2 else original(resource)
+
+    fhir.update = second_is_lost  # type: ignore[method-assign]
+    with pytest.raises(RetryLater, match="another delivery"):
+        submit_prior_auth.handle(task, kit)
+    submit_prior_auth.handle(task, kit)
+
+    assert "approved" == prior_auth.status(the_task(fhir))
+    assert 1 == len(fhir.all("ClaimResponse"))
+    assert systems.CAUSE == fhir.all("ClaimResponse")[0]["identifier"][-1]["system"]
+
+
+def test_a_claim_that_is_gone_is_told() -> None:
+    """Nothing is sent for it."""
+    fhir = world()
+    del fhir.versions["Claim/pa"]
+    run(fhir)
+
+    assert ("draft", "requested") == (prior_auth.status(the_task(fhir)), "requested")
+    assert Status.DRAFT == prior_auth.status(the_task(fhir))
