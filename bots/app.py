@@ -10,7 +10,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
-from bots import clock, digest, sweep
+from bots import clock, digest, payer_notices, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
@@ -72,6 +72,10 @@ def tools(settings: Settings) -> Tools:
         alert_to=settings.alert_to,
         provider=settings.provider,
         site=f"{settings.sender_id}@{settings.fhir_url}",
+        notices=(
+            f"{settings.public_url}{payer_notices.PATH}",
+            payer_notices.token(settings.hook_secret),
+        ),
         digest=settings.digest_at,
         timeout_s=settings.timeout_s,
     )

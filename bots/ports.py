@@ -108,6 +108,19 @@ class PriorAuthRoute(Protocol):
         """Send a request Bundle to the payer at `address`. A denial is an answer, no failure."""
         ...
 
+    def inquire(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
+        """Send an inquiry Bundle; the answer is whatever resource came back."""
+        ...
+
+    def subscribe(
+        self, address: str, subscription: Resource, there: str, *, timeout_s: float
+    ) -> str:
+        """Store a Subscription at the payer, in place of the one `there` if there is one.
+
+        Return its address once it is active, "" where the payer does not take it.
+        """
+        ...
+
 
 class Fhir(Protocol):
     """A FHIR R4 server. Every call raises RetryLater when the server cannot be reached."""
@@ -177,7 +190,8 @@ class Tools:
     """Everything outside that a bot may use. `pages` is the base URL of the pages for people.
 
     Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
-    take. `site` names this installation among all that a payer hears from.
+    take. `site` names this installation among all that a payer hears from; `notices` is where it
+    may tell us of decisions, and the token that it proves itself with.
     """
 
     fhir: Fhir
@@ -191,6 +205,7 @@ class Tools:
     alert_to: tuple[str, ...]
     provider: str
     site: str
+    notices: tuple[str, str] | None = None
     digest: tuple[time, ...] = ()
     timeout_s: float = 70.0
 

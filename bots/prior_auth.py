@@ -5,6 +5,7 @@ an answer is kept before the Task says so.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bots import directory
@@ -26,6 +27,9 @@ _NO_ROUTE = (
 _log = logging.getLogger(__name__)
 
 
+Subscribe = Callable[["Case", Resource, Tools], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A prior authorization: its Task, the Claim, and the request as it goes out."""
@@ -35,8 +39,11 @@ class Case:
     sent: Resource
 
 
-def send(task: Resource, tools: Tools) -> None:
-    """Send what a Task asks for, unless that is done. Raises RetryLater where it may work later."""
+def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
+    """Send what a Task asks for, unless that is done. Raises RetryLater where it may work later.
+
+    Before, `subscribe` sees that the payer tells us of what it decides later.
+    """
     (claim,) = tools.fhir.read_all([elements.reference(task.get("focus"))])
     if claim is None:
         _move(task, Status.DRAFT, "The Claim is not on this server.", tools)
@@ -44,11 +51,13 @@ def send(task: Resource, tools: Tools) -> None:
     case = _ready(task, claim, tools)
     if case is None:
         return
-    payer = _payer(claim, tools)
-    address = _address(payer, tools) if payer else ""
-    if not address:
+    payer = payer_of(case, tools)
+    endpoint = endpoint_of(payer, tools)
+    if endpoint is None:
         _move(case.task, Status.READY, _NO_ROUTE, tools)
         return
+    subscribe(case, endpoint, tools)
+    address = str(endpoint["address"])
     submission = tools.prior_auth.submit(address, case.sent, timeout_s=TIMEOUT_S)
     _keep(case, submission, tools)
     if submission.failure is not None:
@@ -56,7 +65,17 @@ def send(task: Resource, tools: Tools) -> None:
         if submission.failure.again:
             raise RetryLater(submission.failure.code, after_s=submission.failure.after_s)
         return
-    take(case, submission.answer, payer or {}, tools)
+    take(case, submission.answer, payer, tools)
+
+
+def case_of(task: Resource, claim: Resource | None, tools: Tools) -> Case | None:
+    """Return the case of a Task that was sent, None for one that was not."""
+    addresses = [elements.reference(task.get("focus")), prior_auth.part(task, prior_auth.REQUEST)]
+    found, sent = tools.fhir.read_all(addresses)
+    claim = claim or found
+    if claim is None or sent is None:
+        return None
+    return Case(task, claim, {k: v for k, v in sent.items() if k not in ("id", "meta")})
 
 
 def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> None:
@@ -120,24 +139,25 @@ def _reached(claim: Resource, tools: Tools) -> dict[str, Resource]:
     return reached
 
 
-def _payer(claim: Resource, tools: Tools) -> Resource | None:
-    insurer = claim.get("insurer", {})
+def payer_of(case: Case, tools: Tools) -> Resource:
+    """Return the payer of a case as the directory has it; nothing where it is not known."""
+    insurer = case.claim.get("insurer", {})
     (payer,) = tools.fhir.read_all([elements.reference(insurer)])
     if payer is not None and payer.get("endpoint"):
         return payer
     try:
-        return directory.find(insurer, payer, tools.now().date(), tools.fhir) or payer
+        return directory.find(insurer, payer, tools.now().date(), tools.fhir) or payer or {}
     except Ambiguous:
-        return payer
+        return payer or {}
 
 
-def _address(payer: Resource, tools: Tools) -> str:
-    """Return the base URL of the payer's PAS Endpoint, "" where it has none that is active."""
+def endpoint_of(payer: Resource, tools: Tools) -> Resource | None:
+    """Return the payer's PAS Endpoint, None where it has none that is active."""
     addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
     for endpoint in filter(None, tools.fhir.read_all(addresses)):
         if endpoint.get("status") == "active" and _is_pas(endpoint):
-            return str(endpoint["address"])
-    return ""
+            return endpoint
+    return None
 
 
 def _is_pas(endpoint: Resource) -> bool:

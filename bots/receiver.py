@@ -1,5 +1,7 @@
 """POST /hooks/<bot>: check who calls, run the bot, and answer what should follow.
 
+POST /payers/notifications: the same for what payers tell us, who have a token of their own.
+
 200 done; 422 never again; 503 again, with Retry-After where a wait is known, also for a bot that
 was stopped at its deadline; 401 for a delivery that is neither signed nor carries the secret. A
 server that PUTs to endpoint/Type/id, as strict R4 says, is understood too.
@@ -16,13 +18,17 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 
+from bots import payer_notices
 from bots.deadline import Deadline, Overdue
 from bots.errors import NeverRetry, RetryLater
+from bots.mapping import pas_notice
+from bots.mapping.pas_notice import NoNotice
 from bots.ports import RUN, Run, Tools
 from bots.registry import BY_NAME
 from fhir_profiles import codec
 
 WINDOW_S = 300  # a signature older or newer than this is a replay
+NOTICES = "payer-notices"
 BODY_LIMIT_BYTES = 10 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -46,8 +52,15 @@ def receiver(tools: Tools, secret: str, deadline: Deadline) -> Flask:
             return _text("expected a FHIR resource with an id as payload", 422)
         return _run(name, resource, tools, deadline)
 
+    def hear() -> Response:
+        told = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(told.encode(), payer_notices.token(secret).encode()):
+            return _text("expected the token that the Subscription names", 401)
+        return _heard(request.get_data(), tools, deadline)
+
     app.add_url_rule("/hooks/<name>", "hook", take, methods=["POST"])
     app.add_url_rule("/hooks/<name>/<type_name>/<fhir_id>", "hook-put", take, methods=["PUT"])
+    app.add_url_rule(payer_notices.PATH, "notices", hear, methods=["POST"])
     app.add_url_rule("/healthz", "healthz", lambda: _text("ok", 200))
     return app
 
@@ -81,6 +94,14 @@ def _run(name: str, resource: dict[str, Any], tools: Tools, deadline: Deadline) 
     if run.wrote:
         answer.headers["X-Inforce-Wrote"] = ", ".join(run.wrote)
     return answer
+
+
+def _heard(body: bytes, tools: Tools, deadline: Deadline) -> Response:
+    try:
+        notice = pas_notice.read(codec.decode(body))
+    except (ValueError, NoNotice) as error:
+        return _text(str(error), 422)
+    return _ran(NOTICES, lambda: payer_notices.receive(notice, tools), deadline, "")
 
 
 def _ran(name: str, work: Callable[[], None], deadline: Deadline, trace: str) -> Response:

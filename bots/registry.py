@@ -9,6 +9,7 @@ from bots.handlers import (
     check_eligibility,
     check_encounter,
     check_on_demand,
+    inquire_prior_auth,
     request_eligibility,
     submit_prior_auth,
 )
@@ -24,6 +25,7 @@ BOTS: tuple[Bot, ...] = (
     check_eligibility.BOT,
     check_encounter.BOT,
     check_on_demand.BOT,
+    inquire_prior_auth.BOT,
     request_eligibility.BOT,
     submit_prior_auth.BOT,
 )

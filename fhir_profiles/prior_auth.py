@@ -10,7 +10,7 @@ from typing import Any
 from fhir_profiles import elements, systems
 
 Resource = dict[str, Any]
-CODE = "prior-authorization"  # of our task-code list
+CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code list
 STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
 PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"

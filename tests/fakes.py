@@ -135,6 +135,9 @@ def _is_coded(concept: Resource, tokens: str) -> bool:
 SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
     "_tag": _is_tagged,
     "active": lambda one, value: str(one["active"]).lower() == value,
+    "business-status": lambda one, value: _is_coded(one["businessStatus"], value),
+    "code": lambda one, value: _is_coded(one["code"], value),
+    "focus": lambda one, value: bool(one["focus"]["reference"] == value),
     "category": lambda one, value: any(
         _is_coded(concept, value) for concept in one.get("category", [])
     ),
@@ -198,6 +201,8 @@ class FakePayer:
 
     def __init__(self, *submissions: Submission | Callable[[Resource], Submission]) -> None:
         self.sent: list[tuple[str, Resource]] = []
+        self.subscribed: list[tuple[str, Resource]] = []
+        self.takes_subscriptions = True
         self._submissions = list(submissions)
 
     def submit(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
@@ -205,6 +210,16 @@ class FakePayer:
         self.sent.append((address, deepcopy(bundle)))
         found = self._submissions.pop(0)
         return found(bundle) if callable(found) else found
+
+    def inquire(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
+        return self.submit(address, bundle, timeout_s=timeout_s)
+
+    def subscribe(
+        self, address: str, subscription: Resource, there: str, *, timeout_s: float
+    ) -> str:
+        assert timeout_s > 0
+        self.subscribed.append((there, deepcopy(subscription)))
+        return f"{address}/Subscription/ours" if self.takes_subscriptions else ""
 
 
 def tools(

@@ -1,10 +1,11 @@
-"""A payer that speaks Da Vinci PAS: Claim/$submit over HTTP.
+"""A payer that speaks Da Vinci PAS: Claim/$submit, Claim/$inquire and Subscription over HTTP.
 
 Source: Da Vinci PAS 2.2.1, specification.html: 2xx is an answer, 4xx is never sent again, 5xx may
 be with the same Bundle.
 """
 
 import time
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -26,16 +27,39 @@ class PasRoute:
 
     def submit(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post a request Bundle; return what came back, whatever it is."""
-        body = codec.encode(bundle)
-        url = f"{address.rstrip('/')}/Claim/$submit"
+        found = self._posted(f"{address.rstrip('/')}/Claim/$submit", bundle, timeout_s)
+        is_bundle = (found.answer or {}).get("resourceType") == "Bundle"
+        return found if is_bundle or found.failure else replace(found, answer=None)
+
+    def inquire(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
+        """Post an inquiry Bundle; return whatever resource came back."""
+        return self._posted(f"{address.rstrip('/')}/Claim/$inquire", bundle, timeout_s)
+
+    def subscribe(
+        self, address: str, subscription: dict[str, Any], there: str, *, timeout_s: float
+    ) -> str:
+        """POST a Subscription, or PUT it in place of the one `there`; return its address."""
         limit = time.monotonic() + timeout_s
+        fhir_id = there.rpartition("/")[2]
+        method, url = ("PUT", there) if there else ("POST", f"{address.rstrip('/')}/Subscription")
+        body = codec.encode(subscription | ({"id": fhir_id} if there else {}))
+        reply = self._wire.call(method, url, limit=limit, headers=_HEADERS, data=body)
+        if isinstance(reply, Failure) or reply.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return ""
+        found = wire.payload(reply.content) or {}
+        if found.get("status") in ("error", "off") or not found.get("id"):
+            return ""
+        return f"{address.rstrip('/')}/Subscription/{found['id']}"
+
+    def _posted(self, url: str, bundle: dict[str, Any], timeout_s: float) -> Submission:
+        limit = time.monotonic() + timeout_s
+        body = codec.encode(bundle)
         reply = self._wire.call("POST", url, limit=limit, headers=_HEADERS, data=body)
         if isinstance(reply, Failure):
             return Submission(failure=reply)
         found = wire.payload(reply.content) if reply.is_whole else None
         if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-            is_bundle = found is not None and found.get("resourceType") == "Bundle"
-            return Submission(reply.content, answer=found if is_bundle else None)
+            return Submission(reply.content, answer=found)
         return Submission(reply.content, failure=_failure(reply, found))
 
 

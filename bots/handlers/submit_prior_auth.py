@@ -1,5 +1,6 @@
 """A prior authorization's Task that is ready -> the request to the payer, and its answer."""
 
+from bots import payer_notices
 from bots import prior_auth as room
 from bots.ports import Bot, Resource, Tools
 from fhir_profiles import prior_auth, systems
@@ -10,7 +11,7 @@ def handle(task: Resource, tools: Tools) -> None:
     """Send it, as the Task stands now: a second delivery finds it sent."""
     (current,) = tools.fhir.read_all([f"Task/{task['id']}"])
     if current is not None and prior_auth.status(current) in prior_auth.TO_SEND:
-        room.send(current, tools)
+        room.send(current, tools, payer_notices.subscribe)
 
 
 BOT = Bot(

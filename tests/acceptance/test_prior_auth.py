@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import requests
 
+from bots import payer_notices
 from fhir_profiles import elements, pas, prior_auth
 from server.validation import check
 from tests import pas as given
 from tests.contract.payer import actions, built, of_code, response_of
-from tests.programs import Programs
+from tests.programs import Programs, wait_for
 
 pytestmark = pytest.mark.loopback
 Resource = dict[str, Any]
@@ -137,6 +138,46 @@ def test_a_pended_request_has_its_clock(programs: Programs) -> None:
     (response,) = programs.search(f"ClaimResponse?request={task['focus']['reference']}")
     assert ["ask-1", "ask-2", "ask-3"] == [one["id"] for one in response["contained"]]
     assert "#ask-1" == response["communicationRequest"][0]["reference"]
+
+
+@pytest.mark.req("R61 R66")
+def test_a_decision_comes_by_notification(programs: Programs) -> None:
+    """Pended, then decided: the payer tells, the Task moves, both answers are kept."""
+    bundle = built(of_code("97110", fhir_id="told"), number="TOLD-1")
+    decision = {"items": [{"sequence": 1, "code": "A3", "note": "No."}], "after_s": 1}
+    requests.put(f"{programs.sandbox}/_control/decisions/PA-told", json=decision, timeout=9)
+    reply = submit(programs, bundle)
+    assert {1: "A4"} == actions(response_of(reply.json()))
+    wait_for(lambda: prior_auth.status(task_of(programs, bundle)) == "denied", "the decision")
+    focus = task_of(programs, bundle)["focus"]["reference"]
+    told = programs.search(f"ClaimResponse?request={focus}&_sort=created")
+
+    assert [{1: "A4"}, {1: "A3"}] == [actions(one) for one in told]
+    assert "No." == told[1]["processNote"][0]["text"]
+
+
+@pytest.mark.req("R66")
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [({}, "{}", 401), ({"Authorization": "Bearer guessed"}, "{}", 401)],
+)
+def test_a_stranger_is_not_heard(
+    programs: Programs, headers: dict[str, str], body: str, status: int
+) -> None:
+    """Who does not have the token of the Subscription."""
+    url = f"{programs.bots}/payers/notifications"
+
+    assert status == requests.post(url, data=body, headers=headers, timeout=9).status_code
+
+
+def test_a_message_that_is_none_is_refused(programs: Programs) -> None:
+    """With what was expected; no retry can help."""
+    token = {"Authorization": f"Bearer {payer_notices.token(programs.secret)}"}
+    url = f"{programs.bots}/payers/notifications"
+    for body in ("{", "{}"):
+        reply = requests.post(url, data=body, headers=token, timeout=9)
+
+        assert 422 == reply.status_code
 
 
 def test_a_claim_of_ours_is_built_from_what_is_stored(programs: Programs) -> None:

@@ -1,0 +1,26 @@
+"""A person's wish to know how a prior authorization stands -> one inquiry to its payer."""
+
+from bots import payer_notices
+from bots import prior_auth as room
+from bots.errors import RetryLater
+from bots.ports import Bot, Resource, Tools
+from fhir_profiles import elements, prior_auth, systems
+
+
+def handle(wish: Resource, tools: Tools) -> None:
+    """Ask about the Task that is the focus, and complete the wish with what came of it."""
+    if wish.get("status") != "requested":
+        return
+    (task,) = tools.fhir.read_all([elements.reference(wish.get("focus"))])
+    case = room.case_of(task, None, tools) if task is not None else None
+    words = payer_notices.inquire(case, tools) if case else "It was not sent to a payer yet."
+    done = {**wish, "status": "completed", "statusReason": {"text": words}}
+    if tools.fhir.update(done) is None:
+        raise RetryLater("another delivery changed the Task")
+
+
+BOT = Bot(
+    "inquire-prior-auth",
+    f"Task?code={systems.TASK_CODE}|{prior_auth.INQUIRE}&status=requested",
+    handle,
+)
