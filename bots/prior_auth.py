@@ -15,6 +15,7 @@ from bots.mapping import pas_answer, pas_request, payload
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Submission, Tools
 from fhir_profiles import decisions, elements, pas_rules, prior_auth
+from fhir_profiles.decisions import State
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
@@ -94,7 +95,7 @@ def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> 
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
-    task = _timed(case, payer, tools)
+    task = case.task if read_as.state is State.REJECTED else _timed(case, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
         address = f"{one['resourceType']}/{one['id']}"
         task = prior_auth.with_part(task, "output", code, address)

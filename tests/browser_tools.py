@@ -7,6 +7,9 @@ import sys
 from functools import cache
 
 import pytest
+from playwright.sync_api import Browser
+
+from tests import node_tools
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -14,6 +17,8 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 INSTALL_LIMIT_S = 600
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
 
 
 @cache
@@ -46,3 +51,21 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         command, capture_output=True, text=True, check=False, timeout=INSTALL_LIMIT_S,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
     )  # fmt: skip
+
+
+def violations(browser: Browser, address: str, width: int, theme: str) -> list[str]:
+    """Return what axe finds on a page, and whether it scrolls sideways."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 768},
+        color_scheme=theme,  # type: ignore[arg-type]  # light or dark
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate((node_tools.packages() / "axe-core" / "axe.min.js").read_text("utf-8"))
+    told: list[str] = page.evaluate(
+        "async (rules) => (await axe.run({runOnly: {type: 'tag', values: rules}})).violations"
+        ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' '))", RULES,
+    )  # fmt: skip
+    reach = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    return told + ([f"{reach} px are more than {width}"] if reach > width else [])

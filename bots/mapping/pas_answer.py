@@ -30,6 +30,7 @@ _NEXT = {
     State.CANCELLED: (Status.CANCELLED, "Cancelled"),
     State.REJECTED: (Status.SEND_FAILED, "The payer rejected the request"),
 }
+_SAYING_MORE = frozenset({State.CONTACT_PAYER, State.NOT_REQUIRED, State.REJECTED})
 
 
 def read(bundle: Resource | None, claim: Resource) -> Answer:
@@ -54,11 +55,12 @@ def is_cancelled(entry: Resource) -> bool:
 
 
 def status(answer: Answer) -> tuple[Status, str]:
-    """Return the Task's status after an answer, and the reason in words."""
+    """Return the Task's status after an answer, and the reason where the status says not all."""
     to, words = _NEXT[answer.state]
     told = [one.text or f"X12 901 {one.code}" for one in answer.problems]
     told += [f"unknown modifier {one}" for one in answer.flags]
-    return to, ": ".join([words, "; ".join(told)]) if told else words
+    said = [words] if answer.state in _SAYING_MORE else []
+    return to, ": ".join([*said, "; ".join(told)] if told else said)
 
 
 def claim_response(
@@ -77,7 +79,7 @@ def claim_response(
     contained = [
         {**_local(others[url], known | asks, others), "id": name[1:]} for url, name in asks.items()
     ]
-    disposition = ". ".join([status(read_as)[1], *_numbers(read_as)])
+    disposition = ". ".join([_NEXT[read_as.state][1], *_numbers(read_as)])
     cause = trace_of(f"{task['id']}|{_mark(answer)}")
     return {
         **_local(body, known | asks, others),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, render_template, request, url_for
 
 from server.interactions.engine import Engine
-from server.web import actions
+from server.web import actions, authorizations
 from server.web import deliveries as delivered
 from server.web.actions import Call
 from server.web.benefits import summary
@@ -26,6 +26,8 @@ _DONE = {
     "check": "The payer is asked again; load this page again for the answer.",
     "retry": "The payer is asked again about each of them; load this page again for the answers.",
     "call": "The call is recorded.",
+    "send": "The request is sent; load this page again for the answer.",
+    "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
 
@@ -46,6 +48,10 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     site.get("/benefits/<coverage_id>")(shown.benefits)
     site.post("/retry")(_ours(shown.retry))
     site.get("/payers")(shown.payers)
+    site.get("/authorizations")(shown.authorizations)
+    site.get("/authorizations/<task_id>")(shown.authorization)
+    site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
+    site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
     site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
@@ -101,6 +107,23 @@ class _Pages:
     def payers(self) -> str:
         page = directory(self._engine, self._zone, request.args)
         return render_template("directory.html", page=page)
+
+    def authorizations(self) -> str:
+        page = authorizations.worklist(self._engine, self._zone, request.args)
+        return render_template("authorizations.html", page=page, words=authorizations.WORDS)
+
+    def authorization(self, task_id: str) -> str:
+        page = authorizations.story(self._engine, task_id, self._zone)
+        done = _DONE.get(request.args.get("done", ""), "")
+        return render_template("authorization.html", page=page, done=done)
+
+    def authorization_send(self, task_id: str) -> Response:
+        authorizations.send_again(self._engine, task_id)
+        return _see(url_for("pages.authorization", task_id=task_id, done="send"))
+
+    def authorization_ask(self, task_id: str) -> Response:
+        authorizations.ask(self._engine, task_id)
+        return _see(url_for("pages.authorization", task_id=task_id, done="ask"))
 
     def deliveries(self) -> str:
         page = delivered.listing(self._engine, request.args, self._zone)

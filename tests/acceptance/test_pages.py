@@ -25,9 +25,7 @@ WORDS = {
     "ari-cohen": "Not checked",
 }
 STOPS = 6  # two filters, their button, what failed, the table, and then the first patient
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OTHER = "CoverageEligibilityResponse?coverage=Coverage/coverage-other"
-VIEWS = [(1366, "light"), (1366, "dark"), (320, "light"), (320, "dark")]
 
 
 @pytest.fixture(scope="module")
@@ -184,26 +182,12 @@ PATHS = ["/", *(f"/benefits/coverage-{name}" for name in (*WORDS, "ben-okafor", 
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("width", "theme"), VIEWS)
+@pytest.mark.parametrize(("width", "theme"), browser_tools.VIEWS)
 def test_everybody_can_use_the_pages(
     programs: Programs, browser: Browser, path: str, width: int, theme: str
 ) -> None:
     """0 axe violations, in light and dark, wide and at 320 px, where nothing scrolls sideways."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 768},
-        color_scheme=theme,  # type: ignore[arg-type]  # light or dark
-    )
-    page = context.new_page()
-    page.goto(programs.server + path)
-    page.evaluate((node_tools.packages() / "axe-core" / "axe.min.js").read_text("utf-8"))
-    told = page.evaluate(
-        "async (rules) => (await axe.run({runOnly: {type: 'tag', values: rules}})).violations"
-        ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' '))", RULES,
-    )  # fmt: skip
-
-    assert [] == told
-    assert width >= page.evaluate("document.documentElement.scrollWidth")
-    context.close()
+    assert [] == browser_tools.violations(browser, programs.server + path, width, theme)
 
 
 def test_axe_bites(programs: Programs, browser: Browser) -> None:

@@ -327,3 +327,27 @@ def test_a_claim_that_is_gone_is_told() -> None:
 
     assert ("draft", "requested") == (prior_auth.status(the_task(fhir)), "requested")
     assert Status.DRAFT == prior_auth.status(the_task(fhir))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason", "has_clock"),
+    [
+        ("97110", "approved", "", True),
+        ("72148", "pended", "", True),
+        ("E1390", "pended", "The payer wants to be called", True),
+        ("36415", "approved", "No authorization is required", True),
+        ("99499", "send-failed", "The payer rejected the request: X12 901 33", False),
+    ],
+)
+def test_a_reason_says_what_the_status_does_not(
+    code: str, status: str, reason: str, *, has_clock: bool
+) -> None:
+    """What is rejected is not decided: no clock runs."""
+    fhir = world(of_code(code))
+    run(fhir)
+    task = the_task(fhir)
+
+    assert (status, reason) == (
+        prior_auth.status(task), task.get("statusReason", {}).get("text", ""),
+    )  # fmt: skip
+    assert has_clock == ("restriction" in task)
