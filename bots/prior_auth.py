@@ -5,16 +5,16 @@ an answer is kept before the Task says so.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bots import directory
 from bots.directory import Ambiguous
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import pas_answer, pas_request, payload
+from bots.mapping import pas_answer, pas_request, pas_update, payload
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Submission, Tools
-from fhir_profiles import decisions, elements, pas_rules, prior_auth
+from fhir_profiles import decisions, elements, pas_rules, prior_auth, systems
 from fhir_profiles.decisions import State
 from fhir_profiles.prior_auth import Status
 
@@ -25,6 +25,8 @@ _NO_ROUTE = (
     "The payer has no electronic way for prior authorizations here: send it by its portal or fax, "
     "or add a PAS Endpoint to its Organization."
 )
+_DENIED = "Not sent: a denied request cannot be updated. Submit a new one, without `related`."
+CHAIN_LIMIT = 50  # updates of one request
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +85,7 @@ def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> 
     """Take a payer's response Bundle, now or later told; an older one changes nothing."""
     received = tools.now()
     try:
-        read_as = pas_answer.read(answer, case.claim)
+        read_as = pas_answer.read(answer, case.sent["entry"][0]["resource"])
     except decisions.Unreadable as error:
         task = _timed(case, payer, tools)
         _move(task, Status.UNREADABLE, f"Could not read the answer: {error}.", tools)
@@ -102,17 +104,25 @@ def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> 
     to, reason = pas_answer.status(read_as)
     _log.info("prior authorization %s: %s at %s", task["id"], to.value, received.isoformat())
     _move(task, to, reason, tools)
+    if read_as.state is not State.REJECTED:
+        _replace(case.claim, tools)
 
 
 def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
     """Return the case with its request kept; None where rules keep it from being sent."""
     there = prior_auth.part(task, prior_auth.REQUEST)
     (sent,) = tools.fhir.read_all([there]) if there else (None,)
+    number = elements.identifier(task, prior_auth.NUMBER)
+    if number.startswith("Claim/"):
+        # Of a Claim that was mended since, another request goes out.
+        number = f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
+        sent = sent if sent and sent["identifier"]["value"] == number else None
     if sent is None:
-        number = elements.identifier(task, prior_auth.NUMBER)
-        sent = pas_request.bundle(
-            claim, _reached(claim, tools), number=number, moment=tools.now(), server=tools.site
-        )
+        chain = _chain(claim, tools)
+        if _is_denied(chain[1:2], tools):
+            _move(task, Status.DRAFT, _DENIED, tools)
+            return None
+        sent = _built(chain, number, tools)
         breaches = [one for one in pas_rules.check(sent) if one.is_error]
         if breaches:
             told = "; ".join(f"{one.path}: {one.text}" for one in breaches)
@@ -123,6 +133,43 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
         task = _stored(task, tools)
     body = {name: value for name, value in sent.items() if name not in ("id", "meta")}
     return Case(task, claim, body)
+
+
+def _built(chain: list[Resource], number: str, tools: Tools) -> Resource:
+    """Return the request Bundle about the newest Claim of a chain."""
+    claim, before = pas_update.whole(chain)
+    reached = _reached(claim, tools)
+    if before is not None:
+        reached[pas_update.prior(claim)] = before
+    return pas_request.bundle(claim, reached, number=number, moment=tools.now(), server=tools.site)
+
+
+def _chain(claim: Resource, tools: Tools) -> list[Resource]:
+    """Return a Claim, the one that it updates, and so on to the first."""
+    chain = [claim]
+    while len(chain) < CHAIN_LIMIT:
+        (before,) = tools.fhir.read_all([pas_update.prior(chain[-1])])
+        if before is None or before["id"] in {one["id"] for one in chain}:
+            break
+        chain.append(before)
+    return chain
+
+
+def _tasks(claim: Resource, tools: Tools) -> list[Resource]:
+    wanted = [("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("focus", f"Claim/{claim['id']}")]
+    return tools.fhir.search("Task", wanted)
+
+
+def _is_denied(claims: Sequence[Resource], tools: Tools) -> bool:
+    tasks = [task for claim in claims for task in _tasks(claim, tools)]
+    return any(prior_auth.status(task) == Status.DENIED for task in tasks)
+
+
+def _replace(claim: Resource, tools: Tools) -> None:
+    """End the Task of the Claim that this one has updated at the payer."""
+    (before,) = tools.fhir.read_all([pas_update.prior(claim)])
+    for task in _tasks(before, tools) if before else ():
+        _move(task, Status.CANCELLED, f"Replaced by its update Claim/{claim['id']}.", tools)
 
 
 def _reached(claim: Resource, tools: Tools) -> dict[str, Resource]:

@@ -23,7 +23,7 @@ from fhir_profiles.codes import DEFINITE, Reason, State
 
 UNINSURED = "no-coverage"  # a visit of a patient without an active coverage
 _log = logging.getLogger(__name__)
-IN_FLIGHT = 24  # of the 32 deliveries that bots take at once
+IN_FLIGHT = 24  # of the 48 deliveries that bots are given at once
 POLL_S, ANSWER_LIMIT_S = 0.1, 120.0
 STATUSES = "booked,pending,arrived,checked-in"
 MEASURE = f"{systems.BASE}/Measure/t-24h-verification"

@@ -39,6 +39,7 @@ RELATIONSHIP = f"{X12}/1069"
 CERTIFICATION_TYPE = f"{X12}/1322"
 LEVEL_OF_SERVICE = f"{X12}/1338"
 QUANTITY_UNIT = f"{X12}/673"
+RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 DECISION_REASON = "https://codesystem.x12.org/external/886"
 IMMEDIATE_APPEAL, CANCEL = "1", "3"  # of certification types (UM02)
 SELF = "18"  # of relationships (INS02)

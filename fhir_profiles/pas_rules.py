@@ -95,12 +95,9 @@ def _claims(entries: list[Resource]) -> Iterator[Breach]:
         text = "A new request has one Claim, an update itself and the Claim that it updates."
         yield Breach("Bundle.entry", text)
     for place, one in enumerate(related):
-        if elements.code(one.get("relationship"), _RELATED) != "prior" or not one.get("claim"):
+        if elements.code(one.get("relationship"), pas.RELATED) != "prior" or not one.get("claim"):
             path = f"Bundle.entry[0].resource.related[{place}]"
             yield Breach(path, "Expected the prior Claim.")
-
-
-_RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 
 
 def _addresses(entries: list[Resource]) -> Iterator[Breach]:

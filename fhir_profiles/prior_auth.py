@@ -7,7 +7,7 @@ payer's decision is due. Its versions are the history. Source: FHIR R4 task.html
 from enum import StrEnum
 from typing import Any
 
-from fhir_profiles import elements, systems
+from fhir_profiles import elements, pas, systems
 
 Resource = dict[str, Any]
 CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code list
@@ -77,6 +77,28 @@ def moved(task: Resource, to: Status, reason: str = "") -> Resource:
     found = {**task, "status": _ENDED.get(to, begun), "businessStatus": status}
     found.pop("statusReason", None)
     return found | ({"statusReason": {"text": reason}} if reason else {})
+
+
+def cancellation(claim: Resource, created: str) -> Resource:
+    """Return the Claim that cancels all of another: an update whose items and status stay.
+
+    Source: Da Vinci PAS 2.2.1, specification.html, "Cancelling".
+    """
+    concept = {"coding": [{"system": pas.CERTIFICATION_TYPE, "code": pas.CANCEL}]}
+    kept = [e for e in claim.get("extension", []) if e.get("url") != pas.EXT_CERTIFICATION]
+    first = claim["identifier"][0]
+    related = {
+        "claim": {"reference": f"Claim/{claim['id']}"},
+        "relationship": {"coding": [{"system": pas.RELATED, "code": "prior"}]},
+    }
+    body = {name: value for name, value in claim.items() if name not in ("id", "meta", "text")}
+    return {
+        **body,
+        "extension": [*kept, {"url": pas.EXT_CERTIFICATION, "valueCodeableConcept": concept}],
+        "identifier": [{**first, "value": f"{first['value']}-cancel"}],
+        "created": created,
+        "related": [related],
+    }
 
 
 def status(task: Resource) -> str:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bots.domain import decision_clock
 from bots.domain.decision_clock import Clock, PayerKind
+from bots.mapping import pas_update
 from bots.mapping.request import trace_of
 from fhir_profiles import decisions, elements, pas, systems
 from fhir_profiles.decisions import Answer, State
@@ -34,7 +35,7 @@ _SAYING_MORE = frozenset({State.CONTACT_PAYER, State.NOT_REQUIRED, State.REJECTE
 
 
 def read(bundle: Resource | None, claim: Resource) -> Answer:
-    """Return what a response Bundle says about the items of a Claim.
+    """Return what a response Bundle says about the items of a Claim as it was sent.
 
     Raises Unreadable where it is no response Bundle, or contradicts itself.
     """
@@ -44,14 +45,8 @@ def read(bundle: Resource | None, claim: Resource) -> Answer:
         message = "expected a Bundle with a ClaimResponse first"
         raise decisions.Unreadable(message)
     items = claim.get("item", [])
-    gone = [one["sequence"] for one in items if is_cancelled(one)]
+    gone = [one["sequence"] for one in items if pas_update.is_cancelled(one)]
     return decisions.read(first, [one["sequence"] for one in items], gone)
-
-
-def is_cancelled(entry: Resource) -> bool:
-    """Tell whether an item or supportingInfo is flagged as cancelled."""
-    flags = entry.get("modifierExtension", [])
-    return any(f.get("url") == pas.EXT_CANCELLED and f.get("valueBoolean") for f in flags)
 
 
 def status(answer: Answer) -> tuple[Status, str]:

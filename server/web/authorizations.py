@@ -10,8 +10,7 @@ from fhir_profiles import codec, decisions, elements, prior_auth, systems
 from fhir_profiles.decisions import Action, Item
 from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
-from server.interactions import create, history, read, search, update
-from server.interactions._write import Origin
+from server.interactions import history, read, search
 from server.interactions.engine import Engine
 from server.search.values import moment
 from server.web.states import Word
@@ -55,6 +54,8 @@ _ACTIONS = {
     Action.NOT_REQUIRED: Word("Not required", "✓", "good", ""),
 }
 _NO_WORD = Word("Not answered yet", "…", "open", "")
+MAY_SEND = prior_auth.TO_SEND | {Status.DRAFT}
+_LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
 _OURS = frozenset(
     {Status.DRAFT, Status.NEEDS_DOCUMENTS, Status.READY, Status.MORE_INFORMATION,
      Status.SEND_FAILED, Status.UNREADABLE}
@@ -132,6 +133,7 @@ class Story:
     response: str
     may_send: bool
     may_ask: bool
+    may_cancel: bool
     told: str
 
 
@@ -161,8 +163,12 @@ def _place(row: Row) -> tuple[int, float]:
 
 def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
     """Return everything about one prior authorization. Raises NotFound for any other Task."""
-    task = _task(engine, task_id)
-    claim = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
+    task = found(engine, task_id)
+    claim = (
+        _sent(engine, task)
+        or read.referenced(engine, "Claim", elements.reference(task["focus"]))
+        or {}
+    )
     address = prior_auth.part(task, prior_auth.RESPONSE)
     response = read.referenced(engine, "ClaimResponse", address)
     status = prior_auth.status(task)
@@ -173,43 +179,28 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         steps=_steps(engine, task_id, zone),
         claim=elements.reference(task["focus"]),
         response=address,
-        may_send=status in prior_auth.TO_SEND | {Status.DRAFT},
+        may_send=status in MAY_SEND,
         may_ask=status in prior_auth.WAITING,
+        may_cancel=may_cancel(task),
         told=_told(engine, task_id),
     )
 
 
-def send_again(engine: Engine, task_id: str) -> None:
-    """Have a request sent that was not: what is kept of it is built anew from a draft's Claim."""
-    task = _task(engine, task_id)
-    if prior_auth.status(task) not in prior_auth.TO_SEND | {Status.DRAFT}:
-        return
-    moved = prior_auth.moved(task, Status.READY)
-    version = int(task["meta"]["versionId"])
-    update.update(engine, "Task", task_id, moved, if_match=version, origin=Origin(engine.new_id()))
+def may_cancel(task: Resource) -> bool:
+    """Tell whether a request was built here, and is live at the payer."""
+    is_built = elements.identifier(task, prior_auth.NUMBER).startswith("Claim/")
+    return is_built and prior_auth.status(task) in prior_auth.WAITING | _LIVE
 
 
-def ask(engine: Engine, task_id: str) -> None:
-    """Have the payer asked how it stands; a wish that waits is not made twice."""
-    _task(engine, task_id)
-    cause = f"inquire-{task_id}"
-    wish = {
-        "resourceType": "Task",
-        "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": prior_auth.INQUIRE}],
-            "text": "Ask how a prior authorization stands",
-        },
-        "focus": {"reference": f"Task/{task_id}"},
-        "authoredOn": engine.now().isoformat(timespec="milliseconds"),
-    }
-    condition = f"identifier={systems.CAUSE}|{cause}&status=requested"
-    create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))
+def _sent(engine: Engine, task: Resource) -> Resource | None:
+    """Return the Claim as it went out: of an update, with what it leaves out as cancelled."""
+    bundle = read.referenced(engine, "Bundle", prior_auth.part(task, prior_auth.REQUEST))
+    claim: Resource | None = bundle["entry"][0]["resource"] if bundle else None
+    return claim
 
 
-def _task(engine: Engine, task_id: str) -> Resource:
+def found(engine: Engine, task_id: str) -> Resource:
+    """Return the Task of a prior authorization. Raises NotFound for any other one."""
     task: Resource = codec.decode(read.read(engine, "Task", task_id).body)
     if elements.code(task.get("code"), systems.TASK_CODE) != prior_auth.CODE:
         raise NotFound("There is no such prior authorization.")

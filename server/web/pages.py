@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, render_template, request, url_for
 
 from server.interactions.engine import Engine
-from server.web import actions, authorizations
+from server.web import actions, authorization_actions, authorizations
 from server.web import deliveries as delivered
 from server.web.actions import Call
 from server.web.benefits import summary
@@ -27,6 +27,7 @@ _DONE = {
     "retry": "The payer is asked again about each of them; load this page again for the answers.",
     "call": "The call is recorded.",
     "send": "The request is sent; load this page again for the answer.",
+    "cancel": "The payer is told; load this page again for its answer.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
@@ -52,6 +53,7 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
     site.get("/authorizations/<task_id>")(shown.authorization)
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
+    site.post("/authorizations/<task_id>/cancel")(_ours(shown.authorization_cancel))
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
     site.post("/benefits/<coverage_id>/check")(_ours(shown.check))
@@ -118,12 +120,16 @@ class _Pages:
         return render_template("authorization.html", page=page, done=done)
 
     def authorization_send(self, task_id: str) -> Response:
-        authorizations.send_again(self._engine, task_id)
+        authorization_actions.send_again(self._engine, task_id)
         return _see(url_for("pages.authorization", task_id=task_id, done="send"))
 
     def authorization_ask(self, task_id: str) -> Response:
-        authorizations.ask(self._engine, task_id)
+        authorization_actions.ask(self._engine, task_id)
         return _see(url_for("pages.authorization", task_id=task_id, done="ask"))
+
+    def authorization_cancel(self, task_id: str) -> Response:
+        made = authorization_actions.cancel(self._engine, task_id)
+        return _see(url_for("pages.authorization", task_id=made, done="cancel"))
 
     def deliveries(self) -> str:
         page = delivered.listing(self._engine, request.args, self._zone)

@@ -351,3 +351,73 @@ def test_a_reason_says_what_the_status_does_not(
         prior_auth.status(task), task.get("statusReason", {}).get("text", ""),
     )  # fmt: skip
     assert has_clock == ("restriction" in task)
+
+
+def update_of(before: Resource, *items: Resource) -> Resource:
+    prior = {
+        "claim": {"reference": f"Claim/{before['id']}"},
+        "relationship": given.coded(pas.RELATED, "prior"),
+    }
+    identifier = {**before["identifier"][0], "value": "PA-now"}
+    return {**before, "id": "now", "related": [prior], "identifier": [identifier], "item": [*items]}
+
+
+def updated(first: Resource, *items: Resource) -> tuple[FakeFhir, FakePayer]:
+    """Send a request, then its update, to one payer."""
+    fhir, payer_app = world(first), client()
+
+    def answer(bundle: Resource) -> Submission:
+        told = post(payer_app, bundle).json
+        return Submission(json.dumps(told).encode(), answer=told)
+
+    run(fhir, answer)
+    now = update_of(first, *items)
+    fhir.put(now)
+    task = prior_auth.task(
+        claim="Claim/now", patient={"reference": "Patient/pat"}, authored=NOW.isoformat(),
+        number="Claim/now/_history/1", bundle="",
+    )  # fmt: skip
+    asked = FakePayer(answer)
+    submit_prior_auth.handle(
+        fhir.put({**task, "id": "pa-now"}), tools(fhir, prior_auth=asked)
+    )  # fmt: skip
+    return fhir, asked
+
+
+@pytest.mark.req("R34 R35 R37")
+def test_an_update_takes_the_place_of_what_it_updates() -> None:
+    """The first Task ends, the second has an answer on every item ever sent."""
+    first = of_code("97110", "97110")
+    fhir, asked = updated(first, first["item"][0], given.item(3))
+    tasks = {task["id"]: task for task in fhir.all("Task")}
+    sent = asked.sent[0][1]["entry"][0]["resource"]
+
+    assert [1, 2, 3] == [one["sequence"] for one in sent["item"]]
+    assert ("cancelled", "Replaced by its update Claim/now.") == (
+        prior_auth.status(tasks["pa"]), tasks["pa"]["statusReason"]["text"],
+    )  # fmt: skip
+    assert "approved" == prior_auth.status(tasks["pa-now"])
+    assert 3 == len(fhir.all("ClaimResponse")[-1]["item"])
+
+
+@pytest.mark.req("R39")
+def test_a_denied_request_is_not_updated() -> None:
+    """Nothing is sent; the Task offers the way that is open."""
+    first = of_code("22612")
+    fhir, asked = updated(first, first["item"][0])
+    tasks = {task["id"]: task for task in fhir.all("Task")}
+
+    assert ([], "draft") == (asked.sent, prior_auth.status(tasks["pa-now"]))
+    assert "Submit a new one" in tasks["pa-now"]["statusReason"]["text"]
+    assert "denied" == prior_auth.status(tasks["pa"])
+
+
+def test_a_mended_claim_goes_out_as_another_request() -> None:
+    """After a rejection: the payer would answer the same Bundle as before."""
+    fhir = world(of_code("99499"))
+    first = run(fhir).sent[0][1]
+    fhir.put(of_code("97110"))
+    second = run(fhir).sent[0][1]
+
+    assert "approved" == prior_auth.status(the_task(fhir))
+    assert first["identifier"]["value"] != second["identifier"]["value"]

@@ -1,0 +1,64 @@
+"""What a person does on the page of a prior authorization: send it, ask the payer, cancel it."""
+
+from typing import Any
+
+from fhir_profiles import elements, prior_auth, systems
+from fhir_profiles.prior_auth import Status
+from server.errors import NotFound
+from server.interactions import create, read, update
+from server.interactions import prior_auth as requests
+from server.interactions._write import Origin
+from server.interactions.engine import Engine
+from server.web import authorizations
+
+Resource = dict[str, Any]
+
+
+def send_again(engine: Engine, task_id: str) -> None:
+    """Have a request sent that was not: what is kept of it is built anew from a draft's Claim."""
+    task = authorizations.found(engine, task_id)
+    if prior_auth.status(task) not in authorizations.MAY_SEND:
+        return
+    moved = prior_auth.moved(task, Status.READY)
+    version = int(task["meta"]["versionId"])
+    update.update(engine, "Task", task_id, moved, if_match=version, origin=Origin(engine.new_id()))
+
+
+def cancel(engine: Engine, task_id: str) -> str:
+    """Have all of a request cancelled at the payer; return the id of the Task that does it.
+
+    Pressed twice it is one cancellation. Raises NotFound where the Claim did not come from here:
+    who sent it cancels it.
+    """
+    task = authorizations.found(engine, task_id)
+    claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
+    if claim is None or not authorizations.may_cancel(task):
+        raise NotFound("There is nothing to cancel here.")
+    made = prior_auth.cancellation(claim, engine.now().isoformat(timespec="milliseconds"))
+    identifier = made["identifier"][0]
+    wanted = "|".join(elements.escaped(str(identifier[name])) for name in ("system", "value"))
+    origin = Origin(engine.new_id())
+    saved = create.create(
+        engine, "Claim", made, if_none_exist=f"identifier={wanted}", origin=origin
+    )
+    return requests.of_claim(engine, saved.id, origin)
+
+
+def ask(engine: Engine, task_id: str) -> None:
+    """Have the payer asked how it stands; a wish that waits is not made twice."""
+    authorizations.found(engine, task_id)
+    cause = f"inquire-{task_id}"
+    wish = {
+        "resourceType": "Task",
+        "identifier": [{"system": systems.CAUSE, "value": cause}],
+        "status": "requested",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": systems.TASK_CODE, "code": prior_auth.INQUIRE}],
+            "text": "Ask how a prior authorization stands",
+        },
+        "focus": {"reference": f"Task/{task_id}"},
+        "authoredOn": engine.now().isoformat(timespec="milliseconds"),
+    }
+    condition = f"identifier={systems.CAUSE}|{cause}&status=requested"
+    create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))
