@@ -10,7 +10,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
-from bots import clock, digest, payer_notices, sweep
+from bots import clock, clock_watch, digest, payer_notices, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
@@ -91,6 +91,7 @@ def application() -> Flask:
     if settings.sweep_at is not None:
         _every_minute(scheduler, sweep.Clock(used, settings.sweep_at, _log.info).tick)
     _every_minute(scheduler, digest.Clock(used, _log.info).tick)
+    _every_minute(scheduler, clock_watch.Clock(used, _log.info).tick)
     scheduler.start()
     app = receiver(used, settings.hook_secret, Deadline(settings.timeout_s, THREADS))
     # Measured: a tenth of a check's time. What was made so far stays, and runs leave few cycles.

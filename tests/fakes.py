@@ -137,6 +137,11 @@ SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
     "active": lambda one, value: str(one["active"]).lower() == value,
     "business-status": lambda one, value: _is_coded(one["businessStatus"], value),
     "code": lambda one, value: _is_coded(one["code"], value),
+    "due": lambda one, value: (
+        "restriction" in one
+        and datetime.fromisoformat(one["restriction"]["period"]["end"])
+        <= datetime.fromisoformat(value.removeprefix("le"))
+    ),
     "focus": lambda one, value: bool(one["focus"]["reference"] == value),
     "category": lambda one, value: any(
         _is_coded(concept, value) for concept in one.get("category", [])

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import bench_checks, bench_server, bench_subscriptions, bench_x12
+from tools import bench_checks, bench_prior_auth, bench_server, bench_subscriptions, bench_x12
 
 MARK = "<!-- figures -->"
 
@@ -31,10 +31,12 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "subscriptions").mkdir()
+        for name in ("subscriptions", "prior-auth"):
+            (place / name).mkdir()
         parts = (
             [_machine()]
             + ([] if chosen.limits else [bench_checks.checks(place)])
+            + [bench_prior_auth.prior_auths(place / "prior-auth")]
             + [bench_x12.reading()]
             + [bench_subscriptions.subscriptions(place / "subscriptions")]
             + [bench_server.limits(place)]

@@ -141,10 +141,18 @@ class Clock:
             return Standing.NO_CLOCK
         if self.decided is not None:
             return Standing.DECIDED_IN_TIME if self.decided <= due else Standing.DECIDED_LATE
-        if now > due:
-            return Standing.OVERDUE
-        warned = self.started + (due - self.started.astimezone(UTC)) * at_risk_share
-        return Standing.AT_RISK if now >= warned.astimezone(UTC) else Standing.ON_TRACK
+        return standing(self.started, due, now, at_risk_share)
+
+
+def standing(
+    started: datetime, due: datetime, now: datetime, at_risk_share: float = AT_RISK_SHARE
+) -> Standing:
+    """Return how a clock that runs stands at `now`; at risk from that share of its time on."""
+    if now > due:
+        return Standing.OVERDUE
+    began = started.astimezone(UTC)
+    warned = began + (due.astimezone(UTC) - began) * at_risk_share
+    return Standing.AT_RISK if now >= warned else Standing.ON_TRACK
 
 
 _IMPACTED = (

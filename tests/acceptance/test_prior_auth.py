@@ -140,6 +140,22 @@ def test_a_pended_request_has_its_clock(programs: Programs) -> None:
     assert "#ask-1" == response["communicationRequest"][0]["reference"]
 
 
+@pytest.mark.req("R33 R45")
+def test_a_slow_payer_is_not_waited_for(programs: Programs) -> None:
+    """At the bound every item is pended, in a sound answer; the work goes on to the decision."""
+    bundle = built(of_code("97110", "22612", fhir_id="slow"), number="SLOW-1")
+    fault = {"route": "payer", "kind": "none", "times": 1, "latency_ms": 3000}
+    requests.put(f"{programs.sandbox}/_control/faults", json=fault, timeout=9)
+    reply = submit(programs, bundle, Prefer="wait=1")
+    body = reply.json()
+
+    assert (200, {1: "A4", 2: "A4"}) == (reply.status_code, actions(response_of(body)))
+    assert reply.elapsed.total_seconds() < 3
+    assert [] == [str(one) for one in check.against(body, pas.RESPONSE_BUNDLE)]
+    wait_for(lambda: prior_auth.status(task_of(programs, bundle)) == "partial", "the decision")
+    assert {1: "A1", 2: "A3"} == actions(response_of(submit(programs, bundle).json()))
+
+
 @pytest.mark.req("R61 R66")
 def test_a_decision_comes_by_notification(programs: Programs) -> None:
     """Pended, then decided: the payer tells, the Task moves, both answers are kept."""

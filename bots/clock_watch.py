@@ -1,0 +1,107 @@
+"""The clocks of payers, watched: people are warned before a decision is due, and when it is late.
+
+Each warning is a Task that is made once, however often and by how many processes it is looked.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from bots.domain.decision_clock import AT_RISK_SHARE, Standing
+from bots.domain.decision_clock import standing as stands
+from bots.errors import NeverRetry, RetryLater
+from bots.ports import Resource, Tools
+from fhir_profiles import elements, prior_auth, systems
+
+# No limit is longer than 15 days and an extension of 14: what is due later is not at risk yet.
+LOOK_AHEAD = timedelta(days=29) * (1 - AT_RISK_SHARE)
+PAGE = "1000"  # matches of one search's page
+EVERY = timedelta(minutes=15)
+_WARNINGS = {
+    Standing.AT_RISK: (
+        "prior-auth-at-risk",
+        "A prior authorization is due soon",
+        "The payer has not decided, and three quarters of its time are over. Ask how it stands.",
+    ),
+    Standing.OVERDUE: (
+        "prior-auth-overdue",
+        "A prior authorization is overdue",
+        "The payer has not decided in time. Call it, and escalate.",
+    ),
+}
+
+
+def run(tools: Tools) -> int:
+    """Warn of every clock that has come to it; return how many Tasks were made.
+
+    Raises RetryLater, NeverRetry.
+    """
+    now, made = tools.now(), 0
+    known = _known(tools)
+    for task in _running(tools, now):
+        period = task["restriction"]["period"]
+        began, due = (datetime.fromisoformat(period[name]) for name in ("start", "end"))
+        warning = _WARNINGS.get(stands(began, due, now))
+        if warning is None:
+            continue
+        cause = f"{warning[0]}-{task['id']}"
+        if cause not in known:
+            wish = _task(task, warning, cause, now)
+            tools.fhir.create_once(wish, f"identifier={systems.CAUSE}|{cause}")
+            made += 1
+    return made
+
+
+def _running(tools: Tools, now: datetime) -> Iterator[Resource]:
+    """Yield the Tasks that wait for a payer and are due in time to matter."""
+    until = (now + LOOK_AHEAD).isoformat(timespec="seconds")
+    wanted = [
+        ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("status", "in-progress"),
+        ("due", f"le{until}"), ("_count", PAGE),
+    ]  # fmt: skip
+    yield from tools.fhir.search("Task", wanted)
+
+
+def _known(tools: Tools) -> set[str]:
+    """Return the causes of the warnings that were given and are still open."""
+    codes = ",".join(f"{systems.TASK_CODE}|{code}" for code, _, _ in _WARNINGS.values())
+    wanted = [("code", codes), ("status", "requested"), ("_count", PAGE)]
+    return {elements.identifier(one, systems.CAUSE) for one in tools.fhir.search("Task", wanted)}
+
+
+def _task(about: Resource, warning: tuple[str, str, str], cause: str, now: datetime) -> Resource:
+    code, title, text = warning
+    return {
+        "resourceType": "Task",
+        "identifier": [{"system": systems.CAUSE, "value": cause}],
+        "status": "requested",
+        "intent": "order",
+        "priority": "urgent",
+        "code": {"coding": [{"system": systems.TASK_CODE, "code": code}], "text": title},
+        "description": text,
+        "focus": {"reference": f"Task/{about['id']}"},
+        "for": about["for"],
+        "authoredOn": now.isoformat(timespec="milliseconds"),
+    }
+
+
+class Clock:
+    """Looks every quarter of an hour; what fails is made up for at the next look."""
+
+    def __init__(self, tools: Tools, say: Callable[[str], None]) -> None:
+        """Say by `say` what was done."""
+        self._tools, self._say = tools, say
+        self._next: datetime | None = None
+
+    def tick(self) -> None:
+        """Look, if a quarter of an hour is over."""
+        now = self._tools.now()
+        if self._next is not None and now < self._next:
+            return
+        self._next = now + EVERY
+        try:
+            made = run(self._tools)
+        except (RetryLater, NeverRetry) as error:
+            self._say(f"clocks of prior authorizations: {error}")
+            return
+        if made:
+            self._say(f"clocks of prior authorizations: warned of {made}")
