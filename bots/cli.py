@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from bots import app, exchanges, payer_import, sweep
 from bots import settings as bots_settings
+from bots.connectors import backend_services
 from bots.errors import NeverRetry, RetryLater
 from bots.exchanges import NotKept, Reading
 from bots.mapping import payer_list
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong use."""
     chosen = _parser().parse_args(arguments)
     try:
-        settings = bots_settings.read(bots_settings.environment())
+        hooks = getattr(chosen, "hooks", True)
+        settings = bots_settings.read(bots_settings.environment(), hooks=hooks)
         code: int = chosen.run(chosen, settings)
     except SettingRefused as error:
         print(f"inforce-bots: {error}", file=sys.stderr)
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_exchanges(commands)
     _add_sweep(commands)
     _add_probe(commands)
+    _add_jwks(commands)
     _add_import(commands)
     return parser
 
@@ -113,6 +116,16 @@ def _add_exchanges(commands: Commands) -> None:
     again.set_defaults(run=_reparse)
 
 
+def _add_jwks(commands: Commands) -> None:
+    keys = commands.add_parser(
+        "jwks",
+        help="print the public key that payers know us by, as a JSON Web Key Set",
+        epilog="example: inforce-bots jwks --new > key.json, for INFORCE_BOTS_PAS_KEY",
+    )
+    keys.add_argument("--new", action="store_true", help="print a new private key instead")
+    keys.set_defaults(run=_jwks, hooks=False)
+
+
 def _add_sweep(commands: Commands) -> None:
     swept = commands.add_parser(
         "sweep",
@@ -121,7 +134,7 @@ def _add_sweep(commands: Commands) -> None:
     )
     swept.add_argument("--day", type=date.fromisoformat, help="the day of the visits, YYYY-MM-DD")
     swept.add_argument("--json", action="store_true", help="print the result as JSON")
-    swept.set_defaults(run=_sweep)
+    swept.set_defaults(run=_sweep, hooks=False)
 
 
 def _add_probe(commands: Commands) -> None:
@@ -132,7 +145,7 @@ def _add_probe(commands: Commands) -> None:
     )
     probed.add_argument("route", help="its name in INFORCE_BOTS_ROUTES")
     probed.add_argument("--json", action="store_true", help="print the result as JSON")
-    probed.set_defaults(run=_probe)
+    probed.set_defaults(run=_probe, hooks=False)
 
 
 def _add_import(commands: Commands) -> None:
@@ -146,7 +159,7 @@ def _add_import(commands: Commands) -> None:
         "--rehearse", action="store_true", help="tell what would come of it, and write nothing"
     )
     imported.add_argument("--json", action="store_true", help="print every line as JSON")
-    imported.set_defaults(run=_import)
+    imported.set_defaults(run=_import, hooks=False)
 
 
 def _port(text: str) -> int:
@@ -224,6 +237,18 @@ def _payload(chosen: argparse.Namespace, settings: Settings) -> int:
     ):
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.write(b"\n")
+    return DONE
+
+
+def _jwks(chosen: argparse.Namespace, settings: Settings) -> int:
+    if chosen.new:
+        print(json.dumps(backend_services.new_key()))
+        return DONE
+    if not settings.pas_key:
+        text = "INFORCE_BOTS_PAS_KEY is not set; inforce-bots jwks --new prints a key for it"
+        print(f"inforce-bots: {text}", file=sys.stderr)
+        return WRONG_USE
+    print(json.dumps(backend_services.public(settings.pas_key)))
     return DONE
 
 

@@ -1,5 +1,6 @@
 """The bots' settings, from the environment or the TOML file that INFORCE_CONFIG names."""
 
+import json
 import os
 import re
 import tomllib
@@ -67,6 +68,8 @@ class Settings:
     mail_from: str
     alert_to: tuple[str, ...]
     provider: str
+    pas_client_id: str
+    pas_key: str = field(repr=False)
     sender_id: str
     timeout_s: int
     sweep_at: time | None
@@ -86,10 +89,13 @@ def environment() -> dict[str, str]:
     return found | dict(os.environ)  # noqa: TID251 this is the door
 
 
-def read(env: Mapping[str, str]) -> Settings:
-    """Return the settings in `env`. Raises SettingRefused naming the first that is wrong."""
+def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
+    """Return the settings in `env`. Raises SettingRefused naming the first that is wrong.
+
+    What takes no `hooks` needs no secret for them.
+    """
     secret = env.get("INFORCE_BOTS_HOOK_SECRET", "")
-    if len(secret) < SECRET_LENGTH:
+    if hooks and len(secret) < SECRET_LENGTH:
         raise SettingRefused(
             f"INFORCE_BOTS_HOOK_SECRET: set a random text of at least {SECRET_LENGTH} characters "
             "(inforce doctor --generate prints one); hooks are taken only when signed with it"
@@ -108,6 +114,8 @@ def read(env: Mapping[str, str]) -> Settings:
         mail_from=env.get("INFORCE_BOTS_MAIL_FROM", "inforce@localhost"),
         alert_to=_list(env, "INFORCE_BOTS_ALERT_TO"),
         provider=env.get("INFORCE_BOTS_PROVIDER", ""),
+        pas_client_id=env.get("INFORCE_BOTS_PAS_CLIENT_ID", ""),
+        pas_key=_private_key(env, "INFORCE_BOTS_PAS_KEY", "INFORCE_BOTS_PAS_CLIENT_ID"),
         sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
         timeout_s=_seconds(env.get("INFORCE_BOTS_TIMEOUT", "70")),
         sweep_at=_hour(env.get("INFORCE_BOTS_SWEEP", "12:00")),
@@ -239,7 +247,25 @@ def _payload_keys(text: str, fallback: str) -> tuple[str, ...]:
             f"INFORCE_PAYLOAD_KEY: expected texts of at least {SECRET_LENGTH} characters, "
             "separated by blanks (inforce doctor --generate prints one)"
         )
-    return keys or (fallback,)
+    return keys or ((fallback,) if fallback else ())
+
+
+def _private_key(env: Mapping[str, str], name: str, client: str) -> str:
+    """Return a private key, "" where there is none; with one there is a client id, too."""
+    text = env.get(name, "")
+    if not text:
+        return ""
+    try:
+        key = json.loads(text)
+    except ValueError:
+        key = None
+    if not isinstance(key, dict) or not {"kty", "kid", "alg", "d"} <= key.keys():
+        raise SettingRefused(
+            f"{name}: expected a private JWK with kid and alg (inforce-bots jwks --new prints one)"
+        )
+    if not env.get(client):
+        raise SettingRefused(f"{client}: set the id under which payers know the key of {name}")
+    return text
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -14,6 +14,7 @@ from sandbox import fixtures
 from sandbox.clearinghouse import clearinghouse
 from sandbox.control import Control
 from sandbox.mail import relay
+from sandbox.oauth import Door
 from sandbox.payer import EDITIONS, Payer
 from sandbox.world import World
 
@@ -25,10 +26,12 @@ def create_app(world: World) -> Flask:
     """Return the sandbox's WSGI application on `world`."""
     app = Flask("sandbox", static_folder=None)
     app.register_blueprint(clearinghouse(world))
-    payers = [Payer(world, prefix) for prefix in EDITIONS]
+    door = Door()
+    app.register_blueprint(door.blueprint())
+    payers = [Payer(world, prefix, door) for prefix in EDITIONS]
     for payer in payers:
         app.register_blueprint(payer.blueprint())
-    app.register_blueprint(Control(world, payers).blueprint())
+    app.register_blueprint(Control(world, payers, door).blueprint())
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     return app
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from sandbox import authorizations
 from sandbox.faults import KINDS
+from sandbox.oauth import LIFE_S, Door
 from sandbox.payer import Payer
 from sandbox.world import Fault, World
 
@@ -17,14 +18,15 @@ ANSWERS = ("application/edi-x12", "application/json")
 class Control:
     """The control calls on one world."""
 
-    def __init__(self, world: World, payers: Sequence[Payer]) -> None:
-        """Work on `world` and its payers."""
-        self._world, self._payers = world, payers
+    def __init__(self, world: World, payers: Sequence[Payer], door: Door) -> None:
+        """Work on `world`, its payers and their door."""
+        self._world, self._payers, self._door = world, payers, door
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         calls = Blueprint("control", __name__, url_prefix="/_control")
         calls.put("/eligibility/<path:member_id>")(self.put_answer)
+        calls.put("/client")(self.put_client)
         calls.put("/decisions/<path:trace>")(self.put_decision)
         calls.put("/faults")(self.put_fault)
         calls.get("/requests")(self.requests)
@@ -39,6 +41,14 @@ class Control:
             return _wrong(f"expected Content-Type {' or '.join(ANSWERS)}")
         with self._world.lock:
             self._world.answers[member_id] = (kind, request.get_data())
+        return Response(status=204)
+
+    def put_client(self) -> Response:
+        """Let only this client call the payer: client_id, jwks, and how long its tokens live."""
+        wish: Any = request.get_json(silent=True)
+        if not isinstance(wish, dict) or not {"client_id", "jwks"} <= wish.keys():
+            return _wrong("expected an object with client_id and jwks")
+        self._door.know(wish["client_id"], wish["jwks"], int(wish.get("life_s", LIFE_S)))
         return Response(status=204)
 
     def put_decision(self, trace: str) -> Response:
@@ -76,6 +86,7 @@ class Control:
     def clear(self) -> Response:
         """Go back to the start."""
         self._world.clear()
+        self._door.clear()
         for payer in self._payers:
             payer.authorizations.clear()
             payer.subscribers.clear()

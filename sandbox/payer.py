@@ -12,6 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from sandbox import authorizations, faults, pas_checks, pas_subscriptions
 from sandbox import pas_json as fhir
 from sandbox.authorizations import Authorizations
+from sandbox.oauth import Door
 from sandbox.pas_answers import Authorization
 from sandbox.pas_json import Json
 from sandbox.pas_subscriptions import Subscribers
@@ -31,14 +32,16 @@ _TOPIC_EXTENSION = (
 class Payer:
     """One payer, in one edition of the guide, on one world."""
 
-    def __init__(self, world: World, prefix: str) -> None:
-        """Answer below `prefix`."""
+    def __init__(self, world: World, prefix: str, door: Door) -> None:
+        """Answer below `prefix` whom `door` lets in."""
+        self._door = door
         self._world, self._prefix, self._edition = world, prefix, EDITIONS[prefix]
         self.authorizations, self.subscribers = Authorizations(), Subscribers()
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         doors = Blueprint(self._prefix.replace(".", "-"), __name__, url_prefix=self._prefix)
+        doors.before_request(self._refused)
         doors.get("/metadata")(self.metadata)
         doors.post("/Claim/$submit")(self.submit)
         doors.post("/Claim/$inquire")(self.inquire)
@@ -125,6 +128,9 @@ class Payer:
         if there is None:
             return _fhir(fhir.outcome("not here", kind="not-found"), 404)
         return _fhir(self.subscribers.status(there, self._base()))
+
+    def _refused(self) -> Response | None:
+        return None if request.path.endswith("/metadata") else self._door.refused()
 
     def _stored(self, fhir_id: str, status: int) -> Response:
         body: Any = request.get_json(silent=True, force=True)

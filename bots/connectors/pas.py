@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bots.connectors import wire
+from bots.connectors.backend_services import BackendServices
 from bots.connectors.wire import Reply, Wire
 from bots.ports import Failure, Submission
 from fhir_profiles import codec
@@ -21,19 +22,20 @@ WORDS_LIMIT = 500
 class PasRoute:
     """Sends request Bundles to whatever payer the address is of."""
 
-    def __init__(self) -> None:
-        """Keep a pool of connections."""
+    def __init__(self, client_id: str = "", key: str = "") -> None:
+        """Keep a pool of connections; with a key (a private JWK as JSON) come with tokens."""
         self._wire = Wire()
+        self._door = BackendServices(client_id, key, self._wire)
 
     def submit(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post a request Bundle; return what came back, whatever it is."""
-        found = self._posted(f"{address.rstrip('/')}/Claim/$submit", bundle, timeout_s)
+        found = self._posted(address, "Claim/$submit", bundle, timeout_s)
         is_bundle = (found.answer or {}).get("resourceType") == "Bundle"
         return found if is_bundle or found.failure else replace(found, answer=None)
 
     def inquire(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post an inquiry Bundle; return whatever resource came back."""
-        return self._posted(f"{address.rstrip('/')}/Claim/$inquire", bundle, timeout_s)
+        return self._posted(address, "Claim/$inquire", bundle, timeout_s)
 
     def subscribe(
         self, address: str, subscription: dict[str, Any], there: str, *, timeout_s: float
@@ -41,9 +43,9 @@ class PasRoute:
         """POST a Subscription, or PUT it in place of the one `there`; return its address."""
         limit = time.monotonic() + timeout_s
         fhir_id = there.rpartition("/")[2]
-        method, url = ("PUT", there) if there else ("POST", f"{address.rstrip('/')}/Subscription")
+        method, path = ("PUT", f"Subscription/{fhir_id}") if there else ("POST", "Subscription")
         body = codec.encode(subscription | ({"id": fhir_id} if there else {}))
-        reply = self._wire.call(method, url, limit=limit, headers=_HEADERS, data=body)
+        reply = self._called(method, address, path, body, limit)
         if isinstance(reply, Failure) or reply.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             return ""
         found = wire.payload(reply.content) or {}
@@ -51,10 +53,29 @@ class PasRoute:
             return ""
         return f"{address.rstrip('/')}/Subscription/{found['id']}"
 
-    def _posted(self, url: str, bundle: dict[str, Any], timeout_s: float) -> Submission:
+    def _called(
+        self, method: str, address: str, path: str, body: bytes, limit: float
+    ) -> Reply | Failure:
+        """Call with a token where we have a key; one that is refused is renewed once."""
+        base = address.rstrip("/")
+        for is_last in (False, True):
+            door = self._door.headers(base, limit, renew=is_last)
+            if isinstance(door, Failure):
+                return replace(door, again=True)  # the request did not go out
+            headers = {**_HEADERS, **door}
+            reply = self._wire.call(
+                method, f"{base}/{path}", limit=limit, headers=headers, data=body
+            )
+            is_refused = isinstance(reply, Reply) and reply.status == HTTPStatus.UNAUTHORIZED
+            if is_last or not door or not is_refused:
+                return reply
+        raise AssertionError("the second call is the last")
+
+    def _posted(
+        self, address: str, path: str, bundle: dict[str, Any], timeout_s: float
+    ) -> Submission:
         limit = time.monotonic() + timeout_s
-        body = codec.encode(bundle)
-        reply = self._wire.call("POST", url, limit=limit, headers=_HEADERS, data=body)
+        reply = self._called("POST", address, path, codec.encode(bundle), limit)
         if isinstance(reply, Failure):
             return Submission(failure=reply)
         found = wire.payload(reply.content) if reply.is_whole else None

@@ -14,7 +14,7 @@ from server.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 # Modules of the connectors package that are no clearinghouse.
-SHARED = {"access", "breaker", "pace", "pas", "route", "tokens", "wire"}
+SHARED = {"access", "backend_services", "breaker", "pace", "pas", "route", "tokens", "wire"}
 
 
 def modules(package: str) -> set[str]:
