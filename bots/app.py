@@ -72,9 +72,9 @@ def tools(settings: Settings) -> Tools:
         alert_to=settings.alert_to,
         provider=settings.provider,
         site=f"{settings.sender_id}@{settings.fhir_url}",
-        notices=(
-            f"{settings.public_url}{payer_notices.PATH}",
-            payer_notices.token(settings.hook_secret),
+        notices=lambda endpoint_id: (
+            settings.public_url + payer_notices.PATH.replace("<endpoint_id>", endpoint_id),
+            payer_notices.token(settings.hook_secret, endpoint_id),
         ),
         digest=settings.digest_at,
         timeout_s=settings.timeout_s,

@@ -38,9 +38,12 @@ def run(tools: Tools) -> int:
     now, made = tools.now(), 0
     known = _known(tools)
     for task in _running(tools, now):
-        period = task["restriction"]["period"]
-        began, due = (datetime.fromisoformat(period[name]) for name in ("start", "end"))
-        warning = _WARNINGS.get(stands(began, due, now))
+        try:
+            period = task["restriction"]["period"]
+            began, due = (datetime.fromisoformat(period[name]) for name in ("start", "end"))
+            warning = _WARNINGS.get(stands(began, due, now))
+        except (KeyError, ValueError, TypeError):
+            continue  # somebody else's Task, with a clock that we do not read
         if warning is None:
             continue
         cause = f"{warning[0]}-{task['id']}"
@@ -79,7 +82,7 @@ def _task(about: Resource, warning: tuple[str, str, str], cause: str, now: datet
         "code": {"coding": [{"system": systems.TASK_CODE, "code": code}], "text": title},
         "description": text,
         "focus": {"reference": f"Task/{about['id']}"},
-        "for": about["for"],
+        **({"for": about["for"]} if "for" in about else {}),
         "authoredOn": now.isoformat(timespec="milliseconds"),
     }
 

@@ -16,11 +16,11 @@ from bots.errors import RetryLater
 from bots.mapping import pas_notice
 from bots.mapping.pas_notice import Kept, Notice
 from bots.mapping.request import trace_of
-from bots.ports import Resource, Tools
+from bots.ports import Failure, Resource, Tools
 from bots.prior_auth import Case
-from fhir_profiles import elements, prior_auth, systems
+from fhir_profiles import codec, elements, prior_auth, systems
 
-PATH = "/payers/notifications"
+PATH = "/payers/<endpoint_id>/notifications"
 EVENT = "event-notification"
 ASK_AGAIN = timedelta(hours=1)  # after an inquiry about one request, before the next
 EXT_ASKED = f"{systems.BASE}/StructureDefinition/prior-auth-asked"
@@ -28,20 +28,25 @@ TIMEOUT_S = 15.0
 _log = logging.getLogger(__name__)
 
 
-def token(secret: str) -> str:
-    """Return what payers send us as proof; it tells nothing about our own secret."""
-    return hmac.new(secret.encode(), b"notifications of payers", hashlib.sha256).hexdigest()
+def token(secret: str, endpoint_id: str) -> str:
+    """Return what the payer at an Endpoint sends us as proof; it tells nothing of our secret."""
+    told = f"notifications of Endpoint/{endpoint_id}"
+    return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
 def subscribe(case: Case, endpoint: Resource, tools: Tools) -> None:
     """See that the payer tells us of its decisions on this request; without it people ask."""
     who, there = pas_notice.senders(case.sent), pas_notice.kept(endpoint)
-    if not who or not tools.notices or who <= there.senders:
+    if not who or tools.notices is None:
         return
-    wish = pas_notice.subscription(who | there.senders, *tools.notices)
-    address = tools.prior_auth.subscribe(
-        str(endpoint["address"]), wish, there.address, timeout_s=TIMEOUT_S
+    base = str(endpoint["address"])
+    is_told = who <= there.senders and tools.prior_auth.is_subscribed(
+        base, there.address, timeout_s=TIMEOUT_S
     )
+    if is_told:
+        return
+    wish = pas_notice.subscription(who | there.senders, *tools.notices(str(endpoint["id"])))
+    address = tools.prior_auth.subscribe(base, wish, there.address, timeout_s=TIMEOUT_S)
     if not address:
         _log.warning("the payer at Endpoint/%s takes no Subscription", endpoint["id"])
         return
@@ -50,67 +55,79 @@ def subscribe(case: Case, endpoint: Resource, tools: Tools) -> None:
         raise RetryLater("another delivery changed the Endpoint")
 
 
-def receive(notice: Notice, tools: Tools) -> None:
-    """Take a message of a payer. Raises RetryLater to have it again."""
+def receive(notice: Notice, endpoint_id: str, tools: Tools) -> None:
+    """Take a message of the payer at an Endpoint. Raises RetryLater to have it again."""
     if notice.kind != EVENT:
         return
     for answer in notice.answers:
-        found = _case(answer, tools)
+        found = _case(answer, endpoint_id, tools)
         if found is None:
             _unknown(answer, tools)
         else:
+            room.keep(found, codec.encode(answer), tools)
             room.take(found, answer, room.payer_of(found, tools), tools)
-    _count(notice, tools)
+    _count(notice, endpoint_id, tools)
 
 
 def inquire(case: Case, tools: Tools) -> str:
     """Ask the payer how a request stands, at most once an hour; return what came of it in words."""
     asked = elements.extension_value(case.task, EXT_ASKED)
-    now = tools.now()
-    if asked and now - datetime.fromisoformat(asked) < ASK_AGAIN:
+    if asked and tools.now() - datetime.fromisoformat(asked) < ASK_AGAIN:
         return "The payer was asked less than an hour ago."
-    endpoint = room.endpoint_of(room.payer_of(case, tools), tools)
+    failure, words = _inquire(case, tools)
+    return failure.text if failure else words
+
+
+def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
+    """Ask now; return why the payer did not answer, or what it did."""
+    now, payer = tools.now(), room.payer_of(case, tools)
+    endpoint = room.endpoint_of(payer, tools)
     if endpoint is None:
-        return "The payer has no electronic way to be asked."
+        return None, "The payer has no electronic way to be asked."
     mark = f"{case.task['id']}|{now.isoformat()}"
     uid = UUID(bytes=hashlib.sha256(mark.encode()).digest()[:16], version=4)
-    question = pas_notice.inquiry(
-        case.sent,
-        number=trace_of(mark),
-        uid=str(uid),
-        moment=now.isoformat(timespec="milliseconds"),
-    )
-    stamp = {"url": EXT_ASKED, "valueDateTime": now.isoformat(timespec="milliseconds")}
+    moment = now.isoformat(timespec="milliseconds")
+    question = pas_notice.inquiry(case.sent, number=trace_of(mark), uid=str(uid), moment=moment)
     others = [e for e in case.task.get("extension", []) if e.get("url") != EXT_ASKED]
+    stamp = {"url": EXT_ASKED, "valueDateTime": moment}
     task = tools.fhir.update({**case.task, "extension": [*others, stamp]})
     if task is None:
         raise RetryLater("another delivery changed the Task")
+    case = replace(case, task=task)
     submission = tools.prior_auth.inquire(str(endpoint["address"]), question, timeout_s=TIMEOUT_S)
     if submission.failure is not None:
-        return submission.failure.text
-    ours = {value for _, value in _names(case)}
-    for answer in pas_notice.inquired(submission.answer):
-        if ours & {value for _, value in pas_notice.traces(answer)}:
-            room.take(replace(case, task=task), answer, room.payer_of(case, tools), tools)
-            return "The payer answered."
-    return "The payer knows of no such request."
+        return submission.failure, ""
+    ours = {(str(i.get("system", "")), str(i.get("value", ""))) for i in _claim(case)["identifier"]}
+    answers = [
+        one for one in pas_notice.inquired(submission.answer)
+        if ours & set(pas_notice.traces(one))
+    ]  # fmt: skip
+    if not answers:
+        return None, "The payer knows of no such request."
+    newest = max(answers, key=lambda one: str(one.get("timestamp", "")))
+    room.keep(case, submission.received, tools)
+    room.take(case, newest, payer, tools, asked=True)
+    return None, "The payer answered."
 
 
-def _names(case: Case) -> list[tuple[str, str]]:
-    claim = case.sent["entry"][0]["resource"]
-    return [(str(i.get("system", "")), str(i["value"])) for i in claim["identifier"]]
+def _claim(case: Case) -> Resource:
+    claim: Resource = case.sent["entry"][0]["resource"]
+    return claim
 
 
-def _case(answer: Resource, tools: Tools) -> Case | None:
-    """Return the case that an answer is about, by what it says that the request is called."""
+def _case(answer: Resource, endpoint_id: str, tools: Tools) -> Case | None:
+    """Return the case of this payer that an answer is about, by what the request is called."""
     for system, value in pas_notice.traces(answer):
-        wanted = f"{elements.escaped(system)}|{elements.escaped(value)}"
-        for claim in tools.fhir.search("Claim", [("identifier", wanted)]):
-            for task in tools.fhir.search("Task", [("focus", f"Claim/{claim['id']}")]):
-                found = room.case_of(task, claim, tools)
-                if found is not None:
-                    return found
+        for task in room.tasks_called(system, value, tools):
+            found = room.case_of(task, tools)
+            if found is not None and _is_at(found, endpoint_id, tools):
+                return found
     return None
+
+
+def _is_at(case: Case, endpoint_id: str, tools: Tools) -> bool:
+    endpoint = room.endpoint_of(room.payer_of(case, tools), tools)
+    return endpoint is not None and endpoint["id"] == endpoint_id
 
 
 def _unknown(answer: Resource, tools: Tools) -> None:
@@ -132,37 +149,53 @@ def _unknown(answer: Resource, tools: Tools) -> None:
     )
 
 
-def _count(notice: Notice, tools: Tools) -> None:
+def _count(notice: Notice, endpoint_id: str, tools: Tools) -> None:
     """Note how many events there were; where some were missed, ask about all that wait."""
-    wanted = f"{pas_notice.SUBSCRIPTION}|{elements.escaped(notice.subscription)}"
-    for endpoint in tools.fhir.search("Endpoint", [("identifier", wanted)]):
-        there = pas_notice.kept(endpoint)
-        if notice.count <= there.seen:
-            return
-        missed = notice.count - there.seen - len(notice.answers)
-        if missed > 0:
-            _log.warning("%d messages of Endpoint/%s were missed", missed, endpoint["id"])
-            _catch_up(endpoint, missed, tools)
+    (endpoint,) = tools.fhir.read_all([f"Endpoint/{endpoint_id}"])
+    if endpoint is None:
+        return
+    there = pas_notice.kept(endpoint)
+    mark = f"{endpoint_id}|{tools.now().date()}"
+    cause = f"missed-notices-{trace_of(mark)}"
+    if 0 < notice.count <= there.seen:
+        _arrived(cause, tools)  # it was late, not lost
+        return
+    missed = max(notice.count - there.seen - len(notice.answers), notice.lost)
+    if missed > 0:
+        _log.warning("%d messages of Endpoint/%s were missed", missed, endpoint_id)
+        _catch_up(endpoint_id, tools)
+        task = _missed(endpoint_id, missed, cause, tools.now())
+        tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
+    if notice.count > there.seen:
         counted = pas_notice.keeping(endpoint, replace(there, seen=notice.count))
         if tools.fhir.update(counted) is None:
             raise RetryLater("another message changed the Endpoint")
 
 
-def _catch_up(endpoint: Resource, missed: int, tools: Tools) -> None:
-    """Ask once about each request that waits at this payer, and tell people."""
+def _catch_up(endpoint_id: str, tools: Tools) -> None:
+    """Ask about each request that waits at this payer. Raises RetryLater where one is left."""
     waiting = ",".join(f"{prior_auth.STATUS}|{one}" for one in sorted(prior_auth.WAITING))
     wanted = [("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("business-status", waiting)]
+    failures = []
     for task in tools.fhir.search("Task", wanted):
-        found = room.case_of(task, None, tools)
-        if found is None:
-            continue
-        at = room.endpoint_of(room.payer_of(found, tools), tools)
-        if at is not None and at["id"] == endpoint["id"]:
-            inquire(found, tools)
-    mark = f"{endpoint['id']}|{tools.now().date()}"
-    cause = f"missed-notices-{trace_of(mark)}"
+        found = room.case_of(task, tools)
+        if found is not None and _is_at(found, endpoint_id, tools):
+            failure, _ = _inquire(found, tools)
+            failures += [failure] if failure else []
+    if failures:
+        raise RetryLater(failures[0].code, after_s=failures[0].after_s)
+
+
+def _arrived(cause: str, tools: Tools) -> None:
+    """Complete the Task about missed messages: they came after all."""
+    for task in tools.fhir.search("Task", [("identifier", f"{systems.CAUSE}|{cause}")]):
+        if task["status"] == "requested":
+            tools.fhir.update({**task, "status": "completed"})
+
+
+def _missed(endpoint_id: str, missed: int, cause: str, now: datetime) -> Resource:
     text = f"{missed} messages of a payer did not arrive; it was asked about all that wait."
-    task = {
+    return {
         "resourceType": "Task",
         "identifier": [{"system": systems.CAUSE, "value": cause}],
         "status": "requested",
@@ -172,7 +205,6 @@ def _catch_up(endpoint: Resource, missed: int, tools: Tools) -> None:
             "text": "Messages of a payer were missed",
         },
         "description": text,
-        "focus": {"reference": f"Endpoint/{endpoint['id']}"},
-        "authoredOn": tools.now().isoformat(timespec="milliseconds"),
+        "focus": {"reference": f"Endpoint/{endpoint_id}"},
+        "authoredOn": now.isoformat(timespec="milliseconds"),
     }
-    tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")

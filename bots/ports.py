@@ -112,6 +112,10 @@ class PriorAuthRoute(Protocol):
         """Send an inquiry Bundle; the answer is whatever resource came back."""
         ...
 
+    def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:
+        """Tell whether our Subscription at the payer is there and lives."""
+        ...
+
     def subscribe(
         self, address: str, subscription: Resource, there: str, *, timeout_s: float
     ) -> str:
@@ -190,8 +194,8 @@ class Tools:
     """Everything outside that a bot may use. `pages` is the base URL of the pages for people.
 
     Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
-    take. `site` names this installation among all that a payer hears from; `notices` is where it
-    may tell us of decisions, and the token that it proves itself with.
+    take. `site` names this installation among all that a payer hears from; `notices` gives, for the
+    id of its Endpoint, where it may tell us of decisions and the token that proves it.
     """
 
     fhir: Fhir
@@ -205,7 +209,7 @@ class Tools:
     alert_to: tuple[str, ...]
     provider: str
     site: str
-    notices: tuple[str, str] | None = None
+    notices: Callable[[str], tuple[str, str]] | None = None
     digest: tuple[time, ...] = ()
     timeout_s: float = 70.0
 

@@ -5,7 +5,7 @@ an answer is kept before the Task says so.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bots import directory
@@ -13,9 +13,9 @@ from bots.directory import Ambiguous
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import pas_answer, pas_request, pas_update, payload
 from bots.mapping.request import trace_of
-from bots.ports import Resource, Submission, Tools
+from bots.ports import Resource, Tools
 from fhir_profiles import decisions, elements, pas_rules, prior_auth, systems
-from fhir_profiles.decisions import State
+from fhir_profiles.decisions import Answer, State
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
@@ -62,67 +62,79 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     subscribe(case, endpoint, tools)
     address = str(endpoint["address"])
     submission = tools.prior_auth.submit(address, case.sent, timeout_s=TIMEOUT_S)
-    _keep(case, submission, tools)
-    if submission.failure is not None:
-        _move(case.task, Status.SEND_FAILED, submission.failure.text, tools)
-        if submission.failure.again:
-            raise RetryLater(submission.failure.code, after_s=submission.failure.after_s)
+    keep(case, submission.received, tools)
+    failure = submission.failure
+    if failure is not None:
+        task = prior_auth.retried(case.task) if failure.again else case.task
+        _move(task, Status.SEND_FAILED, failure.text, tools)
+        if failure.again:
+            raise RetryLater(failure.code, after_s=failure.after_s)
         return
     take(case, submission.answer, payer, tools)
 
 
-def case_of(task: Resource, claim: Resource | None, tools: Tools) -> Case | None:
+def case_of(task: Resource, tools: Tools) -> Case | None:
     """Return the case of a Task that was sent, None for one that was not."""
     addresses = [elements.reference(task.get("focus")), prior_auth.part(task, prior_auth.REQUEST)]
-    found, sent = tools.fhir.read_all(addresses)
-    claim = claim or found
+    claim, sent = tools.fhir.read_all(addresses)
     if claim is None or sent is None:
         return None
     return Case(task, claim, {k: v for k, v in sent.items() if k not in ("id", "meta")})
 
 
-def take(case: Case, answer: Resource | None, payer: Resource, tools: Tools) -> None:
-    """Take a payer's response Bundle, now or later told; an older one changes nothing."""
-    received = tools.now()
-    try:
-        read_as = pas_answer.read(answer, case.sent["entry"][0]["resource"])
-    except decisions.Unreadable as error:
-        task = _timed(case, payer, tools)
-        _move(task, Status.UNREADABLE, f"Could not read the answer: {error}.", tools)
-        return
+def take(
+    case: Case, answer: Resource | None, payer: Resource, tools: Tools, *, asked: bool = False
+) -> None:
+    """Take a payer's response Bundle, now or later told; an older one changes nothing.
+
+    What is decided is never undone by an answer that cannot be read, or is an error. One that was
+    `asked` for by an inquiry does not say what the payer wants, so that a pend changes nothing.
+    """
     (before,) = tools.fhir.read_all([prior_auth.part(case.task, prior_auth.ANSWER)])
-    if answer is None or not pas_answer.is_newer(answer, before):
+    try:
+        read_as = pas_answer.read(answer, case.sent)
+        is_newer = answer is not None and pas_answer.is_newer(answer, before)
+    except decisions.Unreadable as error:
+        _log.warning("the answer to prior authorization %s is unreadable", case.task["id"])
+        if before is None and prior_auth.status(case.task) != Status.CANCELLED:
+            text = f"Could not read the answer: {error}."
+            _move(_timed(case, payer, tools), Status.UNREADABLE, text, tools)
         return
+    if answer is None or not is_newer:
+        return
+    is_no_news = asked and read_as.state in (State.PENDED, State.MORE_INFORMATION)
+    if before is None or not (is_no_news or read_as.state is State.REJECTED):
+        _turn(case, answer, read_as, payer, tools)
+
+
+def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools: Tools) -> None:
+    """Store what an answer says, and move the Task to where it then stands."""
     made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
+    if prior_auth.status(case.task) == Status.CANCELLED:
+        return  # its update or its cancellation holds
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
     task = case.task if read_as.state is State.REJECTED else _timed(case, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
         address = f"{one['resourceType']}/{one['id']}"
         task = prior_auth.with_part(task, "output", code, address)
     to, reason = pas_answer.status(read_as)
-    _log.info("prior authorization %s: %s at %s", task["id"], to.value, received.isoformat())
+    _log.info("prior authorization %s: %s", task["id"], to.value)
     _move(task, to, reason, tools)
     if read_as.state is not State.REJECTED:
-        _replace(case.claim, tools)
+        for old in _replaced(case, tools):
+            text = f"Replaced by its update {elements.reference(case.task['focus'])}."
+            _move(old, Status.CANCELLED, text, tools)
 
 
 def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
     """Return the case with its request kept; None where rules keep it from being sent."""
     there = prior_auth.part(task, prior_auth.REQUEST)
     (sent,) = tools.fhir.read_all([there]) if there else (None,)
-    number = elements.identifier(task, prior_auth.NUMBER)
-    if number.startswith("Claim/"):
-        # Of a Claim that was mended since, another request goes out.
-        number = f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
-        sent = sent if sent and sent["identifier"]["value"] == number else None
     if sent is None:
-        chain = _chain(claim, tools)
-        if _is_denied(chain[1:2], tools):
-            _move(task, Status.DRAFT, _DENIED, tools)
-            return None
-        sent = _built(chain, number, tools)
+        number = f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
+        sent = _built(_chain(claim, tools), number, tools)
         breaches = [one for one in pas_rules.check(sent) if one.is_error]
         if breaches:
             told = "; ".join(f"{one.path}: {one.text}" for one in breaches)
@@ -131,8 +143,11 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
         kept = tools.fhir.create(sent)
         task = prior_auth.with_part(task, "input", prior_auth.REQUEST, f"Bundle/{kept['id']}")
         task = _stored(task, tools)
-    body = {name: value for name, value in sent.items() if name not in ("id", "meta")}
-    return Case(task, claim, body)
+    case = Case(task, claim, {k: v for k, v in sent.items() if k not in ("id", "meta")})
+    if any(prior_auth.status(old) == Status.DENIED for old in _replaced(case, tools)):
+        _move(task, Status.DRAFT, _DENIED, tools)
+        return None
+    return case
 
 
 def _built(chain: list[Resource], number: str, tools: Tools) -> Resource:
@@ -155,21 +170,32 @@ def _chain(claim: Resource, tools: Tools) -> list[Resource]:
     return chain
 
 
-def _tasks(claim: Resource, tools: Tools) -> list[Resource]:
-    wanted = [("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("focus", f"Claim/{claim['id']}")]
-    return tools.fhir.search("Task", wanted)
+def _replaced(case: Case, tools: Tools) -> list[Resource]:
+    """Return the Tasks of the Claim that this request updates, found by what that is called."""
+    first, *others = (entry["resource"] for entry in case.sent["entry"])
+    if not first.get("related"):
+        return []
+    priors = [one for one in others if one["resourceType"] == "Claim"]
+    found = {
+        task["id"]: task
+        for prior in priors for one in prior.get("identifier", [])
+        for task in tasks_called(str(one.get("system", "")), str(one.get("value", "")), tools)
+    }  # fmt: skip
+    found.pop(case.task["id"], None)
+    return list(found.values())
 
 
-def _is_denied(claims: Sequence[Resource], tools: Tools) -> bool:
-    tasks = [task for claim in claims for task in _tasks(claim, tools)]
-    return any(prior_auth.status(task) == Status.DENIED for task in tasks)
-
-
-def _replace(claim: Resource, tools: Tools) -> None:
-    """End the Task of the Claim that this one has updated at the payer."""
-    (before,) = tools.fhir.read_all([pas_update.prior(claim)])
-    for task in _tasks(before, tools) if before else ():
-        _move(task, Status.CANCELLED, f"Replaced by its update Claim/{claim['id']}.", tools)
+def tasks_called(system: str, value: str, tools: Tools) -> list[Resource]:
+    """Return the Tasks of the Claims with this identifier: live ones first, then the newest."""
+    wanted = f"{elements.escaped(system)}|{elements.escaped(value)}"
+    code = ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}")
+    tasks = [
+        task
+        for claim in tools.fhir.search("Claim", [("identifier", wanted)])
+        for task in tools.fhir.search("Task", [code, ("focus", f"Claim/{claim['id']}")])
+    ]
+    tasks.sort(key=lambda one: str(one["authoredOn"]), reverse=True)
+    return sorted(tasks, key=lambda one: prior_auth.status(one) == Status.CANCELLED)
 
 
 def _reached(claim: Resource, tools: Tools) -> dict[str, Resource]:
@@ -202,24 +228,25 @@ def payer_of(case: Case, tools: Tools) -> Resource:
 def endpoint_of(payer: Resource, tools: Tools) -> Resource | None:
     """Return the payer's PAS Endpoint, None where it has none that is active."""
     addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
-    for endpoint in filter(None, tools.fhir.read_all(addresses)):
-        if endpoint.get("status") == "active" and _is_pas(endpoint):
-            return endpoint
-    return None
+    found = [one for one in tools.fhir.read_all(addresses) if one is not None]
+    usable = [one for one in found if one.get("status") == "active" and _edition(one)]
+    return max(usable, key=_edition, default=None)
 
 
-def _is_pas(endpoint: Resource) -> bool:
+def _edition(endpoint: Resource) -> str:
+    """Return the newest PAS edition in the payload types, as the code; "" for another protocol."""
     codings = [c for one in endpoint.get("payloadType", []) for c in one.get("coding", [])]
-    return any(str(c.get("code", "")).startswith(PAS_PAYLOAD) for c in codings)
+    codes = (str(c.get("code", "")) for c in codings)
+    return max((code for code in codes if code.startswith(PAS_PAYLOAD)), default="")
 
 
-def _keep(case: Case, submission: Submission, tools: Tools) -> None:
+def keep(case: Case, received: bytes, tools: Tools) -> None:
     """Keep what came back, sealed, whatever it is."""
-    if not submission.received:
+    if not received:
         return
     number = elements.identifier(case.task, prior_auth.NUMBER)
     made = payload.resources(
-        case.claim, trace_of(number), ROUTE, ("", submission.received),
+        case.claim, trace_of(number), ROUTE, ("", received),
         moment=tools.now(), seal=tools.vault.seal,
     )  # fmt: skip
     try:
@@ -232,7 +259,10 @@ def _timed(case: Case, payer: Resource, tools: Tools) -> Resource:
     """Return the Task with its due time: of the first answer, which proves that it was received."""
     if case.task.get("restriction"):
         return case.task
-    due = pas_answer.due(case.claim, payer, tools.now(), tools.zone)
+    for old in _replaced(case, tools):
+        if "restriction" in old:  # what an update leaves alone keeps its clock
+            return {**case.task, "restriction": old["restriction"]}
+    due = pas_answer.due(case.sent, payer, tools.now(), tools.zone)
     if due is None:
         return case.task
     period = {

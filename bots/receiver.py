@@ -1,6 +1,6 @@
 """POST /hooks/<bot>: check who calls, run the bot, and answer what should follow.
 
-POST /payers/notifications: the same for what payers tell us, who have a token of their own.
+POST /payers/[Endpoint id]/notifications: the same for what payers tell us, each by its own token.
 
 200 done; 422 never again; 503 again, with Retry-After where a wait is known, also for a bot that
 was stopped at its deadline; 401 for a delivery that is neither signed nor carries the secret. A
@@ -12,6 +12,7 @@ import hmac
 import logging
 import traceback
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -52,11 +53,12 @@ def receiver(tools: Tools, secret: str, deadline: Deadline) -> Flask:
             return _text("expected a FHIR resource with an id as payload", 422)
         return _run(name, resource, tools, deadline)
 
-    def hear() -> Response:
+    def hear(endpoint_id: str) -> Response:
         told = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(told.encode(), payer_notices.token(secret).encode()):
+        expected = payer_notices.token(secret, endpoint_id)
+        if not hmac.compare_digest(told.encode(), expected.encode()):
             return _text("expected the token that the Subscription names", 401)
-        return _heard(request.get_data(), tools, deadline)
+        return _heard(request.get_data(), endpoint_id, tools, deadline)
 
     app.add_url_rule("/hooks/<name>", "hook", take, methods=["POST"])
     app.add_url_rule("/hooks/<name>/<type_name>/<fhir_id>", "hook-put", take, methods=["PUT"])
@@ -96,12 +98,13 @@ def _run(name: str, resource: dict[str, Any], tools: Tools, deadline: Deadline) 
     return answer
 
 
-def _heard(body: bytes, tools: Tools, deadline: Deadline) -> Response:
+def _heard(body: bytes, endpoint_id: str, tools: Tools, deadline: Deadline) -> Response:
     try:
         notice = pas_notice.read(codec.decode(body))
     except (ValueError, NoNotice) as error:
         return _text(str(error), 422)
-    return _ran(NOTICES, lambda: payer_notices.receive(notice, tools), deadline, "")
+    work = partial(payer_notices.receive, notice, endpoint_id, tools)
+    return _ran(NOTICES, work, deadline, "")
 
 
 def _ran(name: str, work: Callable[[], None], deadline: Deadline, trace: str) -> Response:

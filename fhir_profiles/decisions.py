@@ -111,7 +111,10 @@ def read(response: Resource, asked: Iterable[int], cancelled: Iterable[int] = ()
         note.get("number"): str(note.get("text", "")) for note in _list(response, "processNote")
     }
     event = _action(response, "ClaimResponse.adjudication")
-    added = [_item(one, notes, None) for one in _list(response, "addItem") if _numbers(one)]
+    added = [
+        _item({**one, "addItem": [one]}, notes, None)
+        for one in _list(response, "addItem") if _numbers(one)
+    ]  # fmt: skip
     items = {
         number: _item({**one, "addItem": [
             other for other in _list(response, "addItem") if number in _numbers(other)
@@ -175,12 +178,12 @@ def _once(response: Resource, wanted: set[int]) -> dict[int, Resource]:
 def _item(node: Resource, notes: dict[Any, str], event: Action | None) -> Item:
     review = _review(node)
     parts = [part for part in review.get("extension", []) if isinstance(part, dict)]
-    reasons = [p["valueCodeableConcept"] for p in parts if p.get("url") == "reasonCode"]
+    reasons = [p.get("valueCodeableConcept", {}) for p in parts if p.get("url") == "reasonCode"]
     period = elements.extension_value(node, pas.EXT_PERIOD) or {}
     return Item(
         sequence=(_numbers(node) or [0])[0],
         action=_action(node, "item.adjudication") or event,
-        number=next((str(p["valueString"]) for p in parts if p.get("url") == "number"), ""),
+        number=next((str(p.get("valueString", "")) for p in parts if p.get("url") == "number"), ""),
         reasons=tuple(_coded(one, pas.DECISION_REASON) for one in reasons),
         notes=tuple(notes[n] for n in node.get("noteNumber", []) if n in notes),
         issued=str(elements.extension_value(node, pas.EXT_ISSUED) or ""),

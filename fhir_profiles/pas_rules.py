@@ -52,7 +52,7 @@ def check(bundle: Resource) -> list[Breach]:
         for rule in _RULES.get(str(resource.get("resourceType")), ()):
             found += rule(resource, path)
         found += _quantities(resource, path)
-    return [*found, *_parties(entries), *_pointed_at(entries)]
+    return [*found, *_parties(entries)]
 
 
 def references(node: Any, path: str = "") -> Iterator[tuple[str, Resource]]:
@@ -121,7 +121,10 @@ def _addresses(entries: list[Resource]) -> Iterator[Breach]:
 
 
 def _closure(entries: list[Resource]) -> Iterator[Breach]:
-    """Yield each reference that is reached from the Claim and hits no entry, or several."""
+    """Yield each reference that is reached from the Claim and hits no entry, or several.
+
+    A supporting resource that nothing reaches is told, too: the payer could not tell what for.
+    """
     by_url: dict[str, list[int]] = {}
     for place, entry in enumerate(entries):
         by_url.setdefault(str(entry.get("fullUrl")), []).append(place)
@@ -138,6 +141,10 @@ def _closure(entries: list[Resource]) -> Iterator[Breach]:
                 yield Breach(where, "The Bundle does not hold what is referred to exactly once.")
             todo += [hit for hit in hits if hit not in seen]
             seen.update(hits)
+    for place, entry in enumerate(entries):
+        if place not in seen and entry["resource"].get("resourceType") in _SUPPORTING:
+            text = "No supportingInfo of the Claim points to this supporting resource."
+            yield Breach(f"Bundle.entry[{place}].resource", text)
 
 
 def _parties(entries: list[Resource]) -> Iterator[Breach]:
@@ -158,22 +165,9 @@ def _parties(entries: list[Resource]) -> Iterator[Breach]:
                 yield Breach(where, f"Expected an Organization or PractitionerRole, got {found}.")
 
 
-def _pointed_at(entries: list[Resource]) -> Iterator[Breach]:
-    pointed = {
-        elements.reference(info.get("valueReference"))
-        for entry in entries if entry["resource"].get("resourceType") == "Claim"
-        for info in entry["resource"].get("supportingInfo", [])
-    }  # fmt: skip
-    for place, entry in enumerate(entries):
-        if (
-            entry["resource"].get("resourceType") in _SUPPORTING
-            and entry.get("fullUrl") not in pointed
-        ):
-            text = "No supportingInfo of the Claim points to this supporting resource."
-            yield Breach(f"Bundle.entry[{place}].resource", text)
-
-
 def _claim(claim: Resource, path: str) -> Iterator[Breach]:
+    if not [i for i in claim.get("identifier", []) if i.get("system") and i.get("value")]:
+        yield Breach(f"{path}.identifier", "Expected the trace number, with its system.")
     for name, value in (("status", "active"), ("use", "preauthorization")):
         if claim.get(name) != value:
             yield Breach(f"{path}.{name}", f"Expected {value}.")
@@ -182,15 +176,19 @@ def _claim(claim: Resource, path: str) -> Iterator[Breach]:
             yield Breach(f"{path}.{name}", "Expected a reference.")
     if not [one for one in claim.get("insurance", []) if one.get("focal") is True]:
         yield Breach(f"{path}.insurance", "Expected the focal coverage.")
-    if not claim.get("item"):
-        yield Breach(f"{path}.item", "Expected at least one item: every service is one.")
-    for place, one in enumerate(claim.get("item", [])):
-        yield from _item(one, f"{path}.item[{place}]")
+    yield from _items(claim, path)
     yield from _urgent(claim, path)
     yield from _team(claim, path)
     yield from _info(claim, path)
     yield from _diagnoses(claim, path)
     yield from _days(claim.get("accident", {}), f"{path}.accident", ("date",))
+
+
+def _items(claim: Resource, path: str) -> Iterator[Breach]:
+    if not claim.get("item"):
+        yield Breach(f"{path}.item", "Expected at least one item: every service is one.")
+    for place, one in enumerate(claim.get("item", [])):
+        yield from _item(one, f"{path}.item[{place}]")
 
 
 def _item(item: Resource, path: str) -> Iterator[Breach]:

@@ -40,7 +40,8 @@ class Status(StrEnum):
 # What a bot has still to send, and what a payer has still to decide.
 TO_SEND = frozenset({Status.READY, Status.SEND_FAILED})
 WAITING = frozenset({Status.SENT, Status.PENDED, Status.MORE_INFORMATION, Status.UNREADABLE})
-_ENDED = {
+_STATUS = {
+    Status.DRAFT: "draft",
     Status.APPROVED: "completed", Status.MODIFIED: "completed", Status.PARTIAL: "completed",
     Status.DENIED: "completed", Status.CANCELLED: "cancelled", Status.EXPIRED: "completed",
 }  # fmt: skip
@@ -74,8 +75,12 @@ def moved(task: Resource, to: Status, reason: str = "") -> Resource:
     """Return the Task in another business status, and why it is there."""
     status = {"coding": [{"system": STATUS, "code": to.value}]}
     begun = "requested" if to in TO_SEND else "in-progress"
-    found = {**task, "status": _ENDED.get(to, begun), "businessStatus": status}
+    found = {**task, "status": _STATUS.get(to, begun), "businessStatus": status}
     found.pop("statusReason", None)
+    if to is not Status.SEND_FAILED:
+        found["extension"] = _marks(task)
+    if not found.get("extension"):
+        found.pop("extension", None)
     return found | ({"statusReason": {"text": reason}} if reason else {})
 
 
@@ -99,6 +104,35 @@ def cancellation(claim: Resource, created: str) -> Resource:
         "created": created,
         "related": [related],
     }
+
+
+def retried(task: Resource) -> Resource:
+    """Return the Task marked as one that goes out again by itself."""
+    return {**task, "extension": [*_marks(task), {"url": systems.EXT_RETRY, "valueBoolean": True}]}
+
+
+def is_retried(task: Resource) -> bool:
+    """Tell whether a request that could not be sent goes out again by itself."""
+    return elements.has_extension(task, systems.EXT_RETRY)
+
+
+def again(task: Resource) -> Resource:
+    """Return a Task that a person has sent once more.
+
+    What the payer refused, or rules did, is built anew of a Claim that we have; what may have
+    arrived goes out as it was.
+    """
+    found = moved(task, Status.READY)
+    is_built = elements.identifier(task, NUMBER).startswith("Claim/")
+    if is_built and not is_retried(task):
+        for where in ("input", "output"):
+            listed = found.get(where, [])
+            found[where] = [one for one in listed if not elements.code(one.get("type"), PART)]
+    return {name: value for name, value in found.items() if value != []}
+
+
+def _marks(task: Resource) -> list[Resource]:
+    return [e for e in task.get("extension", []) if e.get("url") != systems.EXT_RETRY]
 
 
 def status(task: Resource) -> str:

@@ -23,7 +23,7 @@ class Authorizations:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._by_trace: dict[str, Authorization] = {}
-        self._by_bundle: dict[tuple[str, str], Json] = {}
+        self._by_bundle: dict[tuple[str, str], tuple[Json, Authorization]] = {}
         self._decisions: dict[str, Json] = {}
 
     def clear(self) -> None:
@@ -48,7 +48,7 @@ class Authorizations:
             claim = bundle["entry"][0]["resource"]
             trace = str(claim["identifier"][0]["value"])
             if there is not None:
-                return there, 0.0, self._by_trace[trace]
+                return there[0], 0.0, there[1]
             before = self._prior(bundle)
             if before is not None and _is_denied(before):
                 one = Authorization(trace, bundle, {}, error=_error("AA", "R", f"{_FIRST}.related"))
@@ -62,13 +62,18 @@ class Authorizations:
                 one.numbers = before.numbers
                 self._by_trace[before.trace] = one
             answer = self._answered(one, edition)
-            self._by_bundle[key] = answer
+            self._by_bundle[key] = answer, one
             one.later = later
             return answer, after_s, one
 
-    def settle(self, one: Authorization, edition: str) -> Json:
-        """Take the decisions that were pending, and return the answer that follows."""
+    def settle(self, one: Authorization, edition: str) -> Json | None:
+        """Take the decisions that were pending, and return the answer that follows.
+
+        None where an update took its place meanwhile.
+        """
         with self._lock:
+            if self._by_trace.get(one.trace) is not one:
+                return None
             one.plan |= dict(one.later)
             return self._answered(one, edition)
 

@@ -42,6 +42,10 @@ class Door:
             self._client, self._keys = "", KeySet([])
             self._tokens.clear()
 
+    def caller(self) -> str:
+        """Return who calls: the known client, else whatever the call authorizes itself by."""
+        return self._client or request.headers.get("Authorization", "")
+
     def refused(self) -> Response | None:
         """Return the answer to the call at hand if it may not come in, None if it may."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -96,9 +96,10 @@ class Payer:
             return _refused(*wrong)
         every = self.authorizations.every()
         found, withheld = authorizations.matching(every, body)
+        answers = [_without_asks(one.answer) for one in found]
         if self._edition == "2.0.1":
-            return _fhir(found[0].answer if found else _empty())
-        parameters = [{"name": "return", "resource": one.answer} for one in found]
+            return _fhir(answers[0] if answers else _empty())
+        parameters = [{"name": "return", "resource": one} for one in answers]
         if withheld:
             text = f"Some authorizations are not shown. Call {PHONE} about them."
             warning = fhir.outcome(text, kind="suppressed", severity="warning")
@@ -115,7 +116,7 @@ class Payer:
         there = self.subscribers.get(fhir_id)
         if there is None:
             return _fhir(fhir.outcome("not here", kind="not-found"), 404)
-        if there.owner != _caller():
+        if there.owner != self._door.caller():
             return _fhir(fhir.outcome("of another system", kind="forbidden"), 403)
         if request.method == "DELETE":
             self.subscribers.remove(fhir_id)
@@ -137,7 +138,7 @@ class Payer:
         wrong = pas_subscriptions.problem(body)
         if wrong is not None:
             return _refused(*wrong, status=422)
-        return _fhir(self.subscribers.put(body, fhir_id, _caller(), self._base()), status)
+        return _fhir(self.subscribers.put(body, fhir_id, self._door.caller(), self._base()), status)
 
     def _taken(self) -> Any:
         """Return the body, or the answer to one that is not even read."""
@@ -153,7 +154,8 @@ class Payer:
 
     def _decide(self, one: Authorization, base: str) -> None:
         answer = self.authorizations.settle(one, self._edition)
-        self.subscribers.tell(_senders(one), answer, base)
+        if answer is not None:
+            self.subscribers.tell(_senders(one), answer, base)
 
     def _base(self) -> str:
         return f"{request.host_url.rstrip('/')}{self._prefix}"
@@ -167,9 +169,13 @@ def _senders(one: Authorization) -> set[str]:
     return {sender} if sender else fhir.identifiers(provider, fhir.NPI)
 
 
-def _caller() -> str:
-    """Return who calls, by its token; all who have none are one."""
-    return request.headers.get("Authorization", "")
+def _without_asks(answer: Json) -> Json:
+    """Return an answer as an inquiry gets it: what the payer asks for stands in the first only."""
+    kept = [
+        e for e in answer["entry"] if e["resource"]["resourceType"] != "CommunicationRequest"
+    ]  # fmt: skip
+    first = {k: v for k, v in kept[0]["resource"].items() if k != "communicationRequest"}
+    return {**answer, "entry": [{**kept[0], "resource": first}, *kept[1:]]}
 
 
 def _empty() -> Json:

@@ -208,6 +208,7 @@ class FakePayer:
         self.sent: list[tuple[str, Resource]] = []
         self.subscribed: list[tuple[str, Resource]] = []
         self.takes_subscriptions = True
+        self.alive: set[str] = set()
         self._submissions = list(submissions)
 
     def submit(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
@@ -219,12 +220,17 @@ class FakePayer:
     def inquire(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
         return self.submit(address, bundle, timeout_s=timeout_s)
 
+    def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:
+        return bool(address and timeout_s) and there in self.alive
+
     def subscribe(
         self, address: str, subscription: Resource, there: str, *, timeout_s: float
     ) -> str:
         assert timeout_s > 0
         self.subscribed.append((there, deepcopy(subscription)))
-        return f"{address}/Subscription/ours" if self.takes_subscriptions else ""
+        made = f"{address}/Subscription/ours" if self.takes_subscriptions else ""
+        self.alive.add(made)
+        return made
 
 
 def tools(

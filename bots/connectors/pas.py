@@ -17,6 +17,7 @@ from fhir_profiles import codec
 
 _HEADERS = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
 WORDS_LIMIT = 500
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class PasRoute:
@@ -30,12 +31,23 @@ class PasRoute:
     def submit(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post a request Bundle; return what came back, whatever it is."""
         found = self._posted(address, "Claim/$submit", bundle, timeout_s)
-        is_bundle = (found.answer or {}).get("resourceType") == "Bundle"
-        return found if is_bundle or found.failure else replace(found, answer=None)
+        kind = (found.answer or {}).get("resourceType")
+        if kind == "OperationOutcome":
+            return Submission(found.received, failure=_refused(HTTPStatus.OK, found.answer))
+        return found if kind == "Bundle" or found.failure else replace(found, answer=None)
 
     def inquire(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post an inquiry Bundle; return whatever resource came back."""
         return self._posted(address, "Claim/$inquire", bundle, timeout_s)
+
+    def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:
+        """Look whether a Subscription is there and lives; a payer that is away has it still."""
+        path = f"Subscription/{there.rpartition('/')[2]}"
+        reply = self._called("GET", address, path, None, time.monotonic() + timeout_s)
+        if isinstance(reply, Failure) or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return True
+        found = wire.payload(reply.content) or {}
+        return reply.status == HTTPStatus.OK and found.get("status") not in ("error", "off")
 
     def subscribe(
         self, address: str, subscription: dict[str, Any], there: str, *, timeout_s: float
@@ -46,6 +58,8 @@ class PasRoute:
         method, path = ("PUT", f"Subscription/{fhir_id}") if there else ("POST", "Subscription")
         body = codec.encode(subscription | ({"id": fhir_id} if there else {}))
         reply = self._called(method, address, path, body, limit)
+        if there and isinstance(reply, Reply) and reply.status in _GONE:
+            return self.subscribe(address, subscription, "", timeout_s=timeout_s)
         if isinstance(reply, Failure) or reply.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             return ""
         found = wire.payload(reply.content) or {}
@@ -54,7 +68,7 @@ class PasRoute:
         return f"{address.rstrip('/')}/Subscription/{found['id']}"
 
     def _called(
-        self, method: str, address: str, path: str, body: bytes, limit: float
+        self, method: str, address: str, path: str, body: bytes | None, limit: float
     ) -> Reply | Failure:
         """Call with a token where we have a key; one that is refused is renewed once."""
         base = address.rstrip("/")
@@ -77,9 +91,11 @@ class PasRoute:
         limit = time.monotonic() + timeout_s
         reply = self._called("POST", address, path, codec.encode(bundle), limit)
         if isinstance(reply, Failure):
-            return Submission(failure=reply)
-        found = wire.payload(reply.content) if reply.is_whole else None
-        if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return Submission(failure=_of_payer(reply))
+        found = wire.payload(reply.content)
+        if reply.status < HTTPStatus.MULTIPLE_CHOICES:
+            if not reply.is_whole:
+                return Submission(reply.content, failure=wire.no_answer())
             return Submission(reply.content, answer=found)
         return Submission(reply.content, failure=_failure(reply, found))
 
@@ -87,12 +103,21 @@ class PasRoute:
 def _failure(reply: Reply, outcome: dict[str, Any] | None) -> Failure:
     """Return why a payer did not answer; in the words of its OperationOutcome, if it sent one."""
     told = wire.refused(reply)
-    if told.again:
-        return told
+    if told.again and reply.status != HTTPStatus.FORBIDDEN:
+        return _of_payer(told)
+    return _refused(reply.status, outcome)
+
+
+def _refused(status: int, outcome: dict[str, Any] | None) -> Failure:
     issues = (outcome or {}).get("issue", [])
     words = "; ".join(filter(None, map(_words, issues)))[:WORDS_LIMIT]
-    text = f"The payer refused the request (HTTP {reply.status}). {words}".strip()
+    text = f"The payer refused the request (HTTP {status}). {words}".strip()
     return Failure("request-refused", text, again=False)
+
+
+def _of_payer(failure: Failure) -> Failure:
+    """Return a failure of the wire as one of a payer, whom it is told of."""
+    return replace(failure, text=failure.text.replace("clearinghouse", "payer"))
 
 
 def _words(issue: Any) -> str:

@@ -9,12 +9,13 @@ from fhir_profiles import elements, prior_auth, systems
 
 def handle(wish: Resource, tools: Tools) -> None:
     """Ask about the Task that is the focus, and complete the wish with what came of it."""
-    if wish.get("status") != "requested":
+    addresses = [f"Task/{wish['id']}", elements.reference(wish.get("focus"))]
+    current, task = tools.fhir.read_all(addresses)
+    if current is None or current["status"] != "requested":
         return
-    (task,) = tools.fhir.read_all([elements.reference(wish.get("focus"))])
-    case = room.case_of(task, None, tools) if task is not None else None
+    case = room.case_of(task, tools) if task is not None else None
     words = payer_notices.inquire(case, tools) if case else "It was not sent to a payer yet."
-    done = {**wish, "status": "completed", "statusReason": {"text": words}}
+    done = {**current, "status": "completed", "statusReason": {"text": words}}
     if tools.fhir.update(done) is None:
         raise RetryLater("another delivery changed the Task")
 

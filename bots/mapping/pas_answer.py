@@ -1,7 +1,8 @@
 """A payer's PAS response Bundle -> our ClaimResponse, the Task's next status, and its due time."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,7 +11,7 @@ from bots.domain import decision_clock
 from bots.domain.decision_clock import Clock, PayerKind
 from bots.mapping import pas_update
 from bots.mapping.request import trace_of
-from fhir_profiles import decisions, elements, pas, systems
+from fhir_profiles import codec, decisions, elements, pas, systems
 from fhir_profiles.decisions import Answer, State
 from fhir_profiles.prior_auth import Status
 
@@ -34,19 +35,47 @@ _NEXT = {
 _SAYING_MORE = frozenset({State.CONTACT_PAYER, State.NOT_REQUIRED, State.REJECTED})
 
 
-def read(bundle: Resource | None, claim: Resource) -> Answer:
-    """Return what a response Bundle says about the items of a Claim as it was sent.
+def read(bundle: Resource | None, sent: Resource) -> Answer:
+    """Return what a response Bundle says about the items of a request as it was sent.
 
-    Raises Unreadable where it is no response Bundle, or contradicts itself.
+    Raises Unreadable where it is no response Bundle, is about another request or person, or
+    contradicts itself.
     """
-    entries = (bundle or {}).get("entry", [])
-    first = entries[0].get("resource", {}) if entries and isinstance(entries[0], dict) else {}
-    if first.get("resourceType") != "ClaimResponse":
-        message = "expected a Bundle with a ClaimResponse first"
+    try:
+        entries = (bundle or {}).get("entry", [])
+        first = entries[0]["resource"] if entries else {}
+        if first.get("resourceType") != "ClaimResponse":
+            message = "expected a Bundle with a ClaimResponse first"
+            raise decisions.Unreadable(message)
+        _moment(bundle or {})
+        _check_about(first, entries, sent)
+        items = sent["entry"][0]["resource"].get("item", [])
+        gone = [one["sequence"] for one in items if pas_update.is_cancelled(one)]
+        return decisions.read(first, [one["sequence"] for one in items], gone)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"it is malformed ({type(error).__name__})"
+        raise decisions.Unreadable(message) from error
+
+
+def _check_about(first: Resource, entries: list[Resource], sent: Resource) -> None:
+    """Raise Unreadable where an answer says that it is about another request or person."""
+    claim, url = sent["entry"][0]["resource"], sent["entry"][0]["fullUrl"]
+    ours = {(i.get("system"), i.get("value")) for i in claim.get("identifier", [])}
+    theirs = {(i.get("system"), i.get("value")) for i in first.get("identifier", [])}
+    is_named = bool(ours & theirs) or elements.reference(first.get("request")) == url
+    if (theirs or elements.reference(first.get("request"))) and not is_named:
+        message = "it is about another request"
         raise decisions.Unreadable(message)
-    items = claim.get("item", [])
-    gone = [one["sequence"] for one in items if pas_update.is_cancelled(one)]
-    return decisions.read(first, [one["sequence"] for one in items], gone)
+    address = elements.reference(first.get("patient"))
+    patient = next((e["resource"] for e in entries if e.get("fullUrl") == address), None)
+    if patient is None or address == elements.reference(claim.get("patient")):
+        return
+    held = [e["resource"] for e in sent["entry"]]
+    known = {i.get("value") for one in held if one["resourceType"] in ("Patient", "Coverage")
+             for i in one.get("identifier", [])}  # fmt: skip
+    if not known & {i.get("value") for i in patient.get("identifier", [])}:
+        message = "it is about another person"
+        raise decisions.Unreadable(message)
 
 
 def status(answer: Answer) -> tuple[Status, str]:
@@ -84,6 +113,8 @@ def claim_response(
             "status": "generated",
             "div": f'<div xmlns="{_XHTML}"><p>{escape(disposition)}</p></div>',
         },
+        "patient": task["for"],
+        "insurer": claim["insurer"],
         "request": task["focus"],
         "disposition": disposition,
     }
@@ -94,14 +125,16 @@ def is_newer(answer: Resource, before: Resource | None) -> bool:
     return before is None or _moment(answer) > _moment(before)
 
 
-def due(claim: Resource, payer: Resource, received: datetime, zone: tzinfo) -> datetime | None:
-    """Return by when, in its time zone, the payer must decide what it received; None for no clock.
+def due(sent: Resource, payer: Resource, received: datetime, zone: tzinfo) -> datetime | None:
+    """Return by when, in its time zone, the payer must decide on a request; None for no clock.
 
     Its kind and time zone stand in its Organization; `zone` is the clinic's, where it has none.
     """
+    claim = sent["entry"][0]["resource"]
+    kinds = {e["fullUrl"]: e["resource"]["resourceType"] for e in sent["entry"]}
     level = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
     urgency = decision_clock.asked_urgency(elements.code(level, pas.LEVEL_OF_SERVICE))
-    is_drug = all(_is_drug(item) for item in claim.get("item", []))
+    is_drug = all(_is_drug(item, kinds) for item in claim.get("item", []))
     limit = decision_clock.limit_of(_kind(payer), urgency, is_drug=is_drug)
     there = _zone(payer, zone)
     found = Clock(received, limit, there).due
@@ -121,9 +154,9 @@ def _zone(payer: Resource, default: tzinfo) -> tzinfo:
         return default
 
 
-def _is_drug(item: Resource) -> bool:
+def _is_drug(item: Resource, kinds: Mapping[str, str]) -> bool:
     requested = elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
-    is_ordered = requested.startswith("MedicationRequest/")
+    is_ordered = kinds.get(requested) == "MedicationRequest"
     return is_ordered or bool(elements.code(item.get("productOrService"), NDC))
 
 
@@ -164,8 +197,10 @@ def _numbers(answer: Answer) -> Iterator[str]:
 
 
 def _mark(answer: Resource) -> str:
-    return str(answer.get("identifier", {}).get("value") or answer.get("timestamp", ""))
+    """Return what tells one answer from every other: a payer may call two of them the same."""
+    return hashlib.sha256(codec.encode(answer)).hexdigest()
 
 
 def _moment(answer: Resource) -> datetime:
-    return datetime.fromisoformat(str(answer["timestamp"]))
+    found = datetime.fromisoformat(str(answer["timestamp"]))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -22,15 +22,15 @@ class NoNotice(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message: its kind, the address of its Subscription, and how many events there were.
+    """One message: its kind, and how many events there were since the Subscription began.
 
-    `answers` are the response Bundles of its events.
+    `answers` are the response Bundles of its events; `lost` counts the events without one.
     """
 
     kind: str
-    subscription: str
     count: int
     answers: tuple[Resource, ...]
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,11 @@ def senders(sent: Resource) -> frozenset[str]:
         told = elements.parts(extension).get("interchangeSenderID")
         if told:
             return frozenset({str(told)})
-    provider = elements.reference(claim.get("provider"))
-    found = [e["resource"] for e in sent["entry"] if e["fullUrl"] == provider]
-    return frozenset(filter(None, (elements.identifier(one, systems.NPI) for one in found)))
+    known = {e["fullUrl"]: e["resource"] for e in sent["entry"]}
+    provider = known.get(elements.reference(claim.get("provider")), {})
+    behind = [elements.reference(provider.get(name)) for name in ("organization", "practitioner")]
+    who = [provider, *(known.get(address, {}) for address in behind)]
+    return frozenset(filter(None, (elements.identifier(one, systems.NPI) for one in who)))
 
 
 def subscription(who: Iterable[str], endpoint: str, token: str) -> Resource:
@@ -102,21 +104,32 @@ def read(body: Any) -> Notice:
     if not isinstance(entries, list) or not entries or body.get("type") != "history":
         message = "expected a Bundle of type history"
         raise NoNotice(message)
-    status = entries[0].get("resource", {}) if isinstance(entries[0], dict) else {}
-    told = {str(p.get("name")): p for p in _parameters(status, "parameter")}
-    if status.get("resourceType") != "Parameters" or "type" not in told:
+    resources = [
+        (str(e.get("fullUrl", "")), e.get("resource")) for e in entries if isinstance(e, dict)
+    ]
+    status = resources[0][1] if resources else None
+    listed = _parameters(status, "parameter") if isinstance(status, dict) else []
+    told = {str(p.get("name")): p for p in listed}
+    if "type" not in told:
         message = "expected the status of the Subscription first"
         raise NoNotice(message)
-    events = [p for p in _parameters(status, "parameter") if p.get("name") == "notification-event"]
-    by_url = {e.get("fullUrl"): e.get("resource") for e in entries if isinstance(e, dict)}
-    answers = [by_url.get(_focus(event)) for event in events]
+    focuses = [_focus(p) for p in listed if p.get("name") == "notification-event"]
+    answers = [one for focus in focuses if (one := _held(focus, resources)) is not None]
     count = str(told.get("events-since-subscription-start", {}).get("valueString", "0"))
     return Notice(
         str(told["type"].get("valueCode", "")),
-        elements.reference(told.get("subscription", {}).get("valueReference")),
         int(count) if count.isdecimal() else 0,
-        tuple(one for one in answers if isinstance(one, dict)),
+        tuple(answers),
+        len(focuses) - len(answers),
     )
+
+
+def _held(focus: str, resources: list[tuple[str, Any]]) -> Resource | None:
+    """Return the resource that a focus names by its address, or by the end of it."""
+    for url, resource in resources:
+        if focus and isinstance(resource, dict) and (url == focus or url.endswith(f"/{focus}")):
+            return resource
+    return None
 
 
 def _focus(event: Resource) -> str:
@@ -126,18 +139,16 @@ def _focus(event: Resource) -> str:
 
 
 def _parameters(node: Mapping[str, Any], name: str) -> list[Resource]:
-    return [one for one in node.get(name, []) if isinstance(one, dict)]
+    listed = node.get(name)
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def traces(answer: Resource) -> list[tuple[str, str]]:
     """Return (system, value) of what a ClaimResponse says the request is called."""
-    entries = answer.get("entry", [])
-    first = entries[0].get("resource", {}) if entries and isinstance(entries[0], dict) else {}
-    return [
-        (str(i.get("system", "")), str(i["value"]))
-        for i in first.get("identifier", [])
-        if isinstance(i, dict) and i.get("value")
-    ]
+    entries = _parameters(answer, "entry")
+    first = entries[0].get("resource") if entries else None
+    named = _parameters(first, "identifier") if isinstance(first, dict) else []
+    return [(str(i.get("system", "")), str(i["value"])) for i in named if i.get("value")]
 
 
 def inquiry(sent: Resource, *, number: str, uid: str, moment: str) -> Resource:

@@ -6,13 +6,14 @@ that we hold, is what people look for. Source: Da Vinci PAS 2.2.1, Claim/$submit
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fhir_profiles import codec, elements, pas, pas_rules, prior_auth, systems
 from fhir_profiles.prior_auth import Status
-from server.errors import BadRequest, Issue, Unprocessable
+from server.errors import BadRequest, Conflict, Issue, Unprocessable
 from server.interactions import bundle as bundles
-from server.interactions import create, read, search
+from server.interactions import create, read, search, update
 from server.interactions._write import Origin, Saved
 from server.interactions.engine import Engine
 from server.validation import check as validation
@@ -38,32 +39,65 @@ def accept(engine: Engine, body: Any, origin: Origin) -> str:
     identifier = body["identifier"]
     number = f"{identifier['system']}|{identifier['value']}"
     there = _task(engine, number)
-    return there or _stored(engine, body, number, origin)
+    if there is None:
+        return _stored(engine, body, number, origin)
+    sent = prior_auth.part(there, prior_auth.REQUEST).removeprefix("Bundle/")
+    kept = codec.decode(read.read(engine, "Bundle", sent).body)
+    if codec.encode(_bare(kept)) != codec.encode(_bare(body)):
+        text = "Another request was sent under this identifier: a new one needs one of its own."
+        raise Conflict(text, expression="Bundle.identifier")
+    return str(there["id"])
+
+
+def _bare(bundle: Resource) -> Resource:
+    return {k: v for k, v in sorted(bundle.items()) if k not in ("id", "meta")}
 
 
 def of_claim(engine: Engine, claim_id: str, origin: Origin) -> str:
-    """Return the id of the Task of a stored Claim in its version of now."""
+    """Return the id of the Task of a stored Claim in its version of now.
+
+    One that was not sent, or was refused, is sent again in place of a second one.
+    """
     claim = read.read(engine, "Claim", claim_id)
     body = codec.decode(claim.body)
     if body.get("use") != "preauthorization":
         raise Unprocessable("Expected a Claim of use preauthorization.", expression="Claim.use")
     number = f"Claim/{claim_id}/_history/{body['meta']['versionId']}"
+    for task in _of_focus(engine, f"Claim/{claim_id}"):
+        status = prior_auth.status(task)
+        if elements.identifier(task, prior_auth.NUMBER) == number and status != Status.DRAFT:
+            return str(task["id"])
+        if status in prior_auth.TO_SEND | {Status.DRAFT}:
+            return send_again(engine, task, origin)
     made = _made(engine, f"Claim/{claim_id}", body["patient"], number, "")
     return _once(engine, made, number, origin)
+
+
+def send_again(engine: Engine, task: Resource, origin: Origin) -> str:
+    """Let a Task that was not sent go out; return its id."""
+    fhir_id, version = str(task["id"]), int(task["meta"]["versionId"])
+    update.update(engine, "Task", fhir_id, prior_auth.again(task), if_match=version, origin=origin)
+    return fhir_id
+
+
+def _of_focus(engine: Engine, address: str) -> list[Resource]:
+    wanted = [("focus", address), ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}")]
+    page = search.search(engine, "Task", [*wanted, ("_total", "none")])
+    return [codec.decode(match.body) for match in page.matches]
 
 
 def answer(engine: Engine, task_id: str) -> bytes | None:
     """Return the payer's response Bundle as it came, None while there is none to come back with.
 
-    Where people send it by hand, one that says "pended". Raises Unprocessable where the request
-    could not be sent, or its answer not be read.
+    Where people send it by hand, or it goes out again, one that says "pended". Raises
+    Unprocessable where the request could not be sent, or its answer not be read.
     """
     task = codec.decode(read.read(engine, "Task", task_id).body)
     there = prior_auth.part(task, prior_auth.ANSWER)
     if there:
         return read.read(engine, "Bundle", there.removeprefix("Bundle/")).body
     status, reason = prior_auth.status(task), str(task.get("statusReason", {}).get("text", ""))
-    if status == Status.READY and reason:
+    if prior_auth.is_retried(task) or (status == Status.READY and reason):
         return codec.encode(pended(engine, task_id))
     if status in (Status.READY, Status.SENT):
         return None
@@ -74,15 +108,16 @@ def pended(engine: Engine, task_id: str) -> Resource:
     """Return the response Bundle that says that nothing is decided yet, item by item."""
     task = codec.decode(read.read(engine, "Task", task_id).body)
     sent = prior_auth.part(task, prior_auth.REQUEST).removeprefix("Bundle/")
-    if not sent:
-        raise Unprocessable("The request is still being made ready.", expression="Claim")
-    request = codec.decode(read.read(engine, "Bundle", sent).body)
-    first, *others = request["entry"]
+    first, *others = (
+        codec.decode(read.read(engine, "Bundle", sent).body)["entry"]
+        if sent
+        else _entries(engine, elements.reference(task["focus"]))
+    )
     claim, now = first["resource"], engine.now().isoformat(timespec="milliseconds")
     parties = {elements.reference(claim[name]) for name in ("patient", "insurer", "provider")}
     response = {
         "resourceType": "ClaimResponse",
-        "identifier": claim["identifier"][:1],
+        "identifier": claim.get("identifier", [])[:1],
         "status": "active",
         "type": claim["type"],
         "use": "preauthorization",
@@ -94,7 +129,8 @@ def pended(engine: Engine, task_id: str) -> Resource:
         "outcome": "complete",
         "disposition": "The payer has not answered yet; the request stays open.",
         "item": [
-            {"itemSequence": item["sequence"], "adjudication": [_pend()]} for item in claim["item"]
+            {"itemSequence": item["sequence"], "adjudication": [_pend()]}
+            for item in claim.get("item", [])
         ],
     }
     uid = str(UUID(bytes=UUID(engine.new_id()).bytes, version=4))
@@ -108,6 +144,15 @@ def pended(engine: Engine, task_id: str) -> Resource:
             *(entry for entry in others if entry["fullUrl"] in parties),
         ],
     }
+
+
+def _entries(engine: Engine, address: str) -> list[Resource]:
+    """Return a stored Claim and its parties as entries, before its Bundle is built."""
+    claim = read.referenced(engine, "Claim", address) or {}
+    named = [elements.reference(claim.get(name)) for name in ("patient", "insurer", "provider")]
+    found = [(address, claim)]
+    found += [(a, read.referenced(engine, a.partition("/")[0], a) or {}) for a in named if a]
+    return [{"fullUrl": url, "resource": one} for url, one in found if one]
 
 
 def _pend() -> Resource:
@@ -126,10 +171,10 @@ def _check(body: Resource) -> None:
         raise Unprocessable(issues=issues)
 
 
-def _task(engine: Engine, number: str) -> str:
+def _task(engine: Engine, number: str) -> Resource | None:
     wanted = [("identifier", f"{prior_auth.NUMBER}|{elements.escaped(number)}")]
     page = search.search(engine, "Task", [*wanted, ("_total", "none")])
-    return page.matches[0].id if page.matches else ""
+    return codec.decode(page.matches[0].body) if page.matches else None
 
 
 def _made(engine: Engine, claim: str, patient: Resource, number: str, sent: str) -> Resource:
@@ -191,13 +236,25 @@ def _entry(url: str, resource: Resource, if_none_exist: str) -> Resource:
 
 
 def _sole_identifier(resource: Resource) -> str:
-    """Return the search for a party's first identifier; not a member id, which families share."""
-    for one in resource.get("identifier", []):
-        is_member = elements.code(one.get("type"), systems.V2_IDENTIFIER_TYPE) == "MB"
-        if one.get("system") and one.get("value") and not is_member:
-            value = elements.escaped(str(one["value"]))
-            return f"identifier={elements.escaped(str(one['system']))}|{value}"
-    return ""
+    """Return the search that finds a party again, "" where nothing is sure enough.
+
+    Families share member ids, whatever they are called: a person is found by name and birth date,
+    too.
+    """
+    numbers = [i for i in resource.get("identifier", []) if i.get("system") and i.get("value")]
+    if not numbers:
+        return ""
+    system, value = (elements.escaped(str(numbers[0][name])) for name in ("system", "value"))
+    asked = f"identifier={quote(f'{system}|{value}')}"
+    if resource["resourceType"] != "Patient":
+        return asked
+    name = elements.human_name(resource)
+    given = elements.texts(name, "given")
+    if not (resource.get("birthDate") and name.get("family") and given):
+        return ""
+    told = {"family:exact": name["family"], "given:exact": given[0]}
+    words = "&".join(f"{key}={quote(elements.escaped(str(text)))}" for key, text in told.items())
+    return f"{asked}&birthdate={resource['birthDate']}&{words}"
 
 
 def _named(node: Any, kept: Any) -> Any:

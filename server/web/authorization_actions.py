@@ -3,9 +3,8 @@
 from typing import Any
 
 from fhir_profiles import elements, prior_auth, systems
-from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
-from server.interactions import create, read, update
+from server.interactions import create, read
 from server.interactions import prior_auth as requests
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
@@ -17,11 +16,8 @@ Resource = dict[str, Any]
 def send_again(engine: Engine, task_id: str) -> None:
     """Have a request sent that was not: what is kept of it is built anew from a draft's Claim."""
     task = authorizations.found(engine, task_id)
-    if prior_auth.status(task) not in authorizations.MAY_SEND:
-        return
-    moved = prior_auth.moved(task, Status.READY)
-    version = int(task["meta"]["versionId"])
-    update.update(engine, "Task", task_id, moved, if_match=version, origin=Origin(engine.new_id()))
+    if prior_auth.status(task) in authorizations.MAY_SEND:
+        requests.send_again(engine, task, Origin(engine.new_id()))
 
 
 def cancel(engine: Engine, task_id: str) -> str:

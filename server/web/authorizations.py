@@ -1,7 +1,8 @@
 """The pages of prior authorizations: the worklist by time left, and one with its whole story."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -146,7 +147,7 @@ def worklist(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Workli
         wanted.append(("business-status", f"{prior_auth.STATUS}|{state}"))
     elif state != "all":
         state = OPEN
-        wanted.append(("status", "requested,in-progress"))
+        wanted.append(("status", "draft,requested,in-progress"))
     page = search.search(engine, "Task", wanted)
     rows = [_row(engine, codec.decode(body), zone) for body in page.bodies]
     overdue = sum(1 for row in rows if row.clock.tone == "bad")
@@ -232,17 +233,29 @@ def _known(status: str) -> Status:
 
 
 def _clock(task: Resource, now: datetime, zone: ZoneInfo) -> Clock:
-    period = task.get("restriction", {}).get("period", {})
-    if "end" not in period:
+    due, start = _bounds(task, zone)
+    if due is None:
         return Clock("No clock", "open", None)
-    due, start = (datetime.fromisoformat(period[name]) for name in ("end", "start"))
     if task.get("status") in ("completed", "cancelled"):
         return Clock("Ended", "open", None)
-    left, local = due - now, due.astimezone(zone)
+    left, local, start = due - now, due.astimezone(zone), start or due
     if left < timedelta():
         return Clock(f"{_span(-left)} overdue", "bad", local)
     tone = "look" if now >= start + (due - start) * AT_RISK else "open"
     return Clock(f"{_span(left)} left", tone, local)
+
+
+def _bounds(task: Resource, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Return when a decision is due and since when the clock runs; None for what is not said."""
+    period = task.get("restriction", {}).get("period", {})
+    found: list[datetime | None] = []
+    for name in ("end", "start"):
+        try:
+            at = datetime.fromisoformat(period.get(name, ""))
+            found.append(at if at.tzinfo else at.replace(tzinfo=zone))
+        except ValueError:
+            found.append(None)
+    return found[0], found[1]
 
 
 def _span(time: timedelta) -> str:
@@ -283,15 +296,15 @@ def _service(item: Resource) -> str:
 
 def _lines(claim: Resource, response: Resource | None) -> Iterator[Line]:
     items = claim.get("item", [])
-    decided: dict[int, Item] = {}
+    answer = None
     if response is not None:
-        try:
+        with suppress(decisions.Unreadable):
             answer = decisions.read(response, [one["sequence"] for one in items])
-            decided = {one.sequence: one for one in answer.items}
-        except decisions.Unreadable:
-            decided = {}
+    decided = {one.sequence: one for one in answer.items} if answer else {}
     for item in items:
         yield _line(item, decided.get(item["sequence"], Item(item["sequence"], None)))
+    for one in answer.extra if answer else ():
+        yield replace(_line({}, one), service="not asked for", instead=_services(one))
 
 
 def _line(item: Resource, decided: Item) -> Line:
@@ -305,8 +318,12 @@ def _line(item: Resource, decided: Item) -> Line:
         period=" to ".join(day for day in decided.period if day),
         reasons=[f"{text or 'no words'} (X12 886 {code})" for code, text in decided.reasons],
         notes=list(decided.notes),
-        instead=[_service(one) for one in decided.authorized],
+        instead=_services(decided),
     )
+
+
+def _services(item: Item) -> list[str]:
+    return [_service(one) for one in item.authorized]
 
 
 def _asks(response: Resource) -> Iterator[str]:

@@ -131,7 +131,6 @@ def test_a_person_asks_the_payer(programs: Programs, browser: Browser) -> None:
     page.context.close()
 
 
-@pytest.mark.req("R21")
 def test_a_draft_is_mended_and_sent(programs: Programs, browser: Browser) -> None:
     """The Claim is completed, the person sends it."""
     claim = of_code("97110", fhir_id="mended")

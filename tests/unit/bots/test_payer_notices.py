@@ -60,7 +60,7 @@ def message(*answers: Resource, kind: str = "event-notification", count: int = 1
 
 
 def hear(fhir: FakeFhir, body: Resource, kit: Tools | None = None) -> None:
-    payer_notices.receive(pas_notice.read(body), kit or tools(fhir))
+    payer_notices.receive(pas_notice.read(body), "pas", kit or tools(fhir))
 
 
 def subscribed(fhir: FakeFhir, seen: int = 0) -> FakeFhir:
@@ -99,11 +99,11 @@ def test_one_subscription_for_the_sending_system() -> None:
 
 
 def with_notices(kit: Tools) -> Tools:
-    return replace(kit, notices=NOTICES)
+    return replace(kit, notices=lambda _endpoint_id: NOTICES)
 
 
 def the_case(fhir: FakeFhir) -> room.Case:
-    found = room.case_of(the_task(fhir), None, tools(fhir))
+    found = room.case_of(the_task(fhir), tools(fhir))
     assert found is not None
     return deepcopy(found)
 
@@ -255,5 +255,6 @@ def test_anything_else_is_refused(body: Any) -> None:
 def test_the_token_of_payers_is_not_our_secret() -> None:
     """It follows from the secret, and does not tell it."""
     secret = "the secret of the hooks, 32 characters"  # noqa: S105 of the tests
-    assert secret not in payer_notices.token(secret)
-    assert payer_notices.token(secret) != payer_notices.token(f"{secret}x")
+    made = payer_notices.token(secret, "pas")
+    assert secret not in made
+    assert made not in (payer_notices.token(f"{secret}x", "pas"), payer_notices.token(secret, "b"))
