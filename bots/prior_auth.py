@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bots import directory
 from bots.directory import Ambiguous
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import pas_answer, pas_request, pas_update, payload
+from bots.mapping import pas_answer, pas_asks, pas_request, pas_update, payload
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import decisions, elements, pas_rules, prior_auth, systems
@@ -121,11 +121,21 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
         task = prior_auth.with_part(task, "output", code, address)
     to, reason = pas_answer.status(read_as)
     _log.info("prior authorization %s: %s", task["id"], to.value)
+    _gather(case, task, response, payer, tools)
     _move(task, to, reason, tools)
     if read_as.state is not State.REJECTED:
         for old in _replaced(case, tools):
             text = f"Replaced by its update {elements.reference(case.task['focus'])}."
             _move(old, Status.CANCELLED, text, tools)
+
+
+def _gather(case: Case, task: Resource, response: Resource, payer: Resource, tools: Tools) -> None:
+    """Make the Tasks of what the payer asks for."""
+    endpoint = endpoint_of(payer, tools)
+    (provider,) = tools.fhir.read_all([elements.reference(case.claim.get("provider"))])
+    address = str(endpoint["address"]) if endpoint else ""
+    for wanted in pas_asks.tasks(task, response, (payer, provider or {}), address):
+        tools.fhir.create_once(wanted, pas_asks.cause_of(wanted))
 
 
 def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:

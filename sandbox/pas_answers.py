@@ -119,6 +119,9 @@ def _item(plan: Authorization, item: Json, decision: Decision, number: str, now:
         "itemSequence": item["sequence"],
         "adjudication": [_adjudication(decision, number)],
     }
+    if any("questionnaire" in ask for ask in decision.get("ask", ())):
+        context = {"system": "urn:payer:traces", "value": f"{plan.trace}-{item['sequence']}"}
+        made["extension"] = [{"url": fhir.url("itemTraceNumber"), "valueIdentifier": context}]
     if decision["code"] in ("A1", "A2", "A3", "A6"):
         end = now.date() + timedelta(days=VALID_DAYS)
         provider = [

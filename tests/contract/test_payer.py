@@ -197,6 +197,7 @@ def test_what_more_is_asked_stands_in_the_answer() -> None:
     told = [e["resource"].get("payload", [{}])[0].get("contentString") for e in asks]
     assert ["34117-2", None, "102089-0"] == told
     assert "'code': 'OB'" in str(asks[1])
+    assert "extension-itemTraceNumber" in str(response_of(answer)["item"])
 
 
 @pytest.mark.req("R52")

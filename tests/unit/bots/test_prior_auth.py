@@ -14,7 +14,7 @@ from bots.mapping import pas_answer
 from bots.ports import Failure, Submission, Tools
 from fhir_profiles import elements, pas, prior_auth, systems
 from fhir_profiles.prior_auth import Status
-from server.validation import structure
+from server.validation import check, structure
 from tests import pas as given
 from tests.contract.payer import client, of_code, post
 from tests.fakes import NOW, FakeFhir, FakePayer, tools
@@ -65,7 +65,7 @@ def run(fhir: FakeFhir, *answers: Any, now: datetime = NOW) -> FakePayer:
 
 
 def the_task(fhir: FakeFhir) -> Resource:
-    (found,) = fhir.all("Task")
+    (found,) = [task for task in fhir.all("Task") if prior_auth.status(task)]
     return found
 
 
@@ -423,3 +423,25 @@ def test_a_mended_claim_goes_out_as_another_request() -> None:
 
     assert "approved" == prior_auth.status(the_task(fhir))
     assert first["identifier"]["value"] != second["identifier"]["value"]
+
+
+@pytest.mark.req("R73")
+def test_what_the_payer_asks_for_becomes_a_task_for_each_kind() -> None:
+    """A report, a document and a questionnaire, with line and context; told twice, made once."""
+    fhir = world(of_code("97110", "63685"))
+    run(fhir)
+    about = the_task(fhir)
+    asked = [t for t in fhir.all("Task") if not prior_auth.status(t)]
+    said = {t["code"]["text"].rpartition(" ")[2]: t for t in asked}
+    inputs = {kind: task["input"][1] for kind, task in said.items()}
+
+    assert {"report", "document", "questionnaire"} == said.keys()
+    assert "OB" == inputs["report"]["valueCodeableConcept"]["coding"][0]["code"]
+    assert "34117-2" == inputs["document"]["valueCodeableConcept"]["coding"][0]["code"]
+    assert "PA-pa-2" == inputs["questionnaire"]["valueString"]
+    assert {2} == {one["extension"][0]["valuePositiveInt"] for one in inputs.values()}
+    for task in asked:
+        assert [] == [str(i) for i in check.against(task, f"{pas.PROFILES}/profile-task")]
+        assert "https://payer.example/fhir/$submit-attachment" == task["input"][0]["valueUrl"]
+        assert about["restriction"]["period"]["end"] == task["restriction"]["period"]["end"]
+        assert "Claim/pa" == task["reasonReference"]["reference"]
