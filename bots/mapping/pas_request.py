@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fhir_profiles import loader, pas, pas_rules, systems
+from fhir_profiles import crosswalk, elements, loader, pas, pas_rules, systems
 
 Resource = dict[str, Any]
 TRANSACTION = f"{systems.BASE}/NamingSystem/prior-auth-transaction"
@@ -61,7 +61,7 @@ def bundle(
             name = "insurer"
         elif address in subscribers and address != _address(claim.get("patient")):
             name = "subscriber"
-        listed.setdefault(urls[address], _sent(one, name))
+        listed.setdefault(urls[address], _sent(_filled(one), name))
     entries = [
         {"fullUrl": url, "resource": _rewritten(one, urls)} for url, one in listed.items()
     ]  # fmt: skip
@@ -72,6 +72,26 @@ def bundle(
         "timestamp": moment.isoformat(timespec="milliseconds"),
         "entry": entries,
     }
+
+
+def _filled(resource: Resource) -> Resource:
+    """Return a Coverage with what it says in the guide's words, too; any other resource as it is.
+
+    The member id also as an identifier of type MB, and "self" also by its X12 code.
+    """
+    if resource["resourceType"] != "Coverage":
+        return resource
+    found = dict(resource)
+    if resource.get("subscriberId") and not [*crosswalk.member_identifiers(resource)]:
+        kind = {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}
+        member = {"type": kind, "value": resource["subscriberId"]}
+        found["identifier"] = [*resource.get("identifier", []), member]
+    told = resource.get("relationship", {})
+    is_self = elements.code(told, systems.RELATIONSHIP) == "self"
+    if is_self and not elements.code(told, pas.RELATIONSHIP):
+        own = {"system": pas.RELATIONSHIP, "code": pas.SELF}
+        found["relationship"] = {**told, "coding": [*told["coding"], own]}
+    return found
 
 
 def full_url(resource: Resource, server: str) -> str:

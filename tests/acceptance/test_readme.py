@@ -51,7 +51,7 @@ def test_every_block_is_known_here() -> None:
     commands = [text for kind, text in BLOCKS if kind == "sh"]
 
     assert ["make demo ARGS=--once\n", "make test\n"] == [c for c in commands if "curl" not in c]
-    assert 3 == len(commands)
+    assert 4 == len(commands)
     assert re.fullmatch(r"\d+ passed in [\d.]+s \([\d:]+\)\n", told_after("make test"))
 
 
@@ -65,23 +65,29 @@ def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
 
 
 def test_posting_a_coverage_with_curl(tmp_path: Path) -> None:
-    """`make run` in one terminal, the block in another."""
+    """`make run` in one terminal, the blocks in another: a coverage, then an authorization."""
     env, port = environment(tmp_path), free_port()
-    block = next(text for kind, text in BLOCKS if kind == "sh" and "curl" in text)
-    script = block.replace(":8080/", f":{port}/")
+    blocks = [text for kind, text in BLOCKS if kind == "sh" and "curl" in text]
     with subprocess.Popen(
         ["make", "--silent", "run", f"ARGS=--port {port}"], cwd=ROOT, env=env,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as running:  # fmt: skip
         try:
             assert running.stdout is not None
-            assert running.stdout.readline().startswith("Ready.")
-            done = shell(script, env)
+            ready = running.stdout.readline()
+            assert ready.startswith("Ready.")
+            sandbox = ready.rpartition("Sandbox: ")[2].strip()
+            scripts = [
+                block.replace(":8080/", f":{port}/").replace("http://127.0.0.1:8082", sandbox)
+                for block in blocks
+            ]
+            checked, authorized = (shell(script, env) for script in scripts)
         finally:
             os.killpg(running.pid, signal.SIGINT)
 
-    assert 0 == done.returncode, done.stderr
-    assert same(told_after("curl"), done.stdout)
+    assert (0, 0) == (checked.returncode, authorized.returncode), authorized.stderr
+    assert same(told_after("curl"), checked.stdout)
+    assert same(told_after("Claim/spine"), authorized.stdout)
 
 
 def test_the_wheel_runs_alone(tmp_path: Path) -> None:

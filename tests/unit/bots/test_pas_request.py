@@ -11,6 +11,7 @@ from bots.mapping import pas_request
 from fhir_profiles import pas, pas_rules
 from server.validation import check
 from tests import pas as given
+from tests import samples
 
 Resource = dict[str, Any]
 MOMENT = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -155,6 +156,22 @@ def test_an_update_carries_the_claim_it_updates_and_no_older_one() -> None:
         c["identifier"][0]["value"] for c in of_type(bundle, "Claim")
     ]
     assert [] == paths(bundle)
+
+
+@pytest.mark.req("R17")
+def test_a_plain_coverage_is_said_in_the_guides_words() -> None:
+    """Its subscriberId as a member id, and "self" by X12 18; what it does not say is not added."""
+    bundle = built(None, samples.coverage())
+    (sent,) = of_type(bundle, "Coverage")
+    other = samples.coverage(relationship=samples.relationship("spouse"))
+    del other["subscriberId"]
+
+    assert [] == paths(bundle)
+    assert [] == [str(issue) for issue in check.against(bundle, pas.REQUEST_BUNDLE)]
+    assert "INF100001" == sent["identifier"][0]["value"]
+    assert ["subscriber", "identifier"] == [
+        path.rpartition(".")[2] for path in paths(built(None, other))
+    ][::-1]
 
 
 def drop(*path: Any) -> Callable[[Resource], None]:
