@@ -163,7 +163,9 @@ def test_an_incomplete_request_is_not_sent() -> None:
     """The Task names every missing element."""
     claim = of_code("97110")
     del claim["item"][0]["category"]
-    fhir = world(claim, given.coverage(identifier=[]))
+    nameless = given.coverage(identifier=[])
+    del nameless["subscriberId"]
+    fhir = world(claim, nameless)
     asked = run(fhir)
     reason = the_task(fhir)["statusReason"]["text"]
 
