@@ -6,14 +6,15 @@ Each warning is a Task that is made once, however often and by how many processe
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from bots.domain.decision_clock import AT_RISK_SHARE, Standing
+from bots.domain.decision_clock import Standing
 from bots.domain.decision_clock import standing as stands
 from bots.errors import NeverRetry, RetryLater
+from bots.mapping import tasks
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, prior_auth, systems
 
 # No limit is longer than 15 days and an extension of 14: what is due later is not at risk yet.
-LOOK_AHEAD = timedelta(days=29) * (1 - AT_RISK_SHARE)
+LOOK_AHEAD = timedelta(days=29) * (1 - prior_auth.AT_RISK_SHARE)
 PAGE = "1000"  # matches of one search's page
 EVERY = timedelta(minutes=15)
 _WARNINGS = {
@@ -58,7 +59,7 @@ def _running(tools: Tools, now: datetime) -> Iterator[Resource]:
     """Yield the Tasks that wait for a payer and are due in time to matter."""
     until = (now + LOOK_AHEAD).isoformat(timespec="seconds")
     wanted = [
-        ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("status", "in-progress"),
+        ("code", prior_auth.TOKEN), ("status", "in-progress"),
         ("due", f"le{until}"), ("_count", PAGE),
     ]  # fmt: skip
     yield from tools.fhir.search("Task", wanted)
@@ -74,14 +75,8 @@ def _known(tools: Tools) -> set[str]:
 def _task(about: Resource, warning: tuple[str, str, str], cause: str, now: datetime) -> Resource:
     code, title, text = warning
     return {
-        "resourceType": "Task",
-        "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
+        **tasks.made(f"Task/{about['id']}", code, cause, title, text),
         "priority": "urgent",
-        "code": {"coding": [{"system": systems.TASK_CODE, "code": code}], "text": title},
-        "description": text,
-        "focus": {"reference": f"Task/{about['id']}"},
         **({"for": about["for"]} if "for" in about else {}),
         "authoredOn": now.isoformat(timespec="milliseconds"),
     }

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from bots import prior_auth as room
 from bots.errors import RetryLater
-from bots.mapping import pas_notice
+from bots.mapping import pas_notice, tasks
 from bots.mapping.pas_notice import Kept, Notice
 from bots.mapping.request import trace_of
 from bots.ports import Failure, Resource, Tools
@@ -175,7 +175,7 @@ def _count(notice: Notice, endpoint_id: str, tools: Tools) -> None:
 def _catch_up(endpoint_id: str, tools: Tools) -> None:
     """Ask about each request that waits at this payer. Raises RetryLater where one is left."""
     waiting = ",".join(f"{prior_auth.STATUS}|{one}" for one in sorted(prior_auth.WAITING))
-    wanted = [("code", f"{systems.TASK_CODE}|{prior_auth.CODE}"), ("business-status", waiting)]
+    wanted = [("code", prior_auth.TOKEN), ("business-status", waiting)]
     failures = []
     for task in tools.fhir.search("Task", wanted):
         found = room.case_of(task, tools)
@@ -195,16 +195,6 @@ def _arrived(cause: str, tools: Tools) -> None:
 
 def _missed(endpoint_id: str, missed: int, cause: str, now: datetime) -> Resource:
     text = f"{missed} messages of a payer did not arrive; it was asked about all that wait."
-    return {
-        "resourceType": "Task",
-        "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": "missed-notices"}],
-            "text": "Messages of a payer were missed",
-        },
-        "description": text,
-        "focus": {"reference": f"Endpoint/{endpoint_id}"},
-        "authoredOn": now.isoformat(timespec="milliseconds"),
-    }
+    title = "Messages of a payer were missed"
+    found = tasks.made(f"Endpoint/{endpoint_id}", "missed-notices", cause, title, text)
+    return {**found, "authoredOn": now.isoformat(timespec="milliseconds")}

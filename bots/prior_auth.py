@@ -14,7 +14,7 @@ from bots.errors import NeverRetry, RetryLater
 from bots.mapping import pas_answer, pas_asks, pas_request, pas_update, payload
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
-from fhir_profiles import decisions, elements, pas_rules, prior_auth, systems
+from fhir_profiles import decisions, elements, pas_rules, prior_auth
 from fhir_profiles.decisions import Answer, State
 from fhir_profiles.prior_auth import Status
 
@@ -121,7 +121,8 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
         task = prior_auth.with_part(task, "output", code, address)
     to, reason = pas_answer.status(read_as)
     _log.info("prior authorization %s: %s", task["id"], to.value)
-    _gather(case, task, response, payer, tools)
+    if read_as.asks:
+        _gather(case, task, response, payer, tools)
     _move(task, to, reason, tools)
     if read_as.state is not State.REJECTED:
         for old in _replaced(case, tools):
@@ -198,7 +199,7 @@ def _replaced(case: Case, tools: Tools) -> list[Resource]:
 def tasks_called(system: str, value: str, tools: Tools) -> list[Resource]:
     """Return the Tasks of the Claims with this identifier: live ones first, then the newest."""
     wanted = f"{elements.escaped(system)}|{elements.escaped(value)}"
-    code = ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}")
+    code = ("code", prior_auth.TOKEN)
     tasks = [
         task
         for claim in tools.fhir.search("Claim", [("identifier", wanted)])

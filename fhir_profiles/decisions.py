@@ -44,11 +44,6 @@ class State(Enum):
     REJECTED = "rejected"
 
 
-DECIDED = frozenset(
-    {State.APPROVED, State.MODIFIED, State.PARTIAL, State.DENIED, State.NOT_REQUIRED}
-)
-
-
 class Unreadable(Exception):
     """The answer contradicts itself, or says what we do not know; the message holds no data."""
 

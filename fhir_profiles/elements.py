@@ -1,7 +1,7 @@
 """Readers of FHIR JSON: the few questions that both programs ask of a resource."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -20,6 +20,16 @@ def identifier(resource: Resource, system: str) -> str:
 def reference(node: Any) -> str:
     """Return the text of a Reference, "" where there is none."""
     return str(node.get("reference", "")) if isinstance(node, dict) else ""
+
+
+def with_references(node: Any, change: Callable[[Resource], Resource]) -> Any:
+    """Return a copy of some JSON in which each literal reference went through `change`."""
+    if isinstance(node, list):
+        return [with_references(one, change) for one in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: with_references(value, change) for name, value in node.items()}
+    return change(found) if isinstance(found.get("reference"), str) else found
 
 
 def tag(resource: Resource, system: str) -> str:

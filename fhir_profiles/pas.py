@@ -8,7 +8,6 @@ PROFILES = f"{GUIDE}/StructureDefinition"
 REQUEST_BUNDLE = f"{PROFILES}/profile-pas-request-bundle"
 RESPONSE_BUNDLE = f"{PROFILES}/profile-pas-response-bundle"
 INQUIRY_BUNDLE = f"{PROFILES}/profile-pas-inquiry-request-bundle"
-CLAIM, CLAIM_UPDATE = f"{PROFILES}/profile-claim", f"{PROFILES}/profile-claim-update"
 TOPIC = f"{GUIDE}/SubscriptionTopic/PASSubscriptionTopic"
 TEMP_CODES = f"{GUIDE}/CodeSystem/PASTempCodes"
 
@@ -41,5 +40,6 @@ LEVEL_OF_SERVICE = f"{X12}/1338"
 QUANTITY_UNIT = f"{X12}/673"
 RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 DECISION_REASON = "https://codesystem.x12.org/external/886"
+QUESTIONNAIRE = "102089-0"  # LOINC, which stands for "fill in a questionnaire"
 IMMEDIATE_APPEAL, CANCEL = "1", "3"  # of certification types (UM02)
 SELF = "18"  # of relationships (INS02)

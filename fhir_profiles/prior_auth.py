@@ -11,6 +11,8 @@ from fhir_profiles import elements, pas, systems
 
 Resource = dict[str, Any]
 CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code list
+TOKEN = f"{systems.TASK_CODE}|{CODE}"  # as a search finds these Tasks
+AT_RISK_SHARE = 0.75  # of the time that a payer has; from then on a person should look
 STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
 PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import Enum
 
+from fhir_profiles.prior_auth import AT_RISK_SHARE
+
 EXTENSION_LIMIT_DAYS = 14
-AT_RISK_SHARE = 0.75  # of the time that is allowed; from then on a person should look
 _TICK = timedelta(microseconds=1)
 _EXPEDITED_LEVELS = frozenset({"03", "U"})  # X12 1338 (UM06): urgent
 

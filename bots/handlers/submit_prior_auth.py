@@ -3,7 +3,7 @@
 from bots import payer_notices
 from bots import prior_auth as room
 from bots.ports import Bot, Resource, Tools
-from fhir_profiles import prior_auth, systems
+from fhir_profiles import prior_auth
 from fhir_profiles.prior_auth import Status
 
 
@@ -16,7 +16,6 @@ def handle(task: Resource, tools: Tools) -> None:
 
 BOT = Bot(
     "submit-prior-auth",
-    f"Task?code={systems.TASK_CODE}|{prior_auth.CODE}"
-    f"&business-status={prior_auth.STATUS}|{Status.READY}",
+    f"Task?code={prior_auth.TOKEN}&business-status={prior_auth.STATUS}|{Status.READY}",
     handle,
 )

@@ -9,7 +9,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
-from bots.mapping import known
+from bots.mapping import known, tasks
 from bots.mapping.request import trace_of
 from fhir_profiles import elements, systems
 from fhir_profiles.codes import DEFINITE, State
@@ -255,19 +255,11 @@ def sent(message: Resource, moment: datetime) -> Resource:
 
 def task(message: Resource, reason: str, moment: datetime) -> Resource:
     """Return the Task that tells people of an alert that could not be sent."""
-    return {
-        "resourceType": "Task",
-        "identifier": [{"system": systems.CAUSE, "value": task_cause(message)}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": "alert-undelivered"}],
-            "text": "An alert could not be sent by mail",
-        },
-        "description": reason,
-        "focus": {"reference": f"Communication/{message['id']}"},
-        "authoredOn": _instant(moment),
-    }
+    title = "An alert could not be sent by mail"
+    found = tasks.made(
+        f"Communication/{message['id']}", "alert-undelivered", task_cause(message), title, reason
+    )
+    return {**found, "authoredOn": _instant(moment)}
 
 
 def task_cause(message: Resource) -> str:

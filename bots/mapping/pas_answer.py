@@ -169,18 +169,17 @@ def _known(sent: Resource, claim: Resource) -> dict[str, str]:
 
 def _local(node: Any, known: Mapping[str, str], others: Mapping[Any, Resource]) -> Any:
     """Return a copy whose references lead to what we have, or name what we have not."""
-    if isinstance(node, list):
-        return [_local(one, known, others) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found = {name: _local(value, known, others) for name, value in node.items()}
-    address = found.get("reference")
-    if isinstance(address, str) and address in known:
-        found["reference"] = known[address]
-    elif isinstance(address, str) and not address.startswith("#"):
-        del found["reference"]
-        found.setdefault("display", _name(others.get(address, {})) or "not held here")
-    return found
+
+    def change(found: Resource) -> Resource:
+        address = found["reference"]
+        if address in known:
+            return {**found, "reference": known[address]}
+        if address.startswith("#"):
+            return found
+        told = {name: value for name, value in found.items() if name != "reference"}
+        return {"display": _name(others.get(address, {})) or "not held here", **told}
+
+    return elements.with_references(node, change)
 
 
 def _name(resource: Resource) -> str:

@@ -12,7 +12,6 @@ from fhir_profiles import elements, pas, systems
 
 Resource = dict[str, Any]
 PWK, LOINC, QUESTIONNAIRE = "report", "document", "questionnaire"
-_QUESTIONNAIRE_CODE = "102089-0"  # LOINC: "fill in a questionnaire"
 _LOINC = "http://loinc.org"
 _REPORT = f"{pas.X12}/755"
 _LINE = f"{pas.PROFILES}/extension-serviceLineNumber"
@@ -56,7 +55,7 @@ def _inputs(response: Resource) -> Iterator[tuple[str, Resource]]:
                 yield PWK, _attachment(_REPORT, code, line)
         for payload in ask.get("payload", []):
             code = str(payload.get("contentString", ""))
-            if code == _QUESTIONNAIRE_CODE:
+            if code == pas.QUESTIONNAIRE:
                 context = str(traces.get(line, {}).get("value") or _control(ask))
                 told = {"valueString": context}
                 yield QUESTIONNAIRE, _input("questionnaire-context", told, line)

@@ -7,6 +7,7 @@ once under a urn:uuid, and each reference goes there; only what the profiles ask
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -62,9 +63,14 @@ def bundle(
         elif address in subscribers and address != _address(claim.get("patient")):
             name = "subscriber"
         listed.setdefault(urls[address], _sent(_filled(one), name))
+
+    def to_entry(node: Resource) -> Resource:
+        return {**node, "reference": urls.get(node["reference"], node["reference"])}
+
     entries = [
-        {"fullUrl": url, "resource": _rewritten(one, urls)} for url, one in listed.items()
-    ]  # fmt: skip
+        {"fullUrl": url, "resource": elements.with_references(one, to_entry)}
+        for url, one in listed.items()
+    ]
     return {
         "resourceType": "Bundle",
         "identifier": {"system": TRANSACTION, "value": number},
@@ -157,19 +163,7 @@ def _branch(name: str, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(choices, None)
 
 
+@cache
 def _trees() -> dict[str, Mapping[str, Any]]:
     files = loader.artefacts("structure_definitions")
     return {one["url"]: one["sent"] for file in files for one in file if "sent" in one}
-
-
-def _rewritten(node: Any, urls: Mapping[str, str]) -> Any:
-    """Return a copy in which each reference that was reached goes to its entry."""
-    if isinstance(node, list):
-        return [_rewritten(one, urls) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found = {name: _rewritten(value, urls) for name, value in node.items()}
-    address = found.get("reference")
-    if isinstance(address, str) and address in urls:
-        found["reference"] = urls[address]
-    return found

@@ -106,15 +106,20 @@ def seen_again(task: Resource, stored: Resource) -> Resource | None:
 
 
 def _task(stored: Resource, code: str, cause: str, title: str, text: str) -> Resource:
+    found = made(f"CoverageEligibilityResponse/{stored['id']}", code, cause, title, text)
+    return {**found, "meta": {"source": SOURCE}}
+
+
+def made(focus: str, code: str, cause: str, title: str, text: str) -> Resource:
+    """Return a Task for people about the resource at `focus`; its cause makes it one."""
     return {
         "resourceType": "Task",
-        "meta": {"source": SOURCE},
         "identifier": [{"system": systems.CAUSE, "value": cause}],
         "status": "requested",
         "intent": "order",
         "code": {"coding": [{"system": systems.TASK_CODE, "code": code}], "text": title},
         "description": text,
-        "focus": {"reference": f"CoverageEligibilityResponse/{stored['id']}"},
+        "focus": {"reference": focus},
     }
 
 

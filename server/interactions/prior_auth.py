@@ -4,12 +4,12 @@ What an EHR sends is kept as it came and goes to the payer so; the Claim beside 
 that we hold, is what people look for. Source: Da Vinci PAS 2.2.1, Claim/$submit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fhir_profiles import codec, elements, pas, pas_rules, prior_auth, systems
+from fhir_profiles import codec, elements, pas, pas_rules, prior_auth
 from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest, Conflict, Issue, Unprocessable
 from server.interactions import bundle as bundles
@@ -81,7 +81,7 @@ def send_again(engine: Engine, task: Resource, origin: Origin) -> str:
 
 
 def _of_focus(engine: Engine, address: str) -> list[Resource]:
-    wanted = [("focus", address), ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}")]
+    wanted = [("focus", address), ("code", prior_auth.TOKEN)]
     page = search.search(engine, "Task", [*wanted, ("_total", "none")])
     return [codec.decode(match.body) for match in page.matches]
 
@@ -257,15 +257,14 @@ def _sole_identifier(resource: Resource) -> str:
     return f"{asked}&birthdate={resource['birthDate']}&{words}"
 
 
-def _named(node: Any, kept: Any) -> Any:
+def _named(node: Any, kept: Container[str]) -> Any:
     """Return a copy in which a reference to what only the Bundle has is a logical one."""
-    if isinstance(node, list):
-        return [_named(one, kept) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found = {name: _named(value, kept) for name, value in node.items()}
-    address = found.get("reference")
-    if isinstance(address, str) and address not in kept and not address.startswith("#"):
-        del found["reference"]
-        found["identifier"] = {"system": "urn:ietf:rfc:3986", "value": address}
-    return found
+
+    def change(found: Resource) -> Resource:
+        address = found["reference"]
+        if address in kept or address.startswith("#"):
+            return found
+        told = {name: value for name, value in found.items() if name != "reference"}
+        return {**told, "identifier": {"system": "urn:ietf:rfc:3986", "value": address}}
+
+    return elements.with_references(node, change)

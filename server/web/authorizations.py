@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, decisions, elements, prior_auth, systems
+from fhir_profiles import codec, decisions, elements, pas, prior_auth, systems
 from fhir_profiles.decisions import Action, Item
 from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
@@ -18,10 +18,8 @@ from server.web.states import Word
 
 Resource = dict[str, Any]
 SHOWN, STEPS = 50, 50
-AT_RISK = 0.75  # of the time allowed, as the clock has it
 IN_HOURS = timedelta(hours=48)  # below it, the time left is told in hours
 OPEN = "open"
-QUESTIONNAIRE = "102089-0"  # LOINC; PAS takes it for "fill in a questionnaire"
 WORDS = {
     Status.DRAFT: Word(
         "Draft", "✎", "look", "Complete the request: the reason says what is missing."
@@ -141,7 +139,7 @@ class Story:
 def worklist(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Worklist:
     """Return the list that `state` names: a status, all, or (by default) what is open."""
     state = asked.get("state", OPEN) or OPEN
-    code = ("code", f"{systems.TASK_CODE}|{prior_auth.CODE}")
+    code = ("code", prior_auth.TOKEN)
     wanted = [code, ("_sort", "due"), ("_count", str(SHOWN)), ("_total", "none")]
     if state in set(Status):
         wanted.append(("business-status", f"{prior_auth.STATUS}|{state}"))
@@ -241,7 +239,7 @@ def _clock(task: Resource, now: datetime, zone: ZoneInfo) -> Clock:
     left, local, start = due - now, due.astimezone(zone), start or due
     if left < timedelta():
         return Clock(f"{_span(-left)} overdue", "bad", local)
-    tone = "look" if now >= start + (due - start) * AT_RISK else "open"
+    tone = "look" if now >= start + (due - start) * prior_auth.AT_RISK_SHARE else "open"
     return Clock(f"{_span(left)} left", tone, local)
 
 
@@ -334,10 +332,8 @@ def _asks(response: Resource) -> Iterator[str]:
         kinds = [c["code"] for one in ask.get("category", []) for c in one.get("coding", [])]
         loinc = [one.get("contentString", "") for one in ask.get("payload", [])]
         told = [f"document of X12 755 {code}" for code in kinds]
-        told += [
-            "a questionnaire to fill in" if code == QUESTIONNAIRE else f"document of LOINC {code}"
-            for code in loinc if code
-        ]  # fmt: skip
+        words = {pas.QUESTIONNAIRE: "a questionnaire to fill in"}
+        told += [words.get(code, f"document of LOINC {code}") for code in loinc if code]
         yield ", ".join(told) or "not stated"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fhir_profiles import prior_auth
 from tests import browser_tools
@@ -40,16 +40,6 @@ def programs(
             assert started.put(claim).ok
             requests.post(f"{started.fhir}/Claim/{name}/$submit", timeout=30)
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        launched = play.chromium.launch(
-            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
-        )
-        yield launched
-        launched.close()
 
 
 def opened(browser: Browser, address: str, *, scripts: bool = False) -> Page:

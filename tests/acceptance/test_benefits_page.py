@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fhir_profiles import systems
-from tests import browser_tools, samples
+from tests import samples
 from tests.programs import Programs, wait_for
 
 pytestmark = [pytest.mark.loopback, pytest.mark.browser]
@@ -24,14 +24,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as play:
-        browser: Browser = play.chromium.launch(
-            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
-        )
-        context = browser.new_context(java_script_enabled=False)
-        yield context.new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
 
 
 def answered(programs: Programs, name: str, **coverage: object) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests import browser_tools, samples
+from tests import samples
 from tests.acceptance.people import Person
 from tests.programs import Programs
 from tests.x12_texts import answer_271, file_271
@@ -36,22 +36,19 @@ def people(programs: Programs) -> list[Person]:
 
 
 @pytest.fixture
-def page(programs: Programs, people: list[Person]) -> Iterator[Page]:
+def page(programs: Programs, people: list[Person], browser: Browser) -> Iterator[Page]:
     """Return the day's page; nothing may be said on its console."""
     assert people
-    with sync_playwright() as play:
-        browser: Browser = play.chromium.launch(
-            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
-        )
-        made = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
-        said: list[str] = []
-        made.on("console", lambda message: said.append(message.text))
-        made.on("pageerror", lambda error: said.append(str(error)))
-        made.clock.install()
-        made.goto(programs.server)
-        yield made
-        assert [] == [text for text in said if AWAY not in text]
-        browser.close()
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    made = context.new_page()
+    said: list[str] = []
+    made.on("console", lambda message: said.append(message.text))
+    made.on("pageerror", lambda error: said.append(str(error)))
+    made.clock.install()
+    made.goto(programs.server)
+    yield made
+    assert [] == [text for text in said if AWAY not in text]
+    context.close()
 
 
 def address(person: Person) -> str:

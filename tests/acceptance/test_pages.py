@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests import browser_tools, node_tools, samples
 from tests.programs import Programs, wait_for
@@ -51,16 +51,6 @@ def programs(
         for resource in (waiting, samples.request("now", insurance=[coverage])):
             assert started.put(resource).ok
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        launched = play.chromium.launch(
-            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
-        )
-        yield launched
-        launched.close()
 
 
 def opened(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests import browser_tools, samples
+from tests import samples
 from tests.acceptance.people import Person
 from tests.acceptance.test_triggers import appointment
 from tests.programs import Programs, wait_for
@@ -46,13 +46,10 @@ def people(programs: Programs) -> dict[str, Person]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as play:
-        browser: Browser = play.chromium.launch(
-            executable_path=browser_tools.chromium(), args=browser_tools.ARGUMENTS
-        )
-        yield browser.new_context(java_script_enabled=False).new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
 
 
 def listed(page: Page) -> list[str]:

@@ -1,6 +1,7 @@
 """The sandbox's payer inside one process, and requests to it as our own builder makes them."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from bots.mapping import pas_request
@@ -89,3 +90,15 @@ def inquiry(**more: Any) -> Resource:
         "resourceType": "Bundle", "type": "collection", "timestamp": NOW.isoformat(),
         "identifier": {"system": "urn:x", "value": "I1"}, "entry": entries,
     }  # fmt: skip
+
+
+def without(*path: Any) -> Callable[[Resource], None]:
+    """Return what takes the element at a path away."""
+
+    def change(bundle: Resource) -> None:
+        node: Any = bundle
+        for step in path[:-1]:
+            node = node[step]
+        del node[path[-1]]
+
+    return change

@@ -16,6 +16,7 @@ from tests.contract.payer import (
     of_code,
     post,
     response_of,
+    without,
 )
 
 Resource = dict[str, Any]
@@ -83,16 +84,6 @@ def test_the_old_edition_answers_queued_and_a_bare_bundle() -> None:
 
 
 CLAIM = ("entry", 0, "resource")
-
-
-def without(*path: Any) -> Callable[[Resource], None]:
-    def change(bundle: Resource) -> None:
-        node: Any = bundle
-        for step in path[:-1]:
-            node = node[step]
-        del node[path[-1]]
-
-    return change
 
 
 @pytest.mark.req("R46")

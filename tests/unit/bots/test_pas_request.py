@@ -12,29 +12,16 @@ from fhir_profiles import pas, pas_rules
 from server.validation import check
 from tests import pas as given
 from tests import samples
+from tests.contract import payer
+from tests.contract.payer import without as drop
 
 Resource = dict[str, Any]
 MOMENT = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
 SITE = "1999999984@http://127.0.0.1:8080/fhir"
 
 
-def closure(claim: Resource, resources: list[Resource]) -> dict[str, Resource]:
-    """Read from a list what the handler reads from the server."""
-    by_address = {f"{one['resourceType']}/{one['id']}": one for one in resources}
-    reached: dict[str, Resource] = {}
-    todo = pas_request.wanted(claim, is_first=True)
-    while todo:
-        address = todo.pop()
-        if address in by_address and address not in reached:
-            reached[address] = by_address[address]
-            todo += pas_request.wanted(by_address[address], is_first=False)
-    return reached
-
-
 def built(claim: Resource | None = None, *resources: Resource) -> Resource:
-    claim = claim or given.claim()
-    reached = closure(claim, given.world(*resources))
-    return pas_request.bundle(claim, reached, number="T1", moment=MOMENT, server=SITE)
+    return payer.built(claim or given.claim(), *resources, number="T1")
 
 
 def of_type(bundle: Resource, type_name: str) -> list[Resource]:
@@ -172,16 +159,6 @@ def test_a_plain_coverage_is_said_in_the_guides_words() -> None:
     assert ["subscriber", "identifier"] == [
         path.rpartition(".")[2] for path in paths(built(None, other))
     ][::-1]
-
-
-def drop(*path: Any) -> Callable[[Resource], None]:
-    def change(bundle: Resource) -> None:
-        node: Any = bundle
-        for step in path[:-1]:
-            node = node[step]
-        del node[path[-1]]
-
-    return change
 
 
 def put(value: Any, *path: Any) -> Callable[[Resource], None]:
