@@ -123,11 +123,11 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     _log.info("prior authorization %s: %s", task["id"], to.value)
     if read_as.asks:
         _gather(case, task, response, payer, tools)
-    _move(task, to, reason, tools)
     if read_as.state is not State.REJECTED:
         for old in _replaced(case, tools):
             text = f"Replaced by its update {elements.reference(case.task['focus'])}."
             _move(old, Status.CANCELLED, text, tools)
+    _move(task, to, reason, tools)  # last: whoever sees it finds the rest done
 
 
 def _gather(case: Case, task: Resource, response: Resource, payer: Resource, tools: Tools) -> None:
