@@ -38,6 +38,10 @@ RELATIONSHIP = f"{X12}/1069"
 CERTIFICATION_TYPE = f"{X12}/1322"
 LEVEL_OF_SERVICE = f"{X12}/1338"
 QUANTITY_UNIT = f"{X12}/673"
+PLACE_OF_SERVICE = (
+    "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+)
+ICD_10 = "http://hl7.org/fhir/sid/icd-10-cm"
 RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 DECISION_REASON = "https://codesystem.x12.org/external/886"
 QUESTIONNAIRE = "102089-0"  # LOINC, which stands for "fill in a questionnaire"

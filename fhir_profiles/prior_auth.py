@@ -118,11 +118,11 @@ def is_retried(task: Resource) -> bool:
     return elements.has_extension(task, systems.EXT_RETRY)
 
 
-def again(task: Resource) -> Resource:
+def again(task: Resource, number: str) -> Resource:
     """Return a Task that a person has sent once more.
 
-    What the payer refused, or rules did, is built anew of a Claim that we have; what may have
-    arrived goes out as it was.
+    What the payer refused, or rules did, is built anew of the Claim as we have it, and has its
+    `number`; what may have arrived goes out as it was.
     """
     found = moved(task, Status.READY)
     is_built = elements.identifier(task, NUMBER).startswith("Claim/")
@@ -130,6 +130,7 @@ def again(task: Resource) -> Resource:
         for where in ("input", "output"):
             listed = found.get(where, [])
             found[where] = [one for one in listed if not elements.code(one.get("type"), PART)]
+        found["identifier"] = [{"system": NUMBER, "value": number}]
     return {name: value for name, value in found.items() if value != []}
 
 

@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> Flask:
         schedule.stop, background.stop, signals.stop, deliver.stop, sender.close, database.close,
     )  # fmt: skip
     app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
-    app.register_blueprint(pages.pages(engine, settings.zone))
+    app.register_blueprint(pages.pages(engine, settings.zone, skip_review=settings.skip_review))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     app.wsgi_app = direct.answer_first(  # type: ignore[assignment, method-assign]

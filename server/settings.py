@@ -30,6 +30,7 @@ class Settings:
     delivery: str = "server"
     chain_limit: int = 8
     audit_days: int = 90
+    skip_review: bool = False
     cors_origins: tuple[str, ...] = ()
     body_limit_bytes: int = 10 * 1024 * 1024
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -78,6 +79,7 @@ def read(env: Mapping[str, str]) -> Settings:
         delivery=_choice(env, "INFORCE_DELIVERY", ("server", "workers")),
         chain_limit=_number(env, "INFORCE_CHAIN_LIMIT", Settings.chain_limit),
         audit_days=_number(env, "INFORCE_AUDIT_DAYS", Settings.audit_days),
+        skip_review=_flag(env, "INFORCE_SKIP_REVIEW"),
         cors_origins=tuple(env.get("INFORCE_CORS_ORIGINS", "").split()),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
     )

@@ -58,11 +58,10 @@ def of_claim(engine: Engine, claim_id: str, origin: Origin) -> str:
 
     One that was not sent, or was refused, is sent again in place of a second one.
     """
-    claim = read.read(engine, "Claim", claim_id)
-    body = codec.decode(claim.body)
+    body = codec.decode(read.read(engine, "Claim", claim_id).body)
     if body.get("use") != "preauthorization":
         raise Unprocessable("Expected a Claim of use preauthorization.", expression="Claim.use")
-    number = f"Claim/{claim_id}/_history/{body['meta']['versionId']}"
+    number = _number(body)
     for task in _of_focus(engine, f"Claim/{claim_id}"):
         status = prior_auth.status(task)
         if elements.identifier(task, prior_auth.NUMBER) == number and status != Status.DRAFT:
@@ -73,10 +72,33 @@ def of_claim(engine: Engine, claim_id: str, origin: Origin) -> str:
     return _once(engine, made, number, origin)
 
 
+def _number(claim: Resource) -> str:
+    return f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
+
+
+def draft(engine: Engine, claim_id: str, reason: str, origin: Origin) -> str:
+    """Return the id of the Task of a stored Claim that a person has still to send."""
+    body = codec.decode(read.read(engine, "Claim", claim_id).body)
+    number = _number(body)
+    made = _made(engine, f"Claim/{claim_id}", body["patient"], number, "")
+    return _once(engine, prior_auth.moved(made, Status.DRAFT, reason), number, origin)
+
+
 def send_again(engine: Engine, task: Resource, origin: Origin) -> str:
     """Let a Task that was not sent go out; return its id."""
+    claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
+    number = _number(claim) if claim else elements.identifier(task, prior_auth.NUMBER)
+    return _changed(engine, task, prior_auth.again(task, number), origin)
+
+
+def turn(engine: Engine, task: Resource, to: Status, reason: str, origin: Origin) -> None:
+    """Move a Task by a person's word."""
+    _changed(engine, task, prior_auth.moved(task, to, reason), origin)
+
+
+def _changed(engine: Engine, task: Resource, to: Resource, origin: Origin) -> str:
     fhir_id, version = str(task["id"]), int(task["meta"]["versionId"])
-    update.update(engine, "Task", fhir_id, prior_auth.again(task), if_match=version, origin=origin)
+    update.update(engine, "Task", fhir_id, to, if_match=version, origin=origin)
     return fhir_id
 
 

@@ -8,7 +8,7 @@ from server.interactions import create, read
 from server.interactions import prior_auth as requests
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
-from server.web import authorizations
+from server.web import authorization_story, authorizations
 
 Resource = dict[str, Any]
 
@@ -28,7 +28,7 @@ def cancel(engine: Engine, task_id: str) -> str:
     """
     task = authorizations.found(engine, task_id)
     claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
-    if claim is None or not authorizations.may_cancel(task):
+    if claim is None or not authorization_story.may_cancel(task):
         raise NotFound("There is nothing to cancel here.")
     made = prior_auth.cancellation(claim, engine.now().isoformat(timespec="milliseconds"))
     identifier = made["identifier"][0]

@@ -72,6 +72,7 @@ class Summary:
     plan: list[tuple[str, str]]
     payers: list[Payer]
     cards: list[Card]
+    to_authorize: list[str]
     services: list[Service]
     plans: list[Plan]
     errors: list[Error]
@@ -107,6 +108,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, response.get("servicedDate", day)),
         cards=lines.cards(items),
+        to_authorize=lines.to_authorize(items),
         services=lines.services(items, _asked(request or {})),
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],

@@ -243,6 +243,12 @@ def sent(item: Resource) -> Iterator[str]:
         yield from (part["valueString"] for part in source["extension"] if part["url"] == "segment")
 
 
+def to_authorize(items: Iterable[Resource]) -> list[str]:
+    """Return the services for which the payer wants an authorization, each once."""
+    found = (_text(_subject(one)) for one in items if one.get("authorizationRequired"))
+    return list(dict.fromkeys(text or "Service not stated" for text in found))
+
+
 def _position(item: Resource) -> int:
     """Return the number of the first segment that an item rests on, 0 where it has none."""
     for source in elements.extensions(item, systems.EXT_SOURCE):

@@ -7,10 +7,18 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
+from fhir_profiles.prior_auth_claim import Wishes
 from server.interactions.engine import Engine
-from server.web import actions, authorization_actions, authorizations
+from server.web import (
+    actions,
+    authorization_actions,
+    authorization_form,
+    authorization_story,
+    authorizations,
+)
 from server.web import deliveries as delivered
 from server.web.actions import Call
+from server.web.authorization_form import Form
 from server.web.benefits import summary
 from server.web.directory import directory
 from server.web.states import WORDS
@@ -27,14 +35,19 @@ _DONE = {
     "retry": "The payer is asked again about each of them; load this page again for the answers.",
     "call": "The call is recorded.",
     "send": "The request is sent; load this page again for the answer.",
+    "draft": "Nothing is sent yet: look at it first.",
+    "withhold": "The request is withheld: nothing was sent.",
     "cancel": "The payer is told; load this page again for its answer.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
 
 
-def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
-    """Return the pages as a blueprint; dates and times are shown in `zone`."""
+def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Blueprint:
+    """Return the pages as a blueprint; dates and times are shown in `zone`.
+
+    With `skip_review` a prior authorization that is filled in here is sent without another look.
+    """
     here = str(resources.files("server").joinpath("web"))
     site = Blueprint(
         "pages",
@@ -44,13 +57,18 @@ def pages(engine: Engine, zone: ZoneInfo) -> Blueprint:
         static_folder="static",
         static_url_path="/static",
     )
-    shown = _Pages(engine, zone)
+    shown, forms = _Pages(engine, zone), _Forms(engine, zone, skip_review=skip_review)
     site.get("/")(shown.front_desk)
     site.get("/benefits/<coverage_id>")(shown.benefits)
     site.post("/retry")(_ours(shown.retry))
     site.get("/payers")(shown.payers)
     site.get("/authorizations")(shown.authorizations)
+    site.get("/authorizations/new")(forms.authorization_new)
+    site.post("/authorizations/new")(_ours(forms.authorization_make))
     site.get("/authorizations/<task_id>")(shown.authorization)
+    site.get("/authorizations/<task_id>/change")(forms.authorization_draft)
+    site.post("/authorizations/<task_id>/change")(_ours(forms.authorization_change))
+    site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
     site.post("/authorizations/<task_id>/cancel")(_ours(shown.authorization_cancel))
@@ -115,7 +133,7 @@ class _Pages:
         return render_template("authorizations.html", page=page, words=authorizations.WORDS)
 
     def authorization(self, task_id: str) -> str:
-        page = authorizations.story(self._engine, task_id, self._zone)
+        page = authorization_story.story(self._engine, task_id, self._zone)
         done = _DONE.get(request.args.get("done", ""), "")
         return render_template("authorization.html", page=page, done=done)
 
@@ -142,6 +160,50 @@ class _Pages:
     def redeliver(self, uid: str) -> Response:
         delivered.again(self._engine, uid)
         return _see(url_for("pages.delivery", uid=uid))
+
+
+class _Forms:
+    """The form that asks for a prior authorization, new or changed."""
+
+    def __init__(self, engine: Engine, zone: ZoneInfo, *, skip_review: bool) -> None:
+        self._engine, self._zone, self._skip_review = engine, zone, skip_review
+
+    def authorization_new(self) -> str:
+        coverage, order = (request.args.get(name, "") for name in ("coverage", "order"))
+        form = authorization_form.blank(self._engine, self._zone, coverage, order)
+        return render_template("authorization_form.html", form=form)
+
+    def authorization_make(self) -> Response:
+        form = authorization_form.check(self._engine, _filled())
+        if form.wrong:
+            return _incomplete(form)
+        made = authorization_form.keep(self._engine, form.filled, is_reviewed=self._skip_review)
+        done = "send" if self._skip_review else "draft"
+        return _see(url_for("pages.authorization", task_id=made, done=done))
+
+    def authorization_draft(self, task_id: str) -> str:
+        form = authorization_form.of_draft(self._engine, task_id)
+        return render_template("authorization_form.html", form=form)
+
+    def authorization_change(self, task_id: str) -> Response:
+        form = authorization_form.check(self._engine, _filled(), task_id)
+        if form.wrong:
+            return _incomplete(form)
+        authorization_form.change(self._engine, task_id, form.filled)
+        return _see(url_for("pages.authorization", task_id=task_id, done="draft"))
+
+    def authorization_withhold(self, task_id: str) -> Response:
+        authorization_form.withhold(self._engine, task_id)
+        return _see(url_for("pages.authorization", task_id=task_id, done="withhold"))
+
+
+def _filled() -> Wishes:
+    return authorization_form.posted(request.form, request.form.getlist("documents"))
+
+
+def _incomplete(form: Form) -> Response:
+    text = render_template("authorization_form.html", form=form)
+    return Response(text, 422, content_type="text/html; charset=utf-8")
 
 
 def _ours(act: Callable[..., Response]) -> Callable[..., Response]:

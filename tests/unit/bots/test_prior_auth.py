@@ -420,7 +420,7 @@ def test_a_mended_claim_goes_out_as_another_request() -> None:
     fhir = world(of_code("99499"))
     first = run(fhir).sent[0][1]
     fhir.put(of_code("97110"))
-    fhir.put(prior_auth.again(the_task(fhir)))
+    fhir.put(prior_auth.again(the_task(fhir), "Claim/pa/_history/2"))
     second = run(fhir).sent[0][1]
 
     assert "approved" == prior_auth.status(the_task(fhir))

@@ -1,0 +1,230 @@
+"""The page of one prior authorization: what was asked, what the payer decided, and its story."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fhir_profiles import (
+    codec,
+    codes,
+    decisions,
+    elements,
+    pas,
+    prior_auth,
+    prior_auth_claim,
+    systems,
+)
+from fhir_profiles.decisions import Action, Item
+from fhir_profiles.prior_auth import Status
+from server.interactions import history, read, search
+from server.interactions.engine import Engine
+from server.search.values import moment
+from server.web import authorizations
+from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, words
+from server.web.states import Word
+
+Resource = dict[str, Any]
+Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
+STEPS = 50
+_ACTIONS = {
+    Action.CERTIFIED: Word("Approved", "✓", "good", ""),
+    Action.PARTIAL: Word("Partly approved", "✓!", "look", ""),
+    Action.DENIED: Word("Denied", "✕", "bad", ""),
+    Action.PENDED: Word("In review", "…", "open", ""),
+    Action.MODIFIED: Word("Approved with changes", "✓!", "look", ""),
+    Action.CANCELLED: Word("Cancelled", "–", "open", ""),
+    Action.CONTACT_PAYER: Word("Call the payer", "☎", "look", ""),
+    Action.NOT_REQUIRED: Word("Not required", "✓", "good", ""),
+}
+_LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One service: what was asked, what was decided, and all that the payer says of it."""
+
+    sequence: int
+    service: str
+    decision: Word
+    code: str
+    number: str
+    period: str
+    reasons: list[str]
+    notes: list[str]
+    instead: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One turn of the story."""
+
+    at: datetime
+    status: Word
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The page of one prior authorization."""
+
+    row: Row
+    lines: list[Line]
+    asks: list[str]
+    steps: list[Step]
+    claim: str
+    response: str
+    goes_along: list[tuple[str, str]]
+    may_send: bool
+    may_change: bool
+    may_ask: bool
+    may_cancel: bool
+    told: str
+
+
+def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
+    """Return everything about one prior authorization. Raises NotFound for any other Task."""
+    task = authorizations.found(engine, task_id)
+    claim, find = _sent(engine, task)
+    address = prior_auth.part(task, prior_auth.RESPONSE)
+    response = read.referenced(engine, "ClaimResponse", address)
+    status = prior_auth.status(task)
+    return Story(
+        row=authorizations.row_of(engine, task, zone),
+        lines=list(_lines(claim, response)),
+        asks=list(_asks(response or {})),
+        steps=_steps(engine, task_id, zone),
+        claim=elements.reference(task["focus"]),
+        response=address,
+        goes_along=list(_along(claim, find)),
+        may_send=status in MAY_SEND,
+        may_change=may_change(task, claim),
+        may_ask=status in prior_auth.WAITING,
+        may_cancel=may_cancel(task),
+        told=_told(engine, task_id),
+    )
+
+
+def may_change(task: Resource, claim: Resource) -> bool:
+    """Tell whether a request was filled in here, and has not gone out."""
+    is_kept = prior_auth.status(task) in MAY_SEND and not prior_auth.is_retried(task)
+    return is_kept and bool(prior_auth_claim.wishes(claim).key)
+
+
+def may_cancel(task: Resource) -> bool:
+    """Tell whether a request was built here, and is live at the payer."""
+    is_built = elements.identifier(task, prior_auth.NUMBER).startswith("Claim/")
+    return is_built and prior_auth.status(task) in prior_auth.WAITING | _LIVE
+
+
+def _sent(engine: Engine, task: Resource) -> tuple[Resource, Find]:
+    """Return the Claim as it went out, or as it is, and what finds the resources that it names.
+
+    Of an update that went out, what it leaves out is there as cancelled.
+    """
+    bundle = read.referenced(engine, "Bundle", prior_auth.part(task, prior_auth.REQUEST))
+    if bundle is not None:
+        there = {entry["fullUrl"]: entry["resource"] for entry in bundle["entry"]}
+        return bundle["entry"][0]["resource"], lambda address: there.get(address, {})
+
+    def find(address: str) -> Resource:
+        return read.referenced(engine, address.partition("/")[0], address) or {}
+
+    return find(elements.reference(task["focus"])), find
+
+
+def _along(claim: Resource, find: Find) -> Iterator[tuple[str, str]]:
+    """Yield what goes to the payer beside the services: who, where, why, and what goes along."""
+    for one in claim.get("careTeam", []):
+        role = find(elements.reference(one.get("provider")))
+        who = find(elements.reference(role.get("practitioner"))) if role else {}
+        yield "Treats", authorizations.person(who)
+    for one in claim.get("item", [])[:1]:
+        place = elements.code(one.get("locationCodeableConcept"), pas.PLACE_OF_SERVICE)
+        yield "Place", codes.names("place_of_service").get(place, place) or "Not stated"
+    for one in claim.get("diagnosis", []):
+        yield "Diagnosis", words(one.get("diagnosisCodeableConcept", {}))
+    urgent = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
+    yield "Urgency", "Urgent" if urgent else "Standard"
+    for one in claim.get("supportingInfo", []):
+        if "valueString" in one:
+            yield "Message", str(one["valueString"])
+        elif "valueReference" in one:
+            there = find(elements.reference(one["valueReference"]))
+            yield "Document", str(there.get("description") or words(there.get("type", {})))
+
+
+def _lines(claim: Resource, response: Resource | None) -> Iterator[Line]:
+    items = claim.get("item", [])
+    answer = None
+    if response is not None:
+        with suppress(decisions.Unreadable):
+            answer = decisions.read(response, [one["sequence"] for one in items])
+    decided = {one.sequence: one for one in answer.items} if answer else {}
+    for item in items:
+        yield _line(item, decided.get(item["sequence"], Item(item["sequence"], None)))
+    for one in answer.extra if answer else ():
+        yield replace(_line({}, one), service="not asked for", instead=_services(one))
+
+
+def _line(item: Resource, decided: Item) -> Line:
+    word = _ACTIONS[decided.action] if decided.action else NO_WORD
+    return Line(
+        sequence=decided.sequence,
+        service=service(item),
+        decision=word,
+        code=decided.action.value if decided.action else "",
+        number=decided.number,
+        period=" to ".join(day for day in decided.period if day),
+        reasons=[f"{text or 'no words'} (X12 886 {code})" for code, text in decided.reasons],
+        notes=list(decided.notes),
+        instead=_services(decided),
+    )
+
+
+def _services(item: Item) -> list[str]:
+    return [service(one) for one in item.authorized]
+
+
+def _asks(response: Resource) -> Iterator[str]:
+    """Yield what the payer asks for, in words; the codes are its own."""
+    for ask in response.get("contained", []):
+        if ask.get("resourceType") != "CommunicationRequest":
+            continue
+        kinds = [c["code"] for one in ask.get("category", []) for c in one.get("coding", [])]
+        loinc = [one.get("contentString", "") for one in ask.get("payload", [])]
+        told = [f"document of X12 755 {code}" for code in kinds]
+        words = {pas.QUESTIONNAIRE: "a questionnaire to fill in"}
+        told += [words.get(code, f"document of LOINC {code}") for code in loinc if code]
+        yield ", ".join(told) or "not stated"
+
+
+def _steps(engine: Engine, task_id: str, zone: ZoneInfo) -> list[Step]:
+    """Return the turns of a Task, the newest first; what did not turn it is left out."""
+    past = history.history(engine, ("Task", task_id), [("_count", str(STEPS))])
+    found: list[Step] = []
+    for version in reversed(past.versions):
+        body = codec.decode(version.body) if version.body is not None else {}
+        word = WORDS.get(authorizations.known(prior_auth.status(body)), NO_WORD)
+        step = Step(
+            moment(version.updated).astimezone(zone), word,
+            str(body.get("statusReason", {}).get("text", "")),
+        )  # fmt: skip
+        if not found or (step.status, step.reason) != (found[-1].status, found[-1].reason):
+            found.append(step)
+    return found[::-1]
+
+
+def _told(engine: Engine, task_id: str) -> str:
+    """Return what came of the last inquiry, "" where there was none."""
+    wanted = [
+        ("focus", f"Task/{task_id}"), ("code", f"{systems.TASK_CODE}|{prior_auth.INQUIRE}"),
+        ("_sort", "-_lastUpdated"), ("_count", "1"), ("_total", "none"),
+    ]  # fmt: skip
+    found = search.search(engine, "Task", wanted).bodies
+    if not found:
+        return ""
+    wish = codec.decode(found[0])
+    return str(wish.get("statusReason", {}).get("text", "")) or "The payer is being asked."

@@ -1,0 +1,199 @@
+"""A prior authorization from an order and an answer that requires one: filled in on our pages."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from fhir_profiles import prior_auth
+from tests import browser_tools
+from tests import pas as given
+from tests.acceptance.test_authorizations_page import opened, task
+from tests.acceptance.test_prior_auth import endpoint, payer
+from tests.programs import Programs, wait_for
+from tests.x12_texts import answer_271
+
+pytestmark = [pytest.mark.loopback, pytest.mark.browser, pytest.mark.node, pytest.mark.req("R21")]
+Resource = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("form"), new_database())
+    other = given.order("other", code=given.coded("http://www.ama-assn.org/go/cpt", "72148"))
+    with started.running(*given.world(payer(), endpoint(started), other)):
+        started.answer("INF100001", answer_271("EB*1**30", "EB*1**PT********Y"))
+        assert started.put(given.coverage(period={"start": "2026-01-01"})).ok
+        wait_for(
+            lambda: "Prior authorization is required" in requests.get(
+                f"{started.server}/benefits/cov", timeout=9).text,
+            "the requirement",
+        )  # fmt: skip
+        yield started
+
+
+def filled(programs: Programs, browser: Browser, order: str = "97110") -> Page:
+    """Open the form from the benefits page, for an order, with what it does not know filled in."""
+    page = opened(browser, f"{programs.server}/benefits/cov")
+    page.get_by_role("link", name="Request it").click()
+    page.get_by_role("link", name=order).click()
+    page.get_by_label("Diagnosis").fill("m54.50")
+    page.get_by_label("Who treats").select_option(label="Ngozi Okafor, Riverside Clinic")
+    return page
+
+
+def made(programs: Programs, page: Page) -> Resource:
+    """Return the Task whose page is shown."""
+    (found,) = programs.search(f"Task?_id={page.url.partition('?')[0].rpartition('/')[2]}")
+    return found
+
+
+def test_it_is_filled_in_from_the_order_and_the_answer(
+    programs: Programs, browser: Browser
+) -> None:
+    """The service type is the one that the payer requires it for; 8 visits are the order's."""
+    page = filled(programs, browser)
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ana")
+    expect(page.get_by_label("Service type")).to_have_value("PT")
+    expect(page.get_by_label("How many")).to_have_value("8")
+    expect(page.get_by_label("Of what")).to_have_value("VS")
+    page.context.close()
+
+
+def test_it_waits_for_a_persons_word_and_is_decided(programs: Programs, browser: Browser) -> None:
+    """Made, looked at, changed, sent, approved: by keyboard alone, without JavaScript."""
+    page = filled(programs, browser)
+    page.get_by_label("Message to the payer").fill("Pain since May")
+    page.get_by_label("11506-3").check()
+    page.get_by_role("button", name="Make the request").press("Enter")
+
+    expect(page.locator(".band")).to_contain_text("Draft")
+    for text in ("Ngozi Okafor", "Office", "M54.50", "Pain since May", "11506-3", "× 8"):
+        expect(page.locator("main")).to_contain_text(text)
+    draft = made(programs, page)
+    assert "draft" == prior_auth.status(draft)
+    assert not programs.search(f"Bundle?identifier={draft['focus']['reference']}/_history/1")
+
+    page.get_by_role("link", name="Change").press("Enter")
+    expect(page.get_by_label("Message to the payer")).to_have_value("Pain since May")
+    page.get_by_label("How many").fill("6")
+    page.get_by_role("button", name="Keep the changes").press("Enter")
+    expect(page.locator("main")).to_contain_text("× 6")
+    page.get_by_role("button", name="Send").press("Enter")
+    wait_for(lambda: prior_auth.status(made(programs, page)) == "approved", "the decision")
+    page.reload()
+    expect(page.locator("main")).to_contain_text("AUTH")
+    expect(page.get_by_role("link", name="Change")).to_have_count(0)
+
+    # What the page sent is the one request of this version of the Claim.
+    claim = draft["focus"]["reference"]
+    assert requests.post(f"{programs.fhir}/{claim}/$submit", timeout=30).ok
+    assert 1 == len(programs.search(f"Task?focus={claim}"))
+    page.context.close()
+
+
+def test_it_can_be_withheld(programs: Programs, browser: Browser) -> None:
+    """It never goes out, and says so."""
+    page = filled(programs, browser, "72148")
+    page.get_by_role("button", name="Make the request").click()
+    page.get_by_text("Withhold…").click()
+    page.get_by_role("button", name="Withhold the request").click()
+
+    expect(page.locator(".band")).to_contain_text("it was not sent")
+    assert "cancelled" == prior_auth.status(made(programs, page))
+    assert not prior_auth.part(made(programs, page), prior_auth.REQUEST)
+    again = requests.post(page.url.partition("?")[0] + "/withhold", timeout=9)
+    assert 404 == again.status_code
+    page.context.close()
+
+
+WRONG = {
+    "order": "ServiceRequest/none", "clinician": "nobody", "kind": "X", "service_type": "ZZ",
+    "place": "00", "unit": "", "start": "2026-13-01", "quantity": "0", "diagnosis": "back",
+    "note": "x" * 265, "documents": "none",
+}  # fmt: skip
+RIGHT = {
+    "key": "form-wrong", "coverage": "cov", "order": "ServiceRequest/order",
+    "clinician": "dr-here", "kind": "HS", "service_type": "PT", "place": "11",
+    "start": "2026-12-05", "end": "", "quantity": "8", "unit": "VS", "diagnosis": "M54.50",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*WRONG, "end"])
+def test_what_is_wrong_is_named(programs: Programs, name: str) -> None:
+    """422, beside its field; what was filled in stays, and nothing is stored."""
+    wrong = {**RIGHT, name: WRONG.get(name, "2026-12-04")}
+    answer = requests.post(f"{programs.server}/authorizations/new", data=wrong, timeout=9)
+
+    assert 422 == answer.status_code
+    assert [f'id="wrong-{name}"'] == [p for p in answer.text.split() if p.startswith('id="wrong-')]
+    assert "M54.50" in answer.text or name == "diagnosis"
+    assert not programs.search("Claim?identifier=form-wrong")
+
+
+def test_sent_twice_it_is_one_request(programs: Programs) -> None:
+    """By the key that the form came with."""
+    twice = [
+        requests.post(
+            f"{programs.server}/authorizations/new", data={**RIGHT, "key": "form-twice"}, timeout=9
+        )
+        for _ in range(2)
+    ]
+
+    assert twice[0].ok
+    assert twice[0].url == twice[1].url
+
+
+def test_without_an_order_the_next_step_is_told(programs: Programs) -> None:
+    """A patient whom nobody ordered anything for; an unknown coverage is not found."""
+    assert programs.put(given.patient(id="new")).ok
+    coverage = given.coverage(id="new", beneficiary={"reference": "Patient/new"}, status="draft")
+    assert programs.put(coverage).ok
+    page = f"{programs.server}/authorizations/new?coverage="
+
+    assert "no active order here" in requests.get(f"{page}new", timeout=9).text
+    assert 404 == requests.get(f"{page}none", timeout=9).status_code
+
+
+def test_what_an_ehr_submitted_is_not_changed_here(programs: Programs) -> None:
+    """Its form is not ours."""
+    del (claim := given.claim("theirs"))["item"][0]["category"]
+    assert programs.put(claim).ok
+    requests.post(f"{programs.fhir}/Claim/theirs/$submit", timeout=30)
+    address = f"{programs.server}/authorizations/{task(programs, 'theirs')['id']}"
+
+    assert "Change" not in requests.get(address, timeout=9).text
+    assert 404 == requests.get(f"{address}/change", timeout=9).status_code
+
+
+@pytest.mark.parametrize(("width", "theme"), browser_tools.VIEWS)
+@pytest.mark.parametrize("query", ["?coverage=cov", "?coverage=cov&order=ServiceRequest/order"])
+def test_everybody_can_use_the_form(
+    programs: Programs, browser: Browser, query: str, width: int, theme: str
+) -> None:
+    """0 axe violations, in light and dark, wide and at 320 px."""
+    address = f"{programs.server}/authorizations/new{query}"
+
+    assert [] == browser_tools.violations(browser, address, width, theme)
+
+
+def test_a_site_may_send_without_a_second_look(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> None:
+    """By a setting; then the form is the person's word."""
+    settings = {"INFORCE_SKIP_REVIEW": "true"}
+    other = Programs(tmp_path_factory.mktemp("skip"), new_database(), settings)
+    with other.running(*given.world(payer(), endpoint(other))):
+        answer = requests.post(f"{other.server}/authorizations/new", data=RIGHT, timeout=9)
+        fhir_id = answer.url.partition("?")[0].rpartition("/")[2]
+
+        def status() -> str:
+            (found,) = other.search(f"Task?_id={fhir_id}")
+            return prior_auth.status(found)
+
+        wait_for(lambda: status() == "approved", "the decision")
