@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from tqdm import tqdm
 
-from bots import app, exchanges, payer_import, sweep
+from bots import app, exchanges, payer_import, prior_auth_report, sweep
 from bots import settings as bots_settings
 from bots.connectors import backend_services
 from bots.errors import NeverRetry, RetryLater
@@ -29,7 +29,7 @@ from bots.payer_import import Import, Outcome
 from bots.ports import Clearinghouse, Fhir, Finding
 from bots.registry import BOTS, BY_NAME, subscription
 from bots.settings import SettingRefused, Settings
-from fhir_profiles import systems
+from fhir_profiles import codec, elements, prior_auth, systems
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 PORT_LIMIT, PROBE_S = 65535, 15.0
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     _add_exchanges(commands)
     _add_sweep(commands)
+    _add_report(commands)
     _add_probe(commands)
     _add_jwks(commands)
     _add_import(commands)
@@ -135,6 +136,21 @@ def _add_sweep(commands: Commands) -> None:
     swept.add_argument("--day", type=date.fromisoformat, help="the day of the visits, YYYY-MM-DD")
     swept.add_argument("--json", action="store_true", help="print the result as JSON")
     swept.set_defaults(run=_sweep, hooks=False)
+
+
+def _add_report(commands: Commands) -> None:
+    reported = commands.add_parser(
+        "prior-auth-report",
+        help="sum up how payers decided in a period, as a MeasureReport",
+        epilog="example: inforce-bots prior-auth-report --from 2026-01-01 --to 2026-12-31",
+    )
+    for name, what in (("from", "first"), ("to", "last")):
+        reported.add_argument(
+            f"--{name}", dest=what, required=True, type=date.fromisoformat,
+            help=f"the {what} day, YYYY-MM-DD",
+        )  # fmt: skip
+    reported.add_argument("--json", action="store_true", help="print the MeasureReport")
+    reported.set_defaults(run=_report, hooks=False)
 
 
 def _add_probe(commands: Commands) -> None:
@@ -290,6 +306,21 @@ def _sweep(chosen: argparse.Namespace, settings: Settings) -> int:
               "coverages verified")  # fmt: skip
         for state, count in sorted(tally.states.items()):
             print(f"  {state:18} {count}")
+    return DONE
+
+
+def _report(chosen: argparse.Namespace, settings: Settings) -> int:
+    made = prior_auth_report.run(app.tools(settings), chosen.first, chosen.last)
+    if chosen.json:
+        print(codec.encode(made).decode())
+        return DONE
+    print(f"{chosen.first} to {chosen.last}, MeasureReport/{made['id']}")
+    for group in made["group"]:
+        name = elements.code(group["code"], prior_auth.METRIC)
+        of, *counted = (one["count"] for one in group["population"])
+        score = group.get("measureScore", {})
+        told = f"{counted[0]} of {of}" if counted else f"{score.get('value', 'unknown')}"
+        print(f"  {name:28} {told}{' h' if 'unit' in score else ''}")
     return DONE
 
 

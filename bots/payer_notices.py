@@ -14,6 +14,7 @@ from uuid import UUID
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_notice, tasks
+from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.pas_notice import Kept, Notice
 from bots.mapping.request import trace_of
 from bots.ports import Failure, Resource, Tools
@@ -65,7 +66,8 @@ def receive(notice: Notice, endpoint_id: str, tools: Tools) -> None:
             _unknown(answer, tools)
         else:
             room.keep(found, codec.encode(answer), tools)
-            room.take(found, answer, room.payer_of(found, tools), tools)
+            told = Exchanged(Kind.SUBSEQUENT, tools.now(), tools.now())
+            room.take(found, answer, room.payer_of(found, tools), tools, told)
     _count(notice, endpoint_id, tools)
 
 
@@ -106,7 +108,8 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
         return None, "The payer knows of no such request."
     newest = max(answers, key=lambda one: str(one.get("timestamp", "")))
     room.keep(case, submission.received, tools)
-    room.take(case, newest, payer, tools, asked=True)
+    told = Exchanged(Kind.QUERY, now, tools.now())
+    room.take(case, newest, payer, tools, told)
     return None, "The payer answered."
 
 

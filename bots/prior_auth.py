@@ -5,17 +5,19 @@ an answer is kept before the Task says so.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bots import directory
 from bots.directory import Ambiguous
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import pas_answer, pas_asks, pas_request, pas_update, payload
+from bots.mapping import pas_answer, pas_asks, pas_metric, pas_request, pas_update, payload
+from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import decisions, elements, pas_rules, prior_auth
-from fhir_profiles.decisions import Answer, State
+from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
@@ -47,6 +49,7 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
 
     Before, `subscribe` sees that the payer tells us of what it decides later.
     """
+    asked = _asked(task, tools)
     (claim,) = tools.fhir.read_all([elements.reference(task.get("focus"))])
     if claim is None:
         _move(task, Status.DRAFT, "The Claim is not on this server.", tools)
@@ -64,13 +67,32 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     submission = tools.prior_auth.submit(address, case.sent, timeout_s=TIMEOUT_S)
     keep(case, submission.received, tools)
     failure = submission.failure
+    told = Exchanged(
+        pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else ""
+    )
     if failure is not None:
+        _record(case, told, (), tools)
         task = prior_auth.retried(case.task) if failure.again else case.task
         _move(task, Status.SEND_FAILED, failure.text, tools)
         if failure.again:
             raise RetryLater(failure.code, after_s=failure.after_s)
         return
-    take(case, submission.answer, payer, tools)
+    take(case, submission.answer, payer, tools, told)
+
+
+def _asked(task: Resource, tools: Tools) -> datetime:
+    """Return since when somebody waits: the Task was turned then; of a retry, since now."""
+    turned = task.get("meta", {}).get("lastUpdated")
+    if turned is None or prior_auth.is_retried(task):
+        return tools.now()
+    return min(datetime.fromisoformat(turned), tools.now())
+
+
+def _record(case: Case, told: Exchanged, items: Iterable[Item], tools: Tools) -> None:
+    """Keep the record of one exchange; a slow one is told of."""
+    if told.is_slow:
+        _log.warning("the answer to prior authorization %s took more than 15 s", case.task["id"])
+    tools.fhir.create(pas_metric.record(case.task, case.claim, case.sent, told, items))
 
 
 def case_of(task: Resource, tools: Tools) -> Case | None:
@@ -83,14 +105,15 @@ def case_of(task: Resource, tools: Tools) -> Case | None:
 
 
 def take(
-    case: Case, answer: Resource | None, payer: Resource, tools: Tools, *, asked: bool = False
+    case: Case, answer: Resource | None, payer: Resource, tools: Tools, told: Exchanged
 ) -> None:
     """Take a payer's response Bundle, now or later told; an older one changes nothing.
 
-    What is decided is never undone by an answer that cannot be read, or is an error. One that was
-    `asked` for by an inquiry does not say what the payer wants, so that a pend changes nothing.
+    What is decided is never undone by an answer that cannot be read, or is an error. One that an
+    inquiry asked for does not say what the payer wants, so that a pend changes nothing.
     """
     (before,) = tools.fhir.read_all([prior_auth.part(case.task, prior_auth.ANSWER)])
+    seen = replace(case, task=prior_auth.with_sent(case.task, told.asked))
     try:
         read_as = pas_answer.read(answer, case.sent)
         is_newer = answer is not None and pas_answer.is_newer(answer, before)
@@ -98,22 +121,26 @@ def take(
         _log.warning("the answer to prior authorization %s is unreadable", case.task["id"])
         if before is None and prior_auth.status(case.task) != Status.CANCELLED:
             text = f"Could not read the answer: {error}."
-            _move(_timed(case, payer, tools), Status.UNREADABLE, text, tools)
+            _move(_timed(seen, payer, tools), Status.UNREADABLE, text, tools)
+        _record(case, replace(told, failure="unreadable"), (), tools)
         return
     if answer is None or not is_newer:
         return
-    is_no_news = asked and read_as.state in (State.PENDED, State.MORE_INFORMATION)
+    is_asked = told.kind is Kind.QUERY
+    is_no_news = is_asked and read_as.state in (State.PENDED, State.MORE_INFORMATION)
     if before is None or not (is_no_news or read_as.state is State.REJECTED):
-        _turn(case, answer, read_as, payer, tools)
+        case = case if read_as.state is State.REJECTED else seen
+        case = _turn(case, answer, read_as, payer, tools)
+    _record(case, told, read_as.items, tools)
 
 
-def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools: Tools) -> None:
+def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools: Tools) -> Case:
     """Store what an answer says, and move the Task to where it then stands."""
     made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
     if prior_auth.status(case.task) == Status.CANCELLED:
-        return  # its update or its cancellation holds
+        return case  # its update or its cancellation holds
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
     task = case.task if read_as.state is State.REJECTED else _timed(case, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
@@ -128,6 +155,7 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
             text = f"Replaced by its update {elements.reference(case.task['focus'])}."
             _move(old, Status.CANCELLED, text, tools)
     _move(task, to, reason, tools)  # last: whoever sees it finds the rest done
+    return replace(case, task=task)
 
 
 def _gather(case: Case, task: Resource, response: Resource, payer: Resource, tools: Tools) -> None:
@@ -268,19 +296,21 @@ def keep(case: Case, received: bytes, tools: Tools) -> None:
 
 def _timed(case: Case, payer: Resource, tools: Tools) -> Resource:
     """Return the Task with its due time: of the first answer, which proves that it was received."""
-    if case.task.get("restriction"):
-        return case.task
+    task = case.task
+    if task.get("restriction"):
+        return task
     for old in _replaced(case, tools):
-        if "restriction" in old:  # what an update leaves alone keeps its clock
-            return {**case.task, "restriction": old["restriction"]}
+        task = prior_auth.continued(task, old)
+    if task.get("restriction"):  # what an update leaves alone keeps its clock
+        return task
     due = pas_answer.due(case.sent, payer, tools.now(), tools.zone)
     if due is None:
-        return case.task
+        return task
     period = {
         "start": tools.now().isoformat(timespec="milliseconds"),
         "end": due.isoformat(timespec="milliseconds"),
     }
-    return {**case.task, "restriction": {"period": period}}
+    return {**task, "restriction": {"period": period}}
 
 
 def _move(task: Resource, to: Status, reason: str, tools: Tools) -> None:

@@ -4,6 +4,7 @@ The Task's focus is the Claim, its output the ClaimResponse; `restriction.period
 payer's decision is due. Its versions are the history. Source: FHIR R4 task.html.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +16,10 @@ TOKEN = f"{systems.TASK_CODE}|{CODE}"  # as a search finds these Tasks
 AT_RISK_SHARE = 0.75  # of the time that a payer has; from then on a person should look
 STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
 PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
+EXCHANGE = f"{systems.BASE}/Measure/prior-auth-exchange"
+METRIC = f"{systems.BASE}/CodeSystem/prior-auth-metric"
+EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
+EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it.
 REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"
@@ -141,6 +146,36 @@ def _marks(task: Resource) -> list[Resource]:
 def status(task: Resource) -> str:
     """Return the business status of a Task, "" if it has none of ours."""
     return elements.code(task.get("businessStatus"), STATUS)
+
+
+def sent_at(task: Resource) -> datetime | None:
+    """Return when the request went out first, None where nothing came back yet."""
+    text = elements.extension_value(task, EXT_SENT)
+    return datetime.fromisoformat(text) if text else None
+
+
+def with_sent(task: Resource, at: datetime) -> Resource:
+    """Return the Task with when it went out first."""
+    if sent_at(task) is not None:
+        return task
+    mark = {"url": EXT_SENT, "valueDateTime": at.isoformat(timespec="milliseconds")}
+    return {**task, "extension": [*task.get("extension", []), mark]}
+
+
+def group(task: Resource) -> str:
+    """Return what a request and its updates have in common: the number of the first."""
+    return str(task.get("groupIdentifier", {}).get("value") or elements.identifier(task, NUMBER))
+
+
+def continued(task: Resource, old: Resource) -> Resource:
+    """Return the Task of an update, that goes on with the group and the clock of the one before."""
+    found = {**task, "groupIdentifier": {"system": NUMBER, "value": group(old)}}
+    return found | ({"restriction": old["restriction"]} if "restriction" in old else {})
+
+
+def extension(task: Resource) -> Resource | None:
+    """Return what the payer said when it took more time, None where it did not."""
+    return next(elements.extensions(task, EXT_LONGER), None)
 
 
 def part(task: Resource, code: str) -> str:

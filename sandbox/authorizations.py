@@ -4,6 +4,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox import fixtures
@@ -12,6 +13,7 @@ from sandbox.pas_answers import Authorization, Decision, decide
 from sandbox.pas_json import Json
 
 APPROVED: Decision = {"code": "A1"}
+DECIDED = frozenset({"A1", "A2", "A3", "A6"})
 CODES = frozenset({"A1", "A2", "A3", "A4", "A6", "C", "CT", "NA"})
 
 
@@ -60,6 +62,7 @@ class Authorizations:
             self._by_trace[trace] = one
             if before is not None:
                 one.numbers = before.numbers
+                one.times = {n: t for n, t in before.times.items() if _is_left(one, before, n)}
                 self._by_trace[before.trace] = one
             answer = self._answered(one, edition)
             self._by_bundle[key] = answer, one
@@ -85,8 +88,14 @@ class Authorizations:
     def _answered(self, one: Authorization, edition: str) -> Json:
         codes = {decision["code"] for decision in one.plan.values()}
         one.was_pended |= "A4" in codes
+        now = datetime.now(UTC)
+        for sequence, decision in one.plan.items():
+            received, decided = one.times.get(sequence, (now, None))
+            if decided is None and decision["code"] in DECIDED and not one.error:
+                decided = now
+            one.times[sequence] = received, decided
         number = f"AUTH{next(self._numbers):06}"
-        if not one.error and codes & {"A1", "A2", "A3", "A6", "C"}:
+        if not one.error and codes & (DECIDED | {"C"}):
             one.numbers.append(number)
         one.answer = decide(one, number, edition=edition)
         return one.answer
@@ -121,6 +130,11 @@ class Authorizations:
             wrong = errors[0]
             one.error = _error(wrong["code"], wrong.get("follow_up", "C"), wrong.get("path", ""))
         return one, later, after_s if later else 0.0
+
+
+def _is_left(one: Authorization, before: Authorization, sequence: int) -> bool:
+    """Tell whether an update left the decision of an item alone."""
+    return one.plan.get(sequence) == before.plan.get(sequence)
 
 
 def _settled(claim: Json, item: Json, before: Authorization | None) -> Decision | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from sandbox import authorizations
+from sandbox import authorizations, pas_metrics
 from sandbox.faults import KINDS
 from sandbox.oauth import LIFE_S, Door
 from sandbox.payer import Payer
@@ -28,6 +28,7 @@ class Control:
         calls.put("/eligibility/<path:member_id>")(self.put_answer)
         calls.put("/client")(self.put_client)
         calls.put("/decisions/<path:trace>")(self.put_decision)
+        calls.get("/decisions")(self.decisions)
         calls.put("/faults")(self.put_fault)
         calls.get("/requests")(self.requests)
         calls.get("/mails")(self.mails)
@@ -60,6 +61,11 @@ class Control:
         for payer in self._payers:
             payer.authorizations.put_decision(trace, wish)
         return Response(status=204)
+
+    def decisions(self) -> Response:
+        """Return how the payers decided, item by item, and the figures that they publish."""
+        every = [one for payer in self._payers for one in payer.authorizations.every()]
+        return jsonify(pas_metrics.report(every))
 
     def put_fault(self) -> Response:
         """Let the next calls on a route misbehave."""

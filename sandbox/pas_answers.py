@@ -20,7 +20,8 @@ Decision = dict[str, Any]
 class Authorization:
     """One request and its life: the Bundle as it came last, and the answer that holds now.
 
-    `plan` has the decision of each item; `numbers` every authorization number that it ever had.
+    `plan` has the decision of each item; `numbers` every authorization number that it ever had;
+    `times` when each item was received, and when it was decided.
     """
 
     trace: str
@@ -32,6 +33,7 @@ class Authorization:
     was_pended: bool = False
     is_withheld: bool = False
     later: list[tuple[int, Decision]] = field(default_factory=list)
+    times: dict[int, tuple[datetime, datetime | None]] = field(default_factory=dict)
 
     @property
     def claim(self) -> Json:

@@ -132,6 +132,10 @@ def _is_coded(concept: Resource, tokens: str) -> bool:
     return not codings.isdisjoint(tokens.split(","))
 
 
+DATES: dict[str, Callable[[str, str], bool]] = {
+    "ge": lambda date, bound: datetime.fromisoformat(date) >= datetime.fromisoformat(bound),
+    "lt": lambda date, bound: datetime.fromisoformat(date) < datetime.fromisoformat(bound),
+}
 SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
     "_tag": _is_tagged,
     "active": lambda one, value: str(one["active"]).lower() == value,
@@ -142,6 +146,8 @@ SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
         and datetime.fromisoformat(one["restriction"]["period"]["end"])
         <= datetime.fromisoformat(value.removeprefix("le"))
     ),
+    "date": lambda one, value: DATES[value[:2]](one["date"], value[2:]),
+    "measure": lambda one, value: bool(one["measure"] == value),
     "focus": lambda one, value: bool(one["focus"]["reference"] == value),
     "category": lambda one, value: any(
         _is_coded(concept, value) for concept in one.get("category", [])

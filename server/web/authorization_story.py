@@ -27,6 +27,11 @@ from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, wo
 from server.web.states import Word
 
 Resource = dict[str, Any]
+# What an exchange was for, in words.
+_EXCHANGES = {
+    "initial": "Request", "update": "Update", "cancel": "Cancellation", "query": "Inquiry",
+    "subsequent": "Word of the payer", "document": "Document sent",
+}  # fmt: skip
 Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
 STEPS = 50
 _ACTIONS = {
@@ -67,6 +72,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """One exchange with the payer: what for, when, how long the answer took, and what failed."""
+
+    at: datetime
+    what: str
+    took: str
+    issue: str
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """The page of one prior authorization."""
 
@@ -82,6 +97,7 @@ class Story:
     may_ask: bool
     may_cancel: bool
     told: str
+    exchanges: list[Exchange]
 
 
 def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
@@ -104,6 +120,7 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_ask=status in prior_auth.WAITING,
         may_cancel=may_cancel(task),
         told=_told(engine, task_id),
+        exchanges=list(_exchanges(engine, task_id, zone)),
     )
 
 
@@ -228,3 +245,23 @@ def _told(engine: Engine, task_id: str) -> str:
         return ""
     wish = codec.decode(found[0])
     return str(wish.get("statusReason", {}).get("text", "")) or "The payer is being asked."
+
+
+def _exchanges(engine: Engine, task_id: str, zone: ZoneInfo) -> Iterator[Exchange]:
+    """Yield the exchanges with the payer, the newest first."""
+    wanted = [
+        ("evaluated-resource", f"Task/{task_id}"), ("measure", prior_auth.EXCHANGE),
+        ("_sort", "-date"), ("_count", str(STEPS)), ("_total", "none"),
+    ]  # fmt: skip
+    for body in search.search(engine, "MeasureReport", wanted).bodies:
+        found = codec.decode(body)
+        head = found["group"][0]
+        kind = elements.code(head.get("code"), prior_auth.METRIC)
+        said = {elements.code(s["code"][0], prior_auth.METRIC): s["stratum"][0]["value"]["text"]
+                for s in head.get("stratifier", [])}  # fmt: skip
+        yield Exchange(
+            datetime.fromisoformat(found["period"]["end"]).astimezone(zone),
+            _EXCHANGES.get(kind, kind),
+            "" if kind == "subsequent" else f"{head['measureScore']['value']:.1f} s",
+            "more than 15 s" if "slow" in said else str(said.get("issue", "")),
+        )

@@ -1,5 +1,6 @@
 """The whole story of a prior authorization over the real programs, from the order to its end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,19 @@ def test_from_the_order_to_the_cancellation(
         wait_for(lambda: prior_auth.status(task(programs, gone["id"])) == "cancelled", "its end")
         programs.settled()
         assert {1: "C", 2: "C", 3: "C"} == actions(newest(programs, gone["id"]))
+
+        # Every exchange is on record, and the year's figures follow from them.
+        page = requests.get(
+            f"{programs.server}/authorizations/{task(programs, 'first')['id']}", timeout=9
+        )
+        assert "Request, answered in" in page.text
+        assert "Word of the payer" in page.text
+        year = ["--from", "2026-01-01", "--to", "2026-12-31"]
+        told = programs.run("bots", "prior-auth-report", *year)
+        assert "standard-approved            2 of 3" in told.stdout
+        made = json.loads(programs.run("bots", "prior-auth-report", *year, "--json").stdout)
+        (stored,) = programs.search(f"MeasureReport?_id={made['id']}")
+        assert stored["group"] == made["group"]
 
 
 def required(programs: Programs) -> bool:

@@ -116,6 +116,7 @@ def test_the_wheel_runs_alone(tmp_path: Path) -> None:
         ["server"], ["server", "serve"], ["server", "demo"], ["server", "migrate"],
         ["server", "doctor"], ["bots"], ["bots", "serve"], ["bots", "register"], ["bots", "run"],
         ["bots", "payload"], ["bots", "reparse"], ["bots", "sweep"], ["bots", "probe"],
+        ["bots", "prior-auth-report"],
         ["bots", "import-payers"], ["server", "worker"], ["server", "load"],
         ["server", "reindex"],
         ["sandbox"], ["sandbox", "serve"], ["sandbox", "seed"],

@@ -416,3 +416,31 @@ def test_the_control_call_wins_over_the_scenario() -> None:
 
     payer.delete("/_control")
     assert {1: "A1"} == actions(response_of(post(payer, built(of_code("97110"))).json))
+
+
+@pytest.mark.req("R71")
+def test_the_payer_tells_its_figures_item_by_item() -> None:
+    """Received and decided of each, counts and times by urgency; an update leaves them alone."""
+    payer = client()
+    level = {"url": pas.EXT_LEVEL_OF_SERVICE,
+             "valueCodeableConcept": given.coded(pas.LEVEL_OF_SERVICE, "U")}  # fmt: skip
+    post(payer, built(of_code("97110", "22612", "63685")))
+    post(payer, built(of_code("97110", fhir_id="urgent", extension=[level])))
+    told = payer.get("/_control/decisions").json
+
+    assert (2, 1, 1, 1) == tuple(
+        told["standard"][name] for name in ("decided", "approved", "denied", "pended")
+    )
+    assert (1, 1, 0) == tuple(told["expedited"][n] for n in ("decided", "approved", "denied"))
+    assert told["standard"]["average_s"] is not None
+    pended = [one for one in told["items"] if one["code"] == "A4"]
+    assert [None] == [one["decided"] for one in pended]
+    assert all(one["received"] for one in told["items"])
+
+
+@pytest.mark.req("R71")
+def test_a_payer_that_decided_nothing_has_no_times() -> None:
+    """Unknown, not zero."""
+    told = client().get("/_control/decisions").json
+
+    assert [None, None] == [told["standard"][name] for name in ("average_s", "median_s")]

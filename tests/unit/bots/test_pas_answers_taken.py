@@ -11,6 +11,7 @@ from bots import payer_notices
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_notice
+from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Failure, Submission
 from fhir_profiles import elements, pas, prior_auth
 from fhir_profiles.prior_auth import Status
@@ -108,7 +109,8 @@ def test_a_part_without_its_value_is_no_reason_to_fail(part: Resource) -> None:
 
 
 def take(fhir: FakeFhir, answer: Resource | None, *, asked: bool = False) -> None:
-    room.take(the_case(fhir), answer, payer(), tools(fhir), asked=asked)
+    kind = Kind.QUERY if asked else Kind.SUBSEQUENT
+    room.take(the_case(fhir), answer, payer(), tools(fhir), Exchanged(kind, NOW, NOW))
 
 
 def test_two_answers_under_one_identifier_are_two() -> None:

@@ -11,6 +11,7 @@ from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.handlers import submit_prior_auth
 from bots.mapping import pas_answer
+from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Failure, Submission, Tools
 from fhir_profiles import elements, pas, prior_auth, systems
 from fhir_profiles.prior_auth import Status
@@ -250,7 +251,8 @@ def told(fhir: FakeFhir, answer: Resource, *, later_s: int) -> Tools:
     first = fhir.read_all([prior_auth.part(the_task(fhir), prior_auth.ANSWER)])[0]
     assert first is not None
     at = datetime.fromisoformat(first["timestamp"]) + timedelta(seconds=later_s)
-    room.take(case(fhir), {**answer, "timestamp": at.isoformat()}, payer(), kit)
+    told = Exchanged(Kind.SUBSEQUENT, at, at)
+    room.take(case(fhir), {**answer, "timestamp": at.isoformat()}, payer(), kit, told)
     return kit
 
 
