@@ -63,7 +63,7 @@ def tools(settings: Settings) -> Tools:
             pace=Pace(settings.rates, settings.in_flight, time.monotonic),
             longest_s=max(settings.timeout_s - RESERVE_S, RESERVE_S),
         ),
-        prior_auth=PasRoute(settings.pas_client_id, settings.pas_key),
+        prior_auth=PasRoute(settings.pas_client_id, settings.pas_key, settings.pas_hosts),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
         now=clock.now,

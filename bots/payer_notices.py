@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bots import payer_address
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_notice, tasks
@@ -67,7 +68,7 @@ def receive(notice: Notice, endpoint_id: str, tools: Tools) -> None:
         else:
             room.keep(found, codec.encode(answer), tools)
             told = Exchanged(Kind.SUBSEQUENT, tools.now(), tools.now())
-            room.take(found, answer, room.payer_of(found, tools), tools, told)
+            room.take(found, answer, payer_address.payer_of(found.claim, tools), tools, told)
     _count(notice, endpoint_id, tools)
 
 
@@ -82,8 +83,8 @@ def inquire(case: Case, tools: Tools) -> str:
 
 def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     """Ask now; return why the payer did not answer, or what it did."""
-    now, payer = tools.now(), room.payer_of(case, tools)
-    endpoint = room.endpoint_of(payer, tools)
+    now, payer = tools.now(), payer_address.payer_of(case.claim, tools)
+    endpoint = payer_address.endpoint_of(case.task, payer, tools)
     if endpoint is None:
         return None, "The payer has no electronic way to be asked."
     mark = f"{case.task['id']}|{now.isoformat()}"
@@ -129,7 +130,8 @@ def _case(answer: Resource, endpoint_id: str, tools: Tools) -> Case | None:
 
 
 def _is_at(case: Case, endpoint_id: str, tools: Tools) -> bool:
-    endpoint = room.endpoint_of(room.payer_of(case, tools), tools)
+    payer = payer_address.payer_of(case.claim, tools)
+    endpoint = payer_address.endpoint_of(case.task, payer, tools)
     return endpoint is not None and endpoint["id"] == endpoint_id
 
 

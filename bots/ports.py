@@ -1,6 +1,6 @@
 """The doors a bot uses, as protocols, and the records that describe a bot and its tools."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, time
@@ -110,6 +110,13 @@ class PriorAuthRoute(Protocol):
 
     def inquire(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
         """Send an inquiry Bundle; the answer is whatever resource came back."""
+        ...
+
+    def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
+        """Return what addresses a payer publishes at `location`, by their HRex codes.
+
+        {} where it publishes none, or we do not trust who does.
+        """
         ...
 
     def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:

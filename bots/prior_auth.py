@@ -9,25 +9,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bots import directory
-from bots.directory import Ambiguous
+from bots import payer_address
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import pas_answer, pas_asks, pas_metric, pas_request, pas_update, payload
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
-from fhir_profiles import decisions, elements, pas_rules, prior_auth
+from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth
 from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
 ROUTE = "pas"
-PAS_PAYLOAD = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition behind it
 _NO_ROUTE = (
     "The payer has no electronic way for prior authorizations here: send it by its portal or fax, "
     "or add a PAS Endpoint to its Organization."
 )
 _DENIED = "Not sent: a denied request cannot be updated. Submit a new one, without `related`."
+ANNOTATE_TRIES = 3
 CHAIN_LIMIT = 50  # updates of one request
 _log = logging.getLogger(__name__)
 
@@ -57,8 +56,9 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     case = _ready(task, claim, tools)
     if case is None:
         return
-    payer = payer_of(case, tools)
-    endpoint = endpoint_of(payer, tools)
+    payer = payer_address.payer_of(claim, tools)
+    case = replace(case, task=payer_address.discovered(case.task, claim, case.sent, tools))
+    endpoint = payer_address.endpoint_of(case.task, payer, tools)
     if endpoint is None:
         _move(case.task, Status.READY, _NO_ROUTE, tools)
         return
@@ -139,6 +139,7 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
+    _annotate(case, response, tools)
     if prior_auth.status(case.task) == Status.CANCELLED:
         return case  # its update or its cancellation holds
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
@@ -158,9 +159,30 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     return replace(case, task=task)
 
 
+def _annotate(case: Case, response: Resource, tools: Tools) -> None:
+    """Have each order that is here refer to the decision on it, in place of an older one.
+
+    Where somebody else changes the order all the time, it stays without.
+    """
+    before = prior_auth.part(case.task, prior_auth.RESPONSE)
+    now = {"reference": f"ClaimResponse/{response['id']}"}
+    named = [
+        elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
+        for item in case.claim.get("item", [])
+    ]
+    for address in dict.fromkeys(filter(None, named)):
+        for _ in range(ANNOTATE_TRIES):
+            (order,) = tools.fhir.read_all([address])
+            if order is None or now in order.get("insurance", []):
+                break
+            kept = [i for i in order.get("insurance", []) if elements.reference(i) != before]
+            if tools.fhir.update({**order, "insurance": [*kept, now]}) is not None:
+                break
+
+
 def _gather(case: Case, task: Resource, response: Resource, payer: Resource, tools: Tools) -> None:
     """Make the Tasks of what the payer asks for."""
-    endpoint = endpoint_of(payer, tools)
+    endpoint = payer_address.endpoint_of(task, payer, tools)
     (provider,) = tools.fhir.read_all([elements.reference(case.claim.get("provider"))])
     address = str(endpoint["address"]) if endpoint else ""
     for wanted in pas_asks.tasks(task, response, (payer, provider or {}), address):
@@ -250,33 +272,6 @@ def _reached(claim: Resource, tools: Tools) -> dict[str, Resource]:
         following = (a for one in new.values() for a in pas_request.wanted(one, is_first=False))
         todo = [address for address in dict.fromkeys(following) if address not in asked]
     return reached
-
-
-def payer_of(case: Case, tools: Tools) -> Resource:
-    """Return the payer of a case as the directory has it; nothing where it is not known."""
-    insurer = case.claim.get("insurer", {})
-    (payer,) = tools.fhir.read_all([elements.reference(insurer)])
-    if payer is not None and payer.get("endpoint"):
-        return payer
-    try:
-        return directory.find(insurer, payer, tools.now().date(), tools.fhir) or payer or {}
-    except Ambiguous:
-        return payer or {}
-
-
-def endpoint_of(payer: Resource, tools: Tools) -> Resource | None:
-    """Return the payer's PAS Endpoint, None where it has none that is active."""
-    addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
-    found = [one for one in tools.fhir.read_all(addresses) if one is not None]
-    usable = [one for one in found if one.get("status") == "active" and _edition(one)]
-    return max(usable, key=_edition, default=None)
-
-
-def _edition(endpoint: Resource) -> str:
-    """Return the newest PAS edition in the payload types, as the code; "" for another protocol."""
-    codings = [c for one in endpoint.get("payloadType", []) for c in one.get("coding", [])]
-    codes = (str(c.get("code", "")) for c in codings)
-    return max((code for code in codes if code.startswith(PAS_PAYLOAD)), default="")
 
 
 def keep(case: Case, received: bytes, tools: Tools) -> None:

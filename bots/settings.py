@@ -70,6 +70,7 @@ class Settings:
     provider: str
     pas_client_id: str
     pas_key: str = field(repr=False)
+    pas_hosts: tuple[str, ...]
     sender_id: str
     timeout_s: int
     sweep_at: time | None
@@ -116,6 +117,7 @@ def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
         provider=env.get("INFORCE_BOTS_PROVIDER", ""),
         pas_client_id=env.get("INFORCE_BOTS_PAS_CLIENT_ID", ""),
         pas_key=_private_key(env, "INFORCE_BOTS_PAS_KEY", "INFORCE_BOTS_PAS_CLIENT_ID"),
+        pas_hosts=tuple(env.get("INFORCE_BOTS_PAS_HOSTS", "").lower().split()),
         sender_id=_sender(env.get("INFORCE_BOTS_SENDER_ID", "INFORCE")),
         timeout_s=_seconds(env.get("INFORCE_BOTS_TIMEOUT", "70")),
         sweep_at=_hour(env.get("INFORCE_BOTS_SWEEP", "12:00")),

@@ -38,6 +38,10 @@ RELATIONSHIP = f"{X12}/1069"
 CERTIFICATION_TYPE = f"{X12}/1322"
 LEVEL_OF_SERVICE = f"{X12}/1338"
 QUANTITY_UNIT = f"{X12}/673"
+HREX = "http://hl7.org/fhir/us/davinci-hrex"
+EXT_WELL_KNOWN = f"{HREX}/StructureDefinition/extension-CoverageDavinciWellknownLocation"
+WELL_KNOWN = "/.well-known/davinci-configuration"
+ENDPOINT_CODES = f"{HREX}/CodeSystem/hrex-endpoint-discovery"
 PLACE_OF_SERVICE = (
     "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 )

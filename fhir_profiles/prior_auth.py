@@ -21,8 +21,10 @@ METRIC = f"{systems.BASE}/CodeSystem/prior-auth-metric"
 EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
-# Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it.
+# Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
+# Endpoint that was discovered for it.
 REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"
+ENDPOINT = "endpoint"
 
 
 class Status(StrEnum):

@@ -19,6 +19,7 @@ from sandbox.pas_subscriptions import Subscribers
 from sandbox.received import told
 from sandbox.world import World
 
+WELL_KNOWN = "/.well-known/davinci-configuration"
 ROUTE, PHONE = "payer", "555-0188"
 EDITIONS = {"/fhir": "2.2.1", "/fhir-2.0.1": "2.0.1"}
 _PACKAGE = f"{fhir.GUIDE}/ImplementationGuide/hl7.fhir.us.davinci-pas"
@@ -43,6 +44,7 @@ class Payer:
         doors = Blueprint(self._prefix.replace(".", "-"), __name__, url_prefix=self._prefix)
         doors.before_request(self._refused)
         doors.get("/metadata")(self.metadata)
+        doors.get(WELL_KNOWN)(self.well_known)
         doors.post("/Claim/$submit")(self.submit)
         doors.post("/Claim/$inquire")(self.inquire)
         doors.post("/Subscription")(self.subscribe)
@@ -69,6 +71,14 @@ class Payer:
             "resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-26",
             "kind": "instance", "fhirVersion": "4.0.1", "format": ["json"], "rest": [rest],
             "implementationGuide": [f"{_PACKAGE}|{self._edition}"],
+        })  # fmt: skip
+
+    def well_known(self) -> Response:
+        """Publish where this payer takes what (HRex 1.2.0, endpoint discovery)."""
+        line = self._edition.rpartition(".")[0]
+        return jsonify({
+            "identifier": {"system": "urn:payer:ids", "value": "sandbox"},
+            "endpoints": {f"davinci_pas_submission_endpoint#{line}": self._base()},
         })  # fmt: skip
 
     def submit(self) -> Response:
@@ -131,7 +141,8 @@ class Payer:
         return _fhir(self.subscribers.status(there, self._base()))
 
     def _refused(self) -> Response | None:
-        return None if request.path.endswith("/metadata") else self._door.refused()
+        is_open = request.path.endswith(("/metadata", WELL_KNOWN))
+        return None if is_open else self._door.refused()
 
     def _stored(self, fhir_id: str, status: int) -> Response:
         body: Any = request.get_json(silent=True, force=True)

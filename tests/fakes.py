@@ -214,6 +214,8 @@ class FakePayer:
         self.sent: list[tuple[str, Resource]] = []
         self.subscribed: list[tuple[str, Resource]] = []
         self.takes_subscriptions = True
+        self.discovered: list[str] = []
+        self.published: dict[str, str] = {}
         self.alive: set[str] = set()
         self._submissions = list(submissions)
 
@@ -225,6 +227,11 @@ class FakePayer:
 
     def inquire(self, address: str, bundle: Resource, *, timeout_s: float) -> Submission:
         return self.submit(address, bundle, timeout_s=timeout_s)
+
+    def discover(self, location: str, *, timeout_s: float) -> dict[str, str]:
+        assert timeout_s > 0
+        self.discovered.append(location)
+        return self.published
 
     def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:
         return bool(address and timeout_s) and there in self.alive

@@ -5,27 +5,35 @@ be with the same Bundle.
 """
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from bots.connectors import wire
 from bots.connectors.backend_services import BackendServices
 from bots.connectors.wire import Reply, Wire
 from bots.ports import Failure, Submission
 from fhir_profiles import codec
+from fhir_profiles.pas import WELL_KNOWN
 
 _HEADERS = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
 WORDS_LIMIT = 500
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class PasRoute:
     """Sends request Bundles to whatever payer the address is of."""
 
-    def __init__(self, client_id: str = "", key: str = "") -> None:
-        """Keep a pool of connections; with a key (a private JWK as JSON) come with tokens."""
-        self._wire = Wire()
+    def __init__(self, client_id: str = "", key: str = "", hosts: Sequence[str] = ()) -> None:
+        """Keep a pool of connections; with a key (a private JWK as JSON) come with tokens.
+
+        Addresses are discovered at these hosts only; one that begins with a dot stands for every
+        name below it.
+        """
+        self._wire, self._hosts = Wire(), tuple(hosts)
         self._door = BackendServices(client_id, key, self._wire)
 
     def submit(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
@@ -39,6 +47,35 @@ class PasRoute:
     def inquire(self, address: str, bundle: dict[str, Any], *, timeout_s: float) -> Submission:
         """Post an inquiry Bundle; return whatever resource came back."""
         return self._posted(address, "Claim/$inquire", bundle, timeout_s)
+
+    def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
+        """Return what addresses a payer publishes, by code. Source: HRex 1.2.0, endpoint discovery.
+
+        Redirects are not followed, and what leads to a host that is not ours to trust is left out.
+        """
+        if not self._is_trusted(location) or not location.endswith(WELL_KNOWN):
+            return {}
+        headers = {"Accept": "application/json"}
+        limit = time.monotonic() + timeout_s
+        reply = self._wire.call("GET", location, limit=limit, headers=headers)
+        if isinstance(reply, Failure) or reply.status != HTTPStatus.OK:
+            return {}
+        found = (wire.payload(reply.content) or {}).get("endpoints")
+        pairs = found.items() if isinstance(found, dict) else ()
+        return {code: str(url) for code, url in pairs if self._is_trusted(str(url))}
+
+    def _is_trusted(self, url: str) -> bool:
+        """Tell whether health data may go to where an address leads."""
+        try:
+            parts = urlsplit(url)
+            host = (parts.hostname or "").lower()
+        except ValueError:
+            return False
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
+        is_known = any(
+            host == one or (one.startswith(".") and host.endswith(one)) for one in self._hosts
+        )
+        return is_safe and is_known and not parts.username
 
     def is_subscribed(self, address: str, there: str, *, timeout_s: float) -> bool:
         """Look whether a Subscription is there and lives; a payer that is away has it still."""

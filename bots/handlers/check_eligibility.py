@@ -23,7 +23,7 @@ from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
 from bots.x12 import eligibility_270, eligibility_271
-from fhir_profiles import elements, payers, systems
+from fhir_profiles import elements, pas, payers, systems
 from fhir_profiles.codes import DEFINITE, State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
@@ -360,8 +360,10 @@ def _mark(stored: Resource, coverage: Resource | None, tools: Tools) -> None:
     for _ in range(MARK_TRIES):
         if coverage is None or response.has_newer_mark(coverage, stored):
             return
-        kept = [e for e in coverage.get("extension", []) if e["url"] != systems.EXT_COVERAGE_STATE]
-        marked = {**coverage, "extension": [*kept, response.coverage_mark(stored)]}
+        marks = [*elements.extensions(stored, pas.EXT_WELL_KNOWN), response.coverage_mark(stored)]
+        urls = {one["url"] for one in marks}
+        kept = [e for e in coverage.get("extension", []) if e["url"] not in urls]
+        marked = {**coverage, "extension": [*kept, *marks]}
         if tools.fhir.update(marked) is not None:
             return
         (coverage,) = tools.fhir.read_all([f"Coverage/{coverage['id']}"])

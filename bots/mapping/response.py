@@ -15,7 +15,7 @@ from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
 from bots.mapping import coding, items, narrative
 from bots.mapping.inquiry import Problem, focal_coverage
-from fhir_profiles import codes, elements, systems
+from fhir_profiles import codes, elements, pas, systems
 from fhir_profiles.codes import State
 
 Resource = dict[str, Any]
@@ -228,6 +228,9 @@ def _findings(answer: Answer) -> Iterator[Resource]:
             yield from (items.entity(one) for one in row.entities)
         elif row.kind not in paired and not items.is_plain(row):
             yield {"url": systems.EXT_MESSAGE, "extension": list(_message(row))}
+    published = [url for kind, url in answer.payer.contacts if kind == "UR"]
+    if len(published) == 1 and published[0].endswith(pas.WELL_KNOWN):
+        yield {"url": pas.EXT_WELL_KNOWN, "valueUrl": published[0]}
     for row in answer.subscriber_benefits:
         about = {"url": "about", "valueString": "the subscriber, not the patient"}
         yield {"url": systems.EXT_MESSAGE, "extension": [about, *_message(row)]}

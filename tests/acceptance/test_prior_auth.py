@@ -1,5 +1,6 @@
 """Prior authorizations over the real programs: submitted, decided, shown to the EHR, kept."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from server.validation import check
 from tests import pas as given
 from tests.contract.payer import actions, built, of_code, response_of
 from tests.programs import Programs, wait_for
+from tests.x12_texts import answer_271
 
 pytestmark = pytest.mark.loopback
 Resource = dict[str, Any]
@@ -293,3 +295,31 @@ def test_a_mended_claim_has_one_task(programs: Programs) -> None:
 
     assert {1: "A1"} == actions(response_of(again.json()))
     assert "approved" == prior_auth.status(task)
+
+
+@pytest.mark.req("R79")
+def test_the_271_says_where_the_payer_takes_requests(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> None:
+    """Its address goes to the Coverage, and a payer without an Endpoint is reached by it."""
+    other = Programs(
+        tmp_path_factory.mktemp("discovered"), new_database(),
+        {"INFORCE_BOTS_PAS_HOSTS": "127.0.0.1"},
+    )  # fmt: skip
+    with other.running(*given.world()):
+        location = f"{other.sandbox}/fhir{pas.WELL_KNOWN}"
+        told = answer_271("EB*1**30").replace("*T*:~", "*T*>~").replace(
+            "*PI*00099~", f"*PI*00099~PER*IC**UR*{location}~"
+        )  # fmt: skip
+        count = int(re.findall(r"SE\*(\d+)\*", told)[0])
+        other.answer("INF100001", told.replace(f"SE*{count}*", f"SE*{count + 1}*"))
+        assert other.put(given.coverage(period={"start": "2026-01-01"})).ok
+        wait_for(lambda: location in str(other.search("Coverage?_id=cov")), "the address")
+        assert other.put(given.claim("found")).ok
+        answer = requests.post(f"{other.fhir}/Claim/found/$submit", timeout=30)
+
+        assert {1: "A1"} == actions(response_of(answer.json()))
+        (endpoint,) = other.search("Endpoint")
+        assert f"{other.sandbox}/fhir" == endpoint["address"]
+        (order,) = other.search("ServiceRequest?_id=order")
+        assert order["insurance"][0]["reference"].startswith("ClaimResponse/")

@@ -8,6 +8,7 @@ import pytest
 import responses
 
 from bots.connectors.pas import PasRoute
+from fhir_profiles import pas
 
 ADDRESS = "https://payer.example/fhir"
 BUNDLE = {"resourceType": "Bundle", "type": "collection"}
@@ -94,3 +95,54 @@ def test_whether_a_subscription_lives(
     played.add("GET", f"{ADDRESS}/Subscription/ours", json=body, status=status)
 
     assert lives == PasRoute().is_subscribed(ADDRESS, f"{ADDRESS}/Subscription/ours", timeout_s=5)
+
+
+PUBLISHED = f"{ADDRESS}{pas.WELL_KNOWN}"
+LIST = {"identifier": {"value": "1"}, "endpoints": {
+    "davinci_pas_submission_endpoint#2.2": "https://payer.example/fhir",
+    "davinci_pas_submission_endpoint#2.0": "https://elsewhere.example/fhir",
+}}  # fmt: skip
+
+
+@pytest.mark.req("R79")
+def test_addresses_are_discovered_at_hosts_that_we_trust(played: responses.RequestsMock) -> None:
+    """And what leads elsewhere is left out: health data goes there."""
+    played.add("GET", PUBLISHED, json=LIST)
+    found = PasRoute(hosts=["payer.example"]).discover(PUBLISHED, timeout_s=5)
+
+    assert {"davinci_pas_submission_endpoint#2.2": "https://payer.example/fhir"} == found
+
+
+@pytest.mark.req("R79")
+@pytest.mark.parametrize(
+    ("hosts", "location"),
+    [
+        ([], PUBLISHED),
+        (["other.example"], PUBLISHED),
+        (["ayer.example"], PUBLISHED),
+        ([".payer.example"], PUBLISHED),
+        (["payer.example"], PUBLISHED.replace("https", "http")),
+        (["payer.example"], PUBLISHED.replace("payer.example", "payer.example@evil.example")),
+        (["payer.example"], PUBLISHED.replace("//", "//user@")),
+        (["payer.example"], f"{ADDRESS}/other.json"),
+        (["payer.example"], "https://[payer.example/.well-known/davinci-configuration"),
+    ],
+)
+def test_nobody_else_is_asked(hosts: list[str], location: str) -> None:
+    """No call is made: the mock would refuse it."""
+    with responses.RequestsMock():
+        assert {} == PasRoute(hosts=hosts).discover(location, timeout_s=5)
+
+
+@pytest.mark.req("R79")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b"no json"), (200, b"[]"), (200, b'{"endpoints": []}'), (302, b"{}"), (500, b"{}")],
+)
+def test_what_is_no_list_says_nothing(
+    played: responses.RequestsMock, status: int, body: bytes
+) -> None:
+    """The directory says where to send it."""
+    played.add("GET", PUBLISHED, body=body, status=status)
+
+    assert {} == PasRoute(hosts=["payer.example"]).discover(PUBLISHED, timeout_s=5)

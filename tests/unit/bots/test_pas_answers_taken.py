@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bots import payer_notices
+from bots import payer_address, payer_notices
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_notice
@@ -264,8 +264,8 @@ def test_a_retry_is_the_identical_request_whatever_was_edited() -> None:
 def test_the_newest_edition_that_a_payer_speaks_is_taken() -> None:
     """Of several Endpoints."""
     fhir = world()
-    old = endpoint(id="old", address="https://payer.example/old",
-                   payloadType=[{"coding": [{"code": f"{room.PAS_PAYLOAD}#2.0"}]}])  # fmt: skip
+    kind = {"coding": [{"code": f"{payer_address.PAS_PAYLOAD}#2.0"}]}
+    old = endpoint(id="old", address="https://payer.example/old", payloadType=[kind])
     fhir.put(old)
     fhir.put(payer() | {"endpoint": [{"reference": "Endpoint/old"}, {"reference": "Endpoint/pas"}]})
 

@@ -310,7 +310,7 @@ def test_somebody_elses_change_is_not_overwritten() -> None:
     calls = []
 
     def second_is_lost(resource: Resource) -> Resource | None:
-        calls.append(resource)
+        calls.extend([resource] if resource["resourceType"] == "Task" else [])
         return None if len(calls) == 2 else original(resource)
 
     fhir.update = second_is_lost  # type: ignore[method-assign]
