@@ -112,6 +112,10 @@ class PriorAuthRoute(Protocol):
         """Send an inquiry Bundle; the answer is whatever resource came back."""
         ...
 
+    def attach(self, address: str, parameters: Resource, *, timeout_s: float) -> Submission:
+        """Send a document for a request; without a failure the payer took it."""
+        ...
+
     def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
         """Return what addresses a payer publishes at `location`, by their HRex codes.
 

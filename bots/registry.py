@@ -11,6 +11,7 @@ from bots.handlers import (
     check_on_demand,
     inquire_prior_auth,
     request_eligibility,
+    send_document,
     submit_prior_auth,
 )
 from bots.ports import Bot, Resource
@@ -27,6 +28,7 @@ BOTS: tuple[Bot, ...] = (
     check_on_demand.BOT,
     inquire_prior_auth.BOT,
     request_eligibility.BOT,
+    send_document.BOT,
     submit_prior_auth.BOT,
 )
 ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take

@@ -39,7 +39,7 @@ class Wishes:
     diagnosis: str = ""  # ICD-10-CM
     urgent: str = ""  # "yes", or ""
     note: str = ""
-    documents: tuple[str, ...] = ()  # ids of DocumentReferences
+    documents: tuple[str, ...] = ()  # addresses of DocumentReferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,9 @@ def wishes(made: Resource) -> Wishes:
         diagnosis=elements.code(diagnosis, pas.ICD_10),
         urgent="yes" if _extended(made, pas.EXT_LEVEL_OF_SERVICE, "1338") else "",
         note=next((str(one["valueString"]) for one in infos if "valueString" in one), ""),
-        documents=tuple(_id(one["valueReference"]) for one in infos if "valueReference" in one),
+        documents=tuple(
+            elements.reference(one["valueReference"]) for one in infos if "valueReference" in one
+        ),
     )
 
 
@@ -159,7 +161,7 @@ def _information(wishes: Wishes) -> list[Resource]:
         {
             "category": _coded(pas.TEMP_CODES, "additionalInformation"),
             "extension": [{"url": pas.EXT_DOCUMENT, "extension": [kind]}],
-            "valueReference": {"reference": f"DocumentReference/{one}"},
+            "valueReference": {"reference": one},
         }
         for one in wishes.documents
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import fixtures
 from sandbox import pas_json as fhir
-from sandbox.pas_answers import Authorization, Decision, decide
+from sandbox.pas_answers import Authorization, Decision, controls, decide
 from sandbox.pas_json import Json
 
 APPROVED: Decision = {"code": "A1"}
@@ -68,6 +68,21 @@ class Authorizations:
             self._by_bundle[key] = answer, one
             one.later = later
             return answer, after_s, one
+
+    def attach(self, control: str, member: str) -> Authorization | None:
+        """Take a document of a member for what is asked for; None where nothing like it is.
+
+        Once all have come, what they were asked for is approved at the next `settle`.
+        """
+        with self._lock:
+            for one in self.every():
+                asked = controls(one)
+                if control in asked and member in _members(one.claim, fhir.by_url(one.request)):
+                    one.attached.add(control)
+                    if asked <= one.attached:
+                        one.later = [(n, APPROVED) for n, d in one.plan.items() if "ask" in d]
+                    return one
+        return None
 
     def settle(self, one: Authorization, edition: str) -> Json | None:
         """Take the decisions that were pending, and return the answer that follows.

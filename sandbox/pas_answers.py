@@ -21,7 +21,8 @@ class Authorization:
     """One request and its life: the Bundle as it came last, and the answer that holds now.
 
     `plan` has the decision of each item; `numbers` every authorization number that it ever had;
-    `times` when each item was received, and when it was decided.
+    `attached` the control numbers of documents that came, `times` when each item was received, and
+    when it was decided.
     """
 
     trace: str
@@ -33,6 +34,7 @@ class Authorization:
     was_pended: bool = False
     is_withheld: bool = False
     later: list[tuple[int, Decision]] = field(default_factory=list)
+    attached: set[str] = field(default_factory=set)
     times: dict[int, tuple[datetime, datetime | None]] = field(default_factory=dict)
 
     @property
@@ -167,7 +169,7 @@ def _asks(plan: Authorization) -> Iterable[tuple[str, Json]]:
     """Yield what is asked for: one CommunicationRequest for each document or questionnaire."""
     for item in plan.claim["item"]:
         for number, ask in enumerate(plan.plan[item["sequence"]].get("ask", ()), 1):
-            control = f"{plan.trace}-{item['sequence']}-{number}"
+            control = _control(plan, item["sequence"], number)
             made: Json = {
                 "resourceType": "CommunicationRequest",
                 "id": str(uuid4()),
@@ -184,6 +186,19 @@ def _asks(plan: Authorization) -> Iterable[tuple[str, Json]]:
             else:
                 made["payload"] = [{"contentString": ask.get("loinc", QUESTIONNAIRE)}]
             yield f"urn:uuid:{made['id']}", made
+
+
+def controls(plan: Authorization) -> set[str]:
+    """Return the control numbers of all documents that are asked for."""
+    return {
+        _control(plan, sequence, number)
+        for sequence, decision in plan.plan.items()
+        for number, _ in enumerate(decision.get("ask", ()), 1)
+    }
+
+
+def _control(plan: Authorization, sequence: int, number: int) -> str:
+    return f"{plan.trace}-{sequence}-{number}"
 
 
 def _echoed(resources: list[Json], entries: dict[str, Json]) -> list[Json]:

@@ -40,6 +40,26 @@ def inquired(bundle: Any) -> Wrong | None:
     return next(_inquired(bundle), None)
 
 
+def attached(parameters: Any) -> Wrong | None:
+    """Return the first thing that is wrong with a document (CDex 2.1.0), None if nothing is."""
+    return next(_attached(parameters), None)
+
+
+def _attached(parameters: Any) -> Iterator[Wrong]:
+    if not isinstance(parameters, dict) or parameters.get("resourceType") != "Parameters":
+        yield "Parameters", "is expected as the body"
+        return
+    told = {one.get("name"): one for one in parameters.get("parameter", [])}
+    for name in ("TrackingId", "MemberId"):
+        if not told.get(name, {}).get("valueIdentifier", {}).get("value"):
+            yield f"Parameters.parameter[{name}]", "is mandatory"
+    if told.get("AttachTo", {}).get("valueCode") != "preauthorization":
+        yield "Parameters.parameter[AttachTo]", "must be preauthorization"
+    parts = {one.get("name"): one for one in told.get("Attachment", {}).get("part", [])}
+    if not isinstance(parts.get("Content", {}).get("resource"), dict):
+        yield "Parameters.parameter[Attachment].part[Content]", "is mandatory"
+
+
 def _submitted(bundle: Any, edition: str) -> Iterator[Wrong]:
     yield from _envelope(bundle)
     entries = bundle["entry"]

@@ -47,6 +47,7 @@ class Payer:
         doors.get(WELL_KNOWN)(self.well_known)
         doors.post("/Claim/$submit")(self.submit)
         doors.post("/Claim/$inquire")(self.inquire)
+        doors.post("/$submit-attachment")(self.attach)
         doors.post("/Subscription")(self.subscribe)
         doors.route("/Subscription/<fhir_id>", methods=["GET", "PUT", "DELETE"])(self.subscription)
         doors.get("/Subscription/<fhir_id>/$status")(self.status)
@@ -116,6 +117,25 @@ class Payer:
             parameters.append({"name": "outcome", "resource": warning})
         answer = {"resourceType": "Parameters"}
         return _fhir(answer | ({"parameter": parameters} if parameters else {}))
+
+    def attach(self) -> Response:
+        """Take a document that was asked for; once all have come, decide and tell."""
+        body = self._taken()
+        if isinstance(body, Response):
+            return body
+        wrong = pas_checks.attached(body)
+        if wrong is not None:
+            return _refused(*wrong, status=422)
+        told = {one["name"]: one for one in body["parameter"]}
+        control, member = (
+            str(told[name]["valueIdentifier"]["value"]) for name in ("TrackingId", "MemberId")
+        )
+        one = self.authorizations.attach(control, member)
+        if one is None:
+            return _refused("Parameters.parameter[TrackingId]", "is not asked for", status=422)
+        if one.later:
+            self._decide(one, self._base())
+        return _fhir(fhir.outcome("taken", kind="informational", severity="information"))
 
     def subscribe(self) -> Response:
         """Take a new Subscription."""

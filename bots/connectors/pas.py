@@ -48,6 +48,10 @@ class PasRoute:
         """Post an inquiry Bundle; return whatever resource came back."""
         return self._posted(address, "Claim/$inquire", bundle, timeout_s)
 
+    def attach(self, address: str, parameters: dict[str, Any], *, timeout_s: float) -> Submission:
+        """Post a document (CDex `$submit-attachment`, of the whole system)."""
+        return self._posted(address, "$submit-attachment", parameters, timeout_s)
+
     def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
         """Return what addresses a payer publishes, by code. Source: HRex 1.2.0, endpoint discovery.
 

@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from bots.mapping.request import trace_of
-from fhir_profiles import elements, pas, systems
+from fhir_profiles import elements, pas, payer_asks, systems
 
 Resource = dict[str, Any]
 PWK, LOINC, QUESTIONNAIRE = "report", "document", "questionnaire"
-_LOINC = "http://loinc.org"
-_REPORT = f"{pas.X12}/755"
-_LINE = f"{pas.PROFILES}/extension-serviceLineNumber"
 _ITEM_TRACE = f"{pas.PROFILES}/extension-itemTraceNumber"
 _CODES = {
     PWK: "attachment-request-code",
@@ -45,22 +42,31 @@ def _inputs(response: Resource) -> Iterator[tuple[str, Resource]]:
         item.get("itemSequence"): elements.extension_value(item, _ITEM_TRACE) or {}
         for item in response.get("item", [])
     }
-    for ask in response.get("contained", []):
-        if ask.get("resourceType") != "CommunicationRequest":
-            continue
-        line = elements.extension_value(ask, _LINE) or 1
-        for concept in ask.get("category", []):
-            code = elements.code(concept, _REPORT)
-            if code:
-                yield PWK, _attachment(_REPORT, code, line)
-        for payload in ask.get("payload", []):
-            code = str(payload.get("contentString", ""))
-            if code == pas.QUESTIONNAIRE:
-                context = str(traces.get(line, {}).get("value") or _control(ask))
-                told = {"valueString": context}
-                yield QUESTIONNAIRE, _input("questionnaire-context", told, line)
-            elif code:
-                yield LOINC, _attachment(_LOINC, code, line)
+    for ask in payer_asks.asks(response).values():
+        line = payer_asks.line(ask) or 1
+        for system, code in payer_asks.codes(ask):
+            kind = _kind(system, code)
+            if kind == QUESTIONNAIRE:
+                told = {"valueString": str(traces.get(line, {}).get("value") or _control(ask))}
+                yield kind, _input("questionnaire-context", told, line)
+            else:
+                yield kind, _attachment(system, code, line)
+
+
+def kind_of(ask: Resource) -> str:
+    """Return the kind of what is asked for, by its first code."""
+    return next((_kind(*one) for one in payer_asks.codes(ask)), LOINC)
+
+
+def title(kind: str) -> str:
+    """Return what the Task that gathers a kind is called."""
+    return f"The payer asks for a {kind}"
+
+
+def _kind(system: str, code: str) -> str:
+    if system == payer_asks.REPORT:
+        return PWK
+    return QUESTIONNAIRE if code == pas.QUESTIONNAIRE else LOINC
 
 
 def _control(ask: Resource) -> str:
@@ -74,7 +80,7 @@ def _attachment(system: str, code: str, line: int) -> Resource:
 
 def _input(code: str, value: Resource, line: int | None = None) -> Resource:
     kind = {"coding": [{"system": pas.TEMP_CODES, "code": code}]}
-    where = {"extension": [{"url": _LINE, "valuePositiveInt": line}]} if line else {}
+    where = {"extension": [{"url": payer_asks.LINE, "valuePositiveInt": line}]} if line else {}
     return {**where, "type": kind, **value}
 
 
@@ -95,7 +101,7 @@ def _task(
         "status": "requested",
         "intent": "order",
         "code": {"coding": [{"system": pas.TEMP_CODES, "code": _CODES[kind]}],
-                 "text": f"The payer asks for a {kind}"},
+                 "text": title(kind)},
         "focus": {"reference": f"Task/{about['id']}"},
         "for": about["for"],
         "authoredOn": response["created"],

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     CANCEL = "cancel"
     QUERY = "query"
     SUBSEQUENT = "subsequent"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,11 @@ def full_url(resource: Resource, server: str) -> str:
     return f"urn:uuid:{UUID(bytes=digest[:16], version=4)}"
 
 
+def pruned(resource: Resource) -> Resource:
+    """Return what is sent of a resource by itself."""
+    return _sent(resource, _PROFILES.get(str(resource["resourceType"]), ""))
+
+
 def _claim_profile(claim: Resource) -> str:
     return "claim-update" if claim.get("related") else "claim"
 
@@ -128,10 +133,10 @@ def _sent(resource: Resource, name: str) -> Resource:
     if tree is None:
         return {k: v for k, v in resource.items() if k not in ("meta", "text")}
     kept = {name: resource[name] for name in _KEPT if name in resource}
-    return kept | _pruned(resource, tree)
+    return kept | _below_tree(resource, tree)
 
 
-def _pruned(node: Resource, tree: Mapping[str, Any]) -> Resource:
+def _below_tree(node: Resource, tree: Mapping[str, Any]) -> Resource:
     found: Resource = {}
     for name, value in node.items():
         if name in ("extension", "modifierExtension"):
@@ -148,7 +153,7 @@ def _below(value: Any, branch: Mapping[str, Any]) -> Any:
         return value
     if isinstance(value, list):
         return [_below(one, branch) for one in value]
-    return _pruned(value, branch) if isinstance(value, dict) else value
+    return _below_tree(value, branch) if isinstance(value, dict) else value
 
 
 def _branch(name: str, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:

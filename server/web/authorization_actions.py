@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_profiles import elements, prior_auth, systems
+from fhir_profiles import elements, payer_asks, prior_auth, systems
 from server.errors import NotFound
 from server.interactions import create, read
 from server.interactions import prior_auth as requests
@@ -57,4 +57,22 @@ def ask(engine: Engine, task_id: str) -> None:
         "authoredOn": engine.now().isoformat(timespec="milliseconds"),
     }
     condition = f"identifier={systems.CAUSE}|{cause}&status=requested"
+    create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))
+
+
+def send_document(engine: Engine, task_id: str, ask_id: str, document: str) -> None:
+    """Have a document sent for what the payer asks for; pressed twice it is sent once.
+
+    Raises NotFound where nothing of that id is asked for, or no such document is offered.
+    """
+    task = authorizations.found(engine, task_id)
+    shown = authorization_story.asked(engine, task)
+    choices = {address for one in shown if one.id == ask_id for address, _ in one.choices}
+    if document not in choices:
+        raise NotFound("There is no such document to send.")
+    response = prior_auth.part(task, prior_auth.RESPONSE)
+    now = engine.now().isoformat(timespec="milliseconds")
+    wish = payer_asks.wish(task, response, ask_id, document, now)
+    cause = elements.identifier(wish, systems.CAUSE)
+    condition = f"identifier={systems.CAUSE}|{cause}&status=requested,completed"
     create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))

@@ -129,7 +129,7 @@ def _form(engine: Engine, coverage_id: str, filled: Wishes) -> Form:
         asks=lines.to_authorize(_items(record.response)),
         orders=list(_orders(engine, patient)),
         clinicians=list(_clinicians(engine, filled.order)),
-        documents=list(_documents(engine, patient)),
+        documents=list(authorizations.documents(engine, patient)),
         service_types=codes.names("service_type_codes"),
         places=codes.names("place_of_service"),
         kinds=KINDS,
@@ -279,16 +279,6 @@ def _clinician(engine: Engine, role: Resource) -> str:
     who = authorizations.person(_referenced(engine, role["practitioner"]))
     where = str(_referenced(engine, role["organization"]).get("name", ""))
     return f"{who}, {where}" if where else who
-
-
-def _documents(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
-    """Yield the patient's documents that are here themselves: only those can go along."""
-    asked = [("subject", patient), ("status", "current"), ("_sort", "-date")]
-    for one in _found(engine, "DocumentReference", asked):
-        if all("data" in content.get("attachment", {}) for content in one["content"]):
-            text = str(one.get("description") or words(one.get("type", {})))
-            day = str(one.get("date", ""))[: elements.FULL_DATE]
-            yield str(one["id"]), f"{text}, {day}" if day else text
 
 
 def _found(engine: Engine, type_name: str, asked: list[tuple[str, str]]) -> list[Resource]:

@@ -13,6 +13,7 @@ from fhir_profiles import (
     decisions,
     elements,
     pas,
+    payer_asks,
     prior_auth,
     prior_auth_claim,
     systems,
@@ -27,6 +28,7 @@ from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, wo
 from server.web.states import Word
 
 Resource = dict[str, Any]
+_KINDS = {payer_asks.REPORT: "document of X12 755"}
 # What an exchange was for, in words.
 _EXCHANGES = {
     "initial": "Request", "update": "Update", "cancel": "Cancellation", "query": "Inquiry",
@@ -63,6 +65,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What the payer asks for: its id in the answer, words, what may be sent, what was sent."""
+
+    id: str
+    words: str
+    choices: list[tuple[str, str]]
+    sent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One turn of the story."""
 
@@ -87,7 +99,7 @@ class Story:
 
     row: Row
     lines: list[Line]
-    asks: list[str]
+    asks: list[Ask]
     steps: list[Step]
     claim: str
     response: str
@@ -110,7 +122,7 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
     return Story(
         row=authorizations.row_of(engine, task, zone),
         lines=list(_lines(claim, response)),
-        asks=list(_asks(response or {})),
+        asks=asked(engine, task),
         steps=_steps(engine, task_id, zone),
         claim=elements.reference(task["focus"]),
         response=address,
@@ -205,17 +217,55 @@ def _services(item: Item) -> list[str]:
     return [service(one) for one in item.authorized]
 
 
-def _asks(response: Resource) -> Iterator[str]:
-    """Yield what the payer asks for, in words; the codes are its own."""
-    for ask in response.get("contained", []):
-        if ask.get("resourceType") != "CommunicationRequest":
-            continue
-        kinds = [c["code"] for one in ask.get("category", []) for c in one.get("coding", [])]
-        loinc = [one.get("contentString", "") for one in ask.get("payload", [])]
-        told = [f"document of X12 755 {code}" for code in kinds]
-        words = {pas.QUESTIONNAIRE: "a questionnaire to fill in"}
-        told += [words.get(code, f"document of LOINC {code}") for code in loinc if code]
-        yield ", ".join(told) or "not stated"
+def asked(engine: Engine, task: Resource) -> list[Ask]:
+    """Return what the payer asks for as long as it waits for that."""
+    address = prior_auth.part(task, prior_auth.RESPONSE)
+    response = read.referenced(engine, "ClaimResponse", address)
+    if response is None or prior_auth.status(task) not in prior_auth.WAITING:
+        return []
+    return list(_asks(engine, task, response))
+
+
+def _asks(engine: Engine, task: Resource, response: Resource) -> Iterator[Ask]:
+    """Yield what the payer asks for, in words, and what could be sent for it; the codes are its."""
+    patient = elements.reference(task.get("for"))
+    documents = list(authorizations.documents(engine, patient))
+    forms = list(_questionnaires(engine, patient))
+    sent = _documents_sent(engine, task["id"])
+    for ask_id, ask in payer_asks.asks(response).items():
+        told = [
+            f"{_KINDS.get(system, 'document of LOINC')} {code}"
+            for system, code in payer_asks.codes(ask) if code != pas.QUESTIONNAIRE
+        ]  # fmt: skip
+        is_form = payer_asks.is_questionnaire(ask)
+        told += ["a questionnaire to fill in"] if is_form else []
+        there = sent.get((f"ClaimResponse/{response['id']}", ask_id), "")
+        yield Ask(ask_id, ", ".join(told) or "not stated", forms if is_form else documents, there)
+
+
+def _questionnaires(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
+    """Yield the questionnaires that were filled in about a patient."""
+    wanted = [("subject", patient), ("status", "completed,amended"), ("_sort", "-authored")]
+    page = search.search(
+        engine, "QuestionnaireResponse", [*wanted, ("_count", str(STEPS)), ("_total", "none")]
+    )
+    for one in map(codec.decode, page.bodies):
+        day = str(one.get("authored", ""))[: elements.FULL_DATE]
+        yield f"QuestionnaireResponse/{one['id']}", f"Filled in {day or 'on a day not stated'}"
+
+
+def _documents_sent(engine: Engine, task_id: str) -> dict[tuple[str, str], str]:
+    """Return answer and ask -> what came of the newest wish to send a document for it."""
+    wanted = [
+        ("focus", f"Task/{task_id}"), ("code", f"{systems.TASK_CODE}|{payer_asks.SEND_DOCUMENT}"),
+        ("_sort", "_lastUpdated"), ("_count", str(STEPS)), ("_total", "none"),
+    ]  # fmt: skip
+    found = {}
+    for wish in map(codec.decode, search.search(engine, "Task", wanted).bodies):
+        response, ask_id, _ = payer_asks.wished(wish)
+        words = str(wish.get("statusReason", {}).get("text", ""))
+        found[response, ask_id] = words or "It is being sent."
+    return found
 
 
 def _steps(engine: Engine, task_id: str, zone: ZoneInfo) -> list[Step]:

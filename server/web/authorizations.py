@@ -206,3 +206,16 @@ def words(concept: Resource) -> str:
     shown = concept.get("text") or next((c["display"] for c in codings if "display" in c), "")
     code = next((str(c["code"]) for c in codings if "code" in c), "")
     return " ".join(text for text in (code, str(shown)) if text) or "not stated"
+
+
+def documents(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
+    """Yield a patient's documents, by address, that are here themselves: only those can be sent."""
+    wanted = [("subject", patient), ("status", "current"), ("_sort", "-date")]
+    page = search.search(
+        engine, "DocumentReference", [*wanted, ("_count", str(SHOWN)), ("_total", "none")]
+    )
+    for one in map(codec.decode, page.bodies):
+        if all("data" in content.get("attachment", {}) for content in one["content"]):
+            text = str(one.get("description") or words(one.get("type", {})))
+            day = str(one.get("date", ""))[: elements.FULL_DATE]
+            yield f"DocumentReference/{one['id']}", f"{text}, {day}" if day else text

@@ -38,6 +38,7 @@ _DONE = {
     "draft": "Nothing is sent yet: look at it first.",
     "withhold": "The request is withheld: nothing was sent.",
     "cancel": "The payer is told; load this page again for its answer.",
+    "document": "The document is on its way; load this page again for the payer's word.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
@@ -71,6 +72,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
+    site.post("/authorizations/<task_id>/document")(_ours(shown.authorization_document))
     site.post("/authorizations/<task_id>/cancel")(_ours(shown.authorization_cancel))
     site.get("/deliveries")(shown.deliveries)
     site.get("/deliveries/<uid>")(shown.delivery)
@@ -144,6 +146,11 @@ class _Pages:
     def authorization_ask(self, task_id: str) -> Response:
         authorization_actions.ask(self._engine, task_id)
         return _see(url_for("pages.authorization", task_id=task_id, done="ask"))
+
+    def authorization_document(self, task_id: str) -> Response:
+        ask_id, document = (request.form.get(name, "") for name in ("ask", "document"))
+        authorization_actions.send_document(self._engine, task_id, ask_id, document)
+        return _see(url_for("pages.authorization", task_id=task_id, done="document"))
 
     def authorization_cancel(self, task_id: str) -> Response:
         made = authorization_actions.cancel(self._engine, task_id)

@@ -1,6 +1,7 @@
 """The pages of prior authorizations in a real browser: the worklist, and one with its story."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -160,3 +161,50 @@ def test_another_task_is_no_authorization(programs: Programs) -> None:
         requests.get(f"{programs.server}/authorizations/{fhir_id}", timeout=9).status_code
         for fhir_id in ("other", "none")
     ]
+
+
+def taken(programs: Programs, address: str, count: int) -> bool:
+    """Tell whether the payer has taken so many documents, or decided upon them."""
+    if prior_auth.status(task(programs, "documents")) == "approved":
+        return True
+    return requests.get(address, timeout=9).text.count("The payer took it.") == count
+
+
+@pytest.mark.req("R74")
+def test_what_the_payer_asks_for_is_sent_and_decided(programs: Programs, browser: Browser) -> None:
+    """By a person, for each thing asked for; after the last one the payer approves."""
+    form = {
+        "resourceType": "QuestionnaireResponse", "id": "form", "status": "completed",
+        "subject": {"reference": "Patient/pat"}, "authored": "2026-11-25",
+    }  # fmt: skip
+    assert programs.put(form).ok
+    claim = of_code("63685", fhir_id="documents")
+    assert programs.put(claim).ok
+    requests.post(f"{programs.fhir}/Claim/documents/$submit", timeout=30)
+    address = f"{programs.server}/authorizations/{task(programs, 'documents')['id']}"
+    page = opened(browser, address)
+    for number in range(3):
+        page.get_by_role("button", name="Send it").nth(number).click()
+        expect(page.get_by_role("status")).to_contain_text("on its way")
+        wait_for(partial(taken, programs, address, number + 1), "the payer's word")
+        page.goto(address)
+    wait_for(lambda: prior_auth.status(task(programs, "documents")) == "approved", "the decision")
+    page.goto(address)
+
+    expect(page.locator(".band")).to_contain_text("Approved")
+    expect(page.locator("main")).to_contain_text("Document sent")
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("ask", "document"), [("ask-1", "Patient/pat"), ("ask-9", "DocumentReference/note"), ("", "")]
+)
+def test_only_what_is_offered_is_sent(programs: Programs, ask: str, document: str) -> None:
+    """404, and no Task is made."""
+    found = task(programs, "more-information")["id"]
+    answer = requests.post(
+        f"{programs.server}/authorizations/{found}/document",
+        data={"ask": ask, "document": document}, timeout=9,
+    )  # fmt: skip
+
+    assert 404 == answer.status_code

@@ -444,3 +444,38 @@ def test_a_payer_that_decided_nothing_has_no_times() -> None:
     told = client().get("/_control/decisions").json
 
     assert [None, None] == [told["standard"][name] for name in ("average_s", "median_s")]
+
+
+def attachment(**change: Any) -> Resource:
+    """Return the Parameters of a document that the payer asked for, changed so."""
+    listed: dict[str, Any] = {
+        "TrackingId": {"valueIdentifier": {"value": "PA-pa-1-1"}},
+        "AttachTo": {"valueCode": "preauthorization"},
+        "MemberId": {"valueIdentifier": {"value": "INF100001"}},
+        "Attachment": {"part": [{"name": "Content", "resource": given.document()}]},
+        **change,
+    }
+    pairs = [{"name": name, **value} for name, value in listed.items() if value]
+    return {"resourceType": "Parameters", "parameter": pairs}
+
+
+@pytest.mark.req("R74")
+@pytest.mark.parametrize(
+    ("change", "element"),
+    [
+        ({"TrackingId": {}}, "TrackingId"), ({"MemberId": {}}, "MemberId"),
+        ({"AttachTo": {"valueCode": "claim"}}, "AttachTo"), ({"Attachment": {}}, "Content"),
+        ({"TrackingId": {"valueIdentifier": {"value": "X"}}}, "TrackingId"),
+        ({"MemberId": {"valueIdentifier": {"value": "OTHER"}}}, "TrackingId"),
+    ],
+)  # fmt: skip
+def test_a_document_that_nobody_asked_for_is_refused(change: Any, element: str) -> None:
+    """By its element; one that was asked for is taken."""
+    payer = client()
+    post(payer, built(of_code("63685")))
+    header = {"Content-Type": "application/fhir+json"}
+    wrong = payer.post("/fhir/$submit-attachment", json=attachment(**change), headers=header)
+    right = payer.post("/fhir/$submit-attachment", json=attachment(), headers=header)
+
+    assert (422, 200) == (wrong.status_code, right.status_code)
+    assert element in str(wrong.json)

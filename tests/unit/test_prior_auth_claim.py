@@ -13,7 +13,7 @@ from tests.unit.bots.test_pas_request import built
 FILLED = Wishes(
     key="form-1", coverage="cov", order="ServiceRequest/order", clinician="dr-here", kind="HS",
     service_type="PT", place="11", start="2026-12-05", end="2026-12-19", quantity="8", unit="VS",
-    diagnosis="M54.50", urgent="yes", note="Pain since May", documents=("note",),
+    diagnosis="M54.50", urgent="yes", note="Pain since May", documents=("DocumentReference/note",),
 )  # fmt: skip
 CREATED = "2026-11-26T10:00:00.000+00:00"
 
