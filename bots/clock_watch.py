@@ -1,21 +1,26 @@
-"""The clocks of payers, watched: people are warned before a decision is due, and when it is late.
+"""Clocks, watched: people are warned before a decision is due and when it is late.
 
-Each warning is a Task that is made once, however often and by how many processes it is looked.
+Each warning is a Task that is made once, however often and by how many processes it is looked. What
+was approved is turned when it holds no longer.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from bots.domain.decision_clock import Standing
-from bots.domain.decision_clock import standing as stands
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import tasks
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, prior_auth, systems
+from fhir_profiles.decision_clock import Standing
+from fhir_profiles.decision_clock import standing as stands
+from fhir_profiles.prior_auth import Status
 
 # No limit is longer than 15 days and an extension of 14: what is due later is not at risk yet.
 LOOK_AHEAD = timedelta(days=29) * (1 - prior_auth.AT_RISK_SHARE)
 PAGE = "1000"  # matches of one search's page
+_APPROVED = ",".join(
+    f"{prior_auth.STATUS}|{one}" for one in (Status.APPROVED, Status.MODIFIED, Status.PARTIAL)
+)
 EVERY = timedelta(minutes=15)
 _WARNINGS = {
     Standing.AT_RISK: (
@@ -32,11 +37,12 @@ _WARNINGS = {
 
 
 def run(tools: Tools) -> int:
-    """Warn of every clock that has come to it; return how many Tasks were made.
+    """Warn of every clock that has come to it; return how many Tasks were made or have ended.
 
     Raises RetryLater, NeverRetry.
     """
-    now, made = tools.now(), 0
+    now = tools.now()
+    made = _end(tools, now)
     known = _known(tools)
     for task in _running(tools, now):
         try:
@@ -53,6 +59,22 @@ def run(tools: Tools) -> int:
             tools.fhir.create_once(wish, f"identifier={systems.CAUSE}|{cause}")
             made += 1
     return made
+
+
+def _end(tools: Tools, now: datetime) -> int:
+    """Turn what was approved and holds no longer; return how many."""
+    yesterday = now.astimezone(tools.zone).date() - timedelta(days=1)
+    wanted = [
+        ("code", prior_auth.TOKEN), ("business-status", _APPROVED),
+        ("expires", f"le{yesterday.isoformat()}"), ("_count", PAGE),
+    ]  # fmt: skip
+    over = tools.fhir.search("Task", wanted)
+    for task in over:
+        day = elements.extension_value(task, prior_auth.EXT_EXPIRES)
+        moved = prior_auth.moved(task, Status.EXPIRED, f"It held until {day}.")
+        # Where somebody else changes it at this moment, the next look finds it.
+        tools.fhir.update({**moved, "lastModified": now.isoformat(timespec="milliseconds")})
+    return len(over)
 
 
 def _running(tools: Tools, now: datetime) -> Iterator[Resource]:
@@ -102,4 +124,4 @@ class Clock:
             self._say(f"clocks of prior authorizations: {error}")
             return
         if made:
-            self._say(f"clocks of prior authorizations: warned of {made}")
+            self._say(f"clocks of prior authorizations: warned of or ended {made}")

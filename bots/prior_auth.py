@@ -147,6 +147,7 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
         address = f"{one['resourceType']}/{one['id']}"
         task = prior_auth.with_part(task, "output", code, address)
+    task = prior_auth.with_expiry(task, pas_answer.expiry(read_as))
     to, reason = pas_answer.status(read_as)
     _log.info("prior authorization %s: %s", task["id"], to.value)
     if read_as.asks:
@@ -298,7 +299,7 @@ def _timed(case: Case, payer: Resource, tools: Tools) -> Resource:
         task = prior_auth.continued(task, old)
     if task.get("restriction"):  # what an update leaves alone keeps its clock
         return task
-    due = pas_answer.due(case.sent, payer, tools.now(), tools.zone)
+    due = pas_answer.due(task, case.sent, payer, tools.now(), tools.zone)
     if due is None:
         return task
     period = {

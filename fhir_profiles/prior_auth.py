@@ -19,6 +19,7 @@ PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
 EXCHANGE = f"{systems.BASE}/Measure/prior-auth-exchange"
 METRIC = f"{systems.BASE}/CodeSystem/prior-auth-metric"
 EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
+EXT_EXPIRES = f"{systems.BASE}/StructureDefinition/prior-auth-expires"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
@@ -162,6 +163,14 @@ def with_sent(task: Resource, at: datetime) -> Resource:
         return task
     mark = {"url": EXT_SENT, "valueDateTime": at.isoformat(timespec="milliseconds")}
     return {**task, "extension": [*task.get("extension", []), mark]}
+
+
+def with_expiry(task: Resource, day: str) -> Resource:
+    """Return the Task with the last day on which what was approved holds, "" for none said."""
+    kept = [e for e in task.get("extension", []) if e.get("url") != EXT_EXPIRES]
+    made = [{"url": EXT_EXPIRES, "valueDate": day}] if day else []
+    found = {**task, "extension": [*kept, *made]}
+    return {name: value for name, value in found.items() if value != []}
 
 
 def group(task: Resource) -> str:

@@ -12,7 +12,7 @@ from bots.errors import RetryLater
 from bots.ports import Exchange, Finding, Submission, Tools
 from bots.vault import Vault
 from bots.x12 import eligibility_270, eligibility_271
-from fhir_profiles import elements, systems
+from fhir_profiles import elements, prior_auth, systems
 
 Resource = dict[str, Any]
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -147,6 +147,10 @@ SEARCHES: dict[str, Callable[[Resource, str], bool]] = {
         <= datetime.fromisoformat(value.removeprefix("le"))
     ),
     "date": lambda one, value: DATES[value[:2]](one["date"], value[2:]),
+    "expires": lambda one, value: (
+        str(elements.extension_value(one, prior_auth.EXT_EXPIRES) or "9")
+        <= value.removeprefix("le")
+    ),
     "measure": lambda one, value: bool(one["measure"] == value),
     "focus": lambda one, value: bool(one["focus"]["reference"] == value),
     "category": lambda one, value: any(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import fmean, median
 
-from bots.domain.decision_clock import Urgency
+from fhir_profiles.decision_clock import Urgency
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bots.domain import decision_clock
-from bots.domain.decision_clock import Clock, PayerKind
 from bots.mapping import pas_update
 from bots.mapping.request import trace_of
-from fhir_profiles import codec, decisions, elements, pas, systems
-from fhir_profiles.decisions import Answer, State
+from fhir_profiles import codec, decision_clock, decisions, elements, pas, prior_auth_clock, systems
+from fhir_profiles.decision_clock import Clock
+from fhir_profiles.decisions import Action, Answer, State
 from fhir_profiles.prior_auth import Status
 
 Resource = dict[str, Any]
-PAYER_KIND = f"{systems.BASE}/CodeSystem/payer-kind"
-EXT_TIME_ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 NDC = "http://hl7.org/fhir/sid/ndc"
 _XHTML = "http://www.w3.org/1999/xhtml"
 _NEXT = {
@@ -125,33 +121,28 @@ def is_newer(answer: Resource, before: Resource | None) -> bool:
     return before is None or _moment(answer) > _moment(before)
 
 
-def due(sent: Resource, payer: Resource, received: datetime, zone: tzinfo) -> datetime | None:
+def due(
+    task: Resource, sent: Resource, payer: Resource, received: datetime, zone: tzinfo
+) -> datetime | None:
     """Return by when, in its time zone, the payer must decide on a request; None for no clock.
 
     Its kind and time zone stand in its Organization; `zone` is the clinic's, where it has none.
     """
     claim = sent["entry"][0]["resource"]
     kinds = {e["fullUrl"]: e["resource"]["resourceType"] for e in sent["entry"]}
-    level = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
-    urgency = decision_clock.asked_urgency(elements.code(level, pas.LEVEL_OF_SERVICE))
     is_drug = all(_is_drug(item, kinds) for item in claim.get("item", []))
-    limit = decision_clock.limit_of(_kind(payer), urgency, is_drug=is_drug)
-    there = _zone(payer, zone)
+    urgency = prior_auth_clock.urgency(task, claim)
+    limit = decision_clock.limit_of(decision_clock.kind_of(payer), urgency, is_drug=is_drug)
+    there = decision_clock.zone_of(payer, zone)
     found = Clock(received, limit, there).due
     return found.astimezone(there) if found else None
 
 
-def _kind(payer: Resource) -> PayerKind | None:
-    codes = (elements.code(one, PAYER_KIND) for one in payer.get("type", []))
-    known = {kind.value: kind for kind in PayerKind}
-    return next((known[code] for code in codes if code in known), None)
-
-
-def _zone(payer: Resource, default: tzinfo) -> tzinfo:
-    try:
-        return ZoneInfo(str(elements.extension_value(payer, EXT_TIME_ZONE) or ""))
-    except (ZoneInfoNotFoundError, ValueError):
-        return default
+def expiry(answer: Answer) -> str:
+    """Return the last day on which everything that was approved holds, "" where none is said."""
+    approved = (Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED)
+    ends = [one.period[1] for one in answer.items if one.action in approved and one.period[1]]
+    return min(ends, default="")
 
 
 def _is_drug(item: Resource, kinds: Mapping[str, str]) -> bool:

@@ -11,10 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from bots.domain import decision_clock, decision_figures
-from bots.domain.decision_clock import Urgency
+from bots.domain import decision_figures
 from bots.domain.decision_figures import Decided, Share, Times
-from fhir_profiles import elements, pas, prior_auth, systems
+from fhir_profiles import elements, pas, prior_auth, prior_auth_clock, systems
+from fhir_profiles.decision_clock import Urgency
 from fhir_profiles.decisions import Action, Item
 from fhir_profiles.prior_auth import METRIC
 
@@ -75,7 +75,7 @@ def record(
     `claim` is the stored one, `sent` the Bundle as it went out, `items` what the payer decided.
     """
     took = (told.answered - told.asked).total_seconds()
-    urgency = urgency_of(sent).value
+    urgency = prior_auth_clock.urgency(task, sent["entry"][0]["resource"]).value
     facts = {
         "method": "restful", "payer": elements.reference(claim.get("insurer")),
         "request": prior_auth.group(task), "urgency": urgency, "issue": told.failure,
@@ -97,12 +97,6 @@ def record(
         "group": [first, *_items(task, sent, told, items)],
         "evaluatedResource": [{"reference": f"Task/{task['id']}"}],
     }
-
-
-def urgency_of(sent: Resource) -> Urgency:
-    """Return how urgent a request as it went out is, by its level of service."""
-    level = elements.extension_value(sent["entry"][0]["resource"], pas.EXT_LEVEL_OF_SERVICE)
-    return decision_clock.asked_urgency(elements.code(level, pas.LEVEL_OF_SERVICE))
 
 
 def _items(

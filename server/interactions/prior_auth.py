@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fhir_profiles import codec, elements, pas, pas_rules, prior_auth
+from fhir_profiles import codec, elements, pas, pas_rules, prior_auth, prior_auth_clock
 from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest, Conflict, Issue, Unprocessable
 from server.interactions import bundle as bundles
@@ -68,7 +68,7 @@ def of_claim(engine: Engine, claim_id: str, origin: Origin) -> str:
             return str(task["id"])
         if status in prior_auth.TO_SEND | {Status.DRAFT}:
             return send_again(engine, task, origin)
-    made = _made(engine, f"Claim/{claim_id}", body["patient"], number, "")
+    made = _made(engine, f"Claim/{claim_id}", body, number, "")
     return _once(engine, made, number, origin)
 
 
@@ -80,7 +80,7 @@ def draft(engine: Engine, claim_id: str, reason: str, origin: Origin) -> str:
     """Return the id of the Task of a stored Claim that a person has still to send."""
     body = codec.decode(read.read(engine, "Claim", claim_id).body)
     number = _number(body)
-    made = _made(engine, f"Claim/{claim_id}", body["patient"], number, "")
+    made = _made(engine, f"Claim/{claim_id}", body, number, "")
     return _once(engine, prior_auth.moved(made, Status.DRAFT, reason), number, origin)
 
 
@@ -88,15 +88,16 @@ def send_again(engine: Engine, task: Resource, origin: Origin) -> str:
     """Let a Task that was not sent go out; return its id."""
     claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
     number = _number(claim) if claim else elements.identifier(task, prior_auth.NUMBER)
-    return _changed(engine, task, prior_auth.again(task, number), origin)
+    return change(engine, task, prior_auth.again(task, number), origin)
 
 
 def turn(engine: Engine, task: Resource, to: Status, reason: str, origin: Origin) -> None:
     """Move a Task by a person's word."""
-    _changed(engine, task, prior_auth.moved(task, to, reason), origin)
+    change(engine, task, prior_auth.moved(task, to, reason), origin)
 
 
-def _changed(engine: Engine, task: Resource, to: Resource, origin: Origin) -> str:
+def change(engine: Engine, task: Resource, to: Resource, origin: Origin) -> str:
+    """Store a Task as it is now, unless somebody else changed it meanwhile; return its id."""
     fhir_id, version = str(task["id"]), int(task["meta"]["versionId"])
     update.update(engine, "Task", fhir_id, to, if_match=version, origin=origin)
     return fhir_id
@@ -199,11 +200,12 @@ def _task(engine: Engine, number: str) -> Resource | None:
     return codec.decode(page.matches[0].body) if page.matches else None
 
 
-def _made(engine: Engine, claim: str, patient: Resource, number: str, sent: str) -> Resource:
+def _made(engine: Engine, address: str, claim: Resource, number: str, sent: str) -> Resource:
     authored = engine.now().isoformat(timespec="milliseconds")
-    return prior_auth.task(
-        claim=claim, patient=patient, number=number, bundle=sent, authored=authored
+    made = prior_auth.task(
+        claim=address, patient=claim["patient"], number=number, bundle=sent, authored=authored
     )
+    return {**made, "priority": prior_auth_clock.PRIORITIES[prior_auth_clock.asked(claim)]}
 
 
 def _once(engine: Engine, task: Resource, number: str, origin: Origin) -> str:
@@ -215,9 +217,7 @@ def _stored(engine: Engine, body: Resource, number: str, origin: Origin) -> str:
     """Store the Bundle as it came, then the Claim, the parties and the Task in one transaction."""
     kept = create.create(engine, "Bundle", body, if_none_exist="", origin=origin)
     first = body["entry"][0]
-    task = _made(
-        engine, first["fullUrl"], first["resource"]["patient"], number, f"Bundle/{kept.id}"
-    )
+    task = _made(engine, first["fullUrl"], first["resource"], number, f"Bundle/{kept.id}")
     condition = f"identifier={prior_auth.NUMBER}|{elements.escaped(number)}"
     entries = [*_parties(body), {
         "fullUrl": f"urn:uuid:{engine.new_id()}",

@@ -1,8 +1,9 @@
 """The part of FHIRPath that search parameters use, compiled to steps over JSON.
 
-Union, `as`, `ofType`, `where(x='y')`, `where(resolve() is T)`, `[n]` and `exists() and … != false`
-are read; anything else raises Unsupported. Types are followed through the R4 table, so that a
-choice element finds its JSON key. Source: FHIR R4 searchparameter.html, fhirpath.html.
+Union, `as`, `ofType`, `extension('u')`, `where(x='y')`, `where(resolve() is T)`, `[n]` and
+`exists() and … != false` are read; anything else raises Unsupported. Types are followed through the
+R4 table, so that a choice element finds its JSON key. Source: FHIR R4 searchparameter.html,
+fhirpath.html.
 """
 
 import re
@@ -20,7 +21,7 @@ _AS = re.compile(r"\((?P<path>[^()]+(?:\([^()]*\))?[^()]*) as (?P<type>\w+)\)(?P
 _FLAG = re.compile(r"(?P<path>[\w.]+)\.exists\(\) and [\w.]+ != false")
 _PART = re.compile(
     r"\.?(?:where\((?P<key>\w+)='(?P<value>[^']*)'\)|where\(resolve\(\) is (?P<target>\w+)\)"
-    r"|(?:as|ofType)\((?P<type>\w+)\)|\[(?P<index>\d+)\]|(?P<name>\w+))"
+    r"|extension\('(?P<url>[^']+)'\)|(?:as|ofType)\((?P<type>\w+)\)|\[(?P<index>\d+)\]|(?P<name>\w+))"
 )
 
 
@@ -95,8 +96,8 @@ def _steps(text: str) -> list[Step]:
     steps, place = [], 0
     while place < len(text):
         found = _PART.match(text, place)
-        if found is None:
-            raise Unsupported(text)
+        if found is None or (found["url"] and found.end() == len(text)):
+            raise Unsupported(text)  # an extension by itself has nothing to search for
         steps.append(_step(found))
         place = found.end()
     return steps
@@ -111,8 +112,8 @@ def _step(found: re.Match[str]) -> Step:
         return _only(found["type"])
     if found["index"]:
         return _item(int(found["index"]))
-    if found["name"] == "extension":
-        raise Unsupported(found.string)
+    if found["url"]:
+        return _extension(found["url"])
     return _child(found["name"])
 
 
@@ -127,6 +128,11 @@ def _child(name: str) -> Step:
                     yield code, value
 
     return step
+
+
+def _extension(url: str) -> Step:
+    children, wanted = _child("extension"), _where("url", url)
+    return lambda nodes: wanted(children(nodes))
 
 
 def _actual(type_name: str, node: Any) -> str:

@@ -16,6 +16,7 @@ from fhir_profiles import (
     payer_asks,
     prior_auth,
     prior_auth_claim,
+    prior_auth_clock,
     systems,
 )
 from fhir_profiles.decisions import Action, Item
@@ -23,7 +24,7 @@ from fhir_profiles.prior_auth import Status
 from server.interactions import history, read, search
 from server.interactions.engine import Engine
 from server.search.values import moment
-from server.web import authorizations
+from server.web import authorization_clock, authorizations
 from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, words
 from server.web.states import Word
 
@@ -36,6 +37,7 @@ _EXCHANGES = {
 }  # fmt: skip
 Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
 STEPS = 50
+VISITS, KEPT = "VS", "arrived,checked-in,fulfilled"
 _ACTIONS = {
     Action.CERTIFIED: Word("Approved", "✓", "good", ""),
     Action.PARTIAL: Word("Partly approved", "✓!", "look", ""),
@@ -62,6 +64,7 @@ class Line:
     reasons: list[str]
     notes: list[str]
     instead: list[str]
+    approved: int | None = None  # units of what was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,10 @@ class Story:
     may_cancel: bool
     told: str
     exchanges: list[Exchange]
+    may_extend: bool
+    may_judge: bool
+    notes: list[str]
+    used: str
 
 
 def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
@@ -133,6 +140,10 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_cancel=may_cancel(task),
         told=_told(engine, task_id),
         exchanges=list(_exchanges(engine, task_id, zone)),
+        may_extend=authorization_clock.may_extend(task),
+        may_judge=authorization_clock.may_judge(task),
+        notes=list(_notes(task, zone)),
+        used=_used(engine, task, claim, response),
     )
 
 
@@ -210,7 +221,16 @@ def _line(item: Resource, decided: Item) -> Line:
         reasons=[f"{text or 'no words'} (X12 886 {code})" for code, text in decided.reasons],
         notes=list(decided.notes),
         instead=_services(decided),
+        approved=_approved(item, decided),
     )
+
+
+def _approved(item: Resource, decided: Item) -> int | None:
+    """Return how many units are approved: those that were asked for, or others in their place."""
+    if decided.action not in (Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED):
+        return None
+    amounts = [one.get("quantity", {}) for one in decided.authorized or (item,)]
+    return sum(int(one["value"]) for one in amounts if "value" in one) or None
 
 
 def _services(item: Item) -> list[str]:
@@ -315,3 +335,36 @@ def _exchanges(engine: Engine, task_id: str, zone: ZoneInfo) -> Iterator[Exchang
             "" if kind == "subsequent" else f"{head['measureScore']['value']:.1f} s",
             "more than 15 s" if "slow" in said else str(said.get("issue", "")),
         )
+
+
+def _notes(task: Resource, zone: ZoneInfo) -> Iterator[str]:
+    """Yield what people recorded about the clock."""
+    notice = prior_auth_clock.extension(task)
+    if notice is not None:
+        day = notice.noticed.astimezone(zone).date()
+        yield f"The payer took {notice.days} more days by its notice of {day}: {notice.reason}"
+    for said in prior_auth_clock.judgements(task):
+        at = said.at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+        yield f"{said.urgency.value.capitalize()}, says {said.by} ({at})"
+
+
+def _used(engine: Engine, task: Resource, claim: Resource, response: Resource | None) -> str:
+    """Return how many of the approved visits were kept, "" where none are approved.
+
+    Visits are Appointments that are based on the order and were kept.
+    """
+    lines = list(_lines(claim, response)) if response else []
+    items = {one["sequence"]: one for one in claim.get("item", [])}
+    told = []
+    stored = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
+    orders = {one["sequence"]: elements.reference(elements.extension_value(
+        one, pas.EXT_REQUESTED_SERVICE)) for one in stored.get("item", [])}  # fmt: skip
+    for line in lines:
+        quantity = items.get(line.sequence, {}).get("quantity", {})
+        if line.approved is None or quantity.get("code") != VISITS or not orders.get(line.sequence):
+            continue
+        wanted = [("based-on", orders[line.sequence]), ("status", KEPT), ("_total", "accurate"),
+                  ("_summary", "count")]  # fmt: skip
+        kept = search.search(engine, "Appointment", wanted).total or 0
+        told.append(f"{kept} of {line.approved} visits used")
+    return "; ".join(told)

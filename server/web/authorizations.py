@@ -1,12 +1,14 @@
 """The worklist of prior authorizations, by the time that the payer has left."""
 
+import csv
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, elements, prior_auth, systems
+from fhir_profiles import codec, elements, prior_auth, prior_auth_clock, systems
 from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
 from server.interactions import read, search
@@ -14,9 +16,10 @@ from server.interactions.engine import Engine
 from server.web.states import Word
 
 Resource = dict[str, Any]
-SHOWN, STEPS = 50, 50
+SHOWN, EXPORTED = 50, 1000
 IN_HOURS = timedelta(hours=48)  # below it, the time left is told in hours
-OPEN = "open"
+OPEN, ALL = "open", "all"
+SOON, EXPIRING = 7, 14  # days
 WORDS = {
     Status.DRAFT: Word("Draft", "✎", "look", "It is not sent: do what the reason says."),
     Status.NEEDS_DOCUMENTS: Word("Needs documents", "!", "look", "Add what the payer asks for."),
@@ -68,6 +71,8 @@ class Row:
     status: Word
     reason: str
     changed: datetime | None
+    is_urgent: bool
+    expires: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +81,89 @@ class Worklist:
 
     rows: list[Row]
     more: bool
-    state: str
+    filters: "Filters"
     overdue: int
 
 
-def worklist(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Worklist:
-    """Return the list that `state` names: a status, all, or (by default) what is open."""
-    state = asked.get("state", OPEN) or OPEN
-    code = ("code", prior_auth.TOKEN)
-    wanted = [code, ("_sort", "due"), ("_count", str(SHOWN)), ("_total", "none")]
-    if state in set(Status):
-        wanted.append(("business-status", f"{prior_auth.STATUS}|{state}"))
-    elif state != "all":
-        state = OPEN
-        wanted.append(("status", "draft,requested,in-progress"))
-    page = search.search(engine, "Task", wanted)
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is shown: `state` a status, all or open; the others narrow it, each "" for all."""
+
+    state: str = OPEN
+    urgency: str = ""  # a Task.priority
+    payer: str = ""  # the beginning of its name
+    soon: str = ""  # "yes": the service is within seven days
+    expiring: str = ""  # "yes": what was approved ends within fourteen days
+
+    def query(self, today: date) -> list[tuple[str, str]]:
+        """Return the search for it."""
+        wanted = [("code", prior_auth.TOKEN), ("_sort", "due"), ("_total", "none")]
+        if self.state in set(Status):
+            wanted.append(("business-status", f"{prior_auth.STATUS}|{self.state}"))
+        elif self.state == OPEN:
+            wanted.append(("status", "draft,requested,in-progress"))
+        if self.urgency:
+            wanted.append(("priority", self.urgency))
+        if self.payer:
+            wanted.append(("focus:Claim.insurer.name", elements.escaped(self.payer)))
+        if self.soon:
+            wanted += _within("focus:Claim.service-date", today, SOON)
+        if self.expiring:
+            wanted += _within("expires", today, EXPIRING)
+        return wanted
+
+
+def _within(name: str, today: date, days: int) -> list[tuple[str, str]]:
+    last = today + timedelta(days=days)
+    return [(name, f"ge{today.isoformat()}"), (name, f"le{last.isoformat()}")]
+
+
+def filters(asked: Mapping[str, str]) -> Filters:
+    """Return what the address asks for; what makes no sense is left out."""
+    state, urgency = asked.get("state", ""), asked.get("urgency", "")
+    return Filters(
+        state=state if state in {*set(Status), ALL} else OPEN,
+        urgency=urgency if urgency in prior_auth_clock.PRIORITIES.values() else "",
+        payer=asked.get("payer", "").strip(),
+        soon="yes" if asked.get("soon") else "",
+        expiring="yes" if asked.get("expiring") else "",
+    )
+
+
+def worklist(
+    engine: Engine, zone: ZoneInfo, asked: Mapping[str, str], shown: int = SHOWN
+) -> Worklist:
+    """Return the first `shown` of what the address asks for."""
+    chosen = filters(asked)
+    today = engine.now().astimezone(zone).date()
+    page = search.search(engine, "Task", [*chosen.query(today), ("_count", str(shown))])
     rows = [row_of(engine, codec.decode(body), zone) for body in page.bodies]
     overdue = sum(1 for row in rows if row.clock.tone == "bad")
-    return Worklist(sorted(rows, key=_place), bool(page.next), state, overdue)
+    return Worklist(sorted(rows, key=_place), bool(page.next), chosen, overdue)
+
+
+_COLUMNS = (
+    "id", "patient", "payer", "state", "urgency", "reason", "clock", "due", "services",
+    "service date", "expires", "last change",
+)  # fmt: skip
+
+
+def table(page: Worklist) -> str:
+    """Return the list as CSV (RFC 4180); no cell begins as a formula does."""
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(_COLUMNS)
+    for row in page.rows:
+        due, changed = (
+            at.isoformat(timespec="minutes") if at else "" for at in (row.clock.due, row.changed)
+        )
+        cells = (
+            row.id, row.patient, row.payer, row.status.word,
+            "urgent" if row.is_urgent else "standard", row.reason, row.clock.words, due,
+            "; ".join(row.services), row.day, row.expires, changed,
+        )  # fmt: skip
+        lines.writerow(f"'{cell}" if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells)
+    return text.getvalue()
 
 
 def _place(row: Row) -> tuple[int, float]:
@@ -130,6 +200,8 @@ def row_of(engine: Engine, task: Resource, zone: ZoneInfo) -> Row:
         status=WORDS.get(known(prior_auth.status(task)), NO_WORD),
         reason=str(task.get("statusReason", {}).get("text", "")),
         changed=datetime.fromisoformat(changed).astimezone(zone) if changed else None,
+        is_urgent=task.get("priority") == "urgent",
+        expires=str(elements.extension_value(task, prior_auth.EXT_EXPIRES) or ""),
     )
 
 

@@ -12,12 +12,14 @@ from server.interactions.engine import Engine
 from server.web import (
     actions,
     authorization_actions,
+    authorization_clock,
     authorization_form,
     authorization_story,
     authorizations,
 )
 from server.web import deliveries as delivered
 from server.web.actions import Call
+from server.web.authorization_clock import Notice
 from server.web.authorization_form import Form
 from server.web.benefits import summary
 from server.web.directory import directory
@@ -39,6 +41,8 @@ _DONE = {
     "withhold": "The request is withheld: nothing was sent.",
     "cancel": "The payer is told; load this page again for its answer.",
     "document": "The document is on its way; load this page again for the payer's word.",
+    "extend": "The payer's notice is recorded, and the clock ends later.",
+    "judge": "The urgency is recorded; the clock follows from it.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
@@ -64,6 +68,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/retry")(_ours(shown.retry))
     site.get("/payers")(shown.payers)
     site.get("/authorizations")(shown.authorizations)
+    site.get("/authorizations.csv")(shown.authorizations_csv)
     site.get("/authorizations/new")(forms.authorization_new)
     site.post("/authorizations/new")(_ours(forms.authorization_make))
     site.get("/authorizations/<task_id>")(shown.authorization)
@@ -72,6 +77,8 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
+    site.post("/authorizations/<task_id>/extend")(_ours(shown.authorization_extend))
+    site.post("/authorizations/<task_id>/judge")(_ours(shown.authorization_judge))
     site.post("/authorizations/<task_id>/document")(_ours(shown.authorization_document))
     site.post("/authorizations/<task_id>/cancel")(_ours(shown.authorization_cancel))
     site.get("/deliveries")(shown.deliveries)
@@ -134,10 +141,38 @@ class _Pages:
         page = authorizations.worklist(self._engine, self._zone, request.args)
         return render_template("authorizations.html", page=page, words=authorizations.WORDS)
 
+    def authorizations_csv(self) -> Response:
+        page = authorizations.worklist(
+            self._engine, self._zone, request.args, authorizations.EXPORTED
+        )
+        answer = Response(authorizations.table(page), content_type="text/csv; charset=utf-8")
+        answer.headers["Content-Disposition"] = 'attachment; filename="authorizations.csv"'
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
     def authorization(self, task_id: str) -> str:
         page = authorization_story.story(self._engine, task_id, self._zone)
         done = _DONE.get(request.args.get("done", ""), "")
-        return render_template("authorization.html", page=page, done=done)
+        return render_template(
+            "authorization.html", page=page, done=done, notice=Notice(), wrong=()
+        )
+
+    def authorization_extend(self, task_id: str) -> Response:
+        told = Notice(*(request.form.get(name, "") for name in ("days", "noticed", "reason")))
+        wrong = told.lacks()
+        if wrong:
+            page = authorization_story.story(self._engine, task_id, self._zone)
+            text = render_template(
+                "authorization.html", page=page, done="", notice=told, wrong=wrong
+            )
+            return Response(text, 422, content_type="text/html; charset=utf-8")
+        authorization_clock.extend(self._engine, task_id, told, self._zone)
+        return _see(url_for("pages.authorization", task_id=task_id, done="extend"))
+
+    def authorization_judge(self, task_id: str) -> Response:
+        urgency, by = (request.form.get(name, "") for name in ("urgency", "by"))
+        authorization_clock.judge(self._engine, task_id, urgency, by, self._zone)
+        return _see(url_for("pages.authorization", task_id=task_id, done="judge"))
 
     def authorization_send(self, task_id: str) -> Response:
         authorization_actions.send_again(self._engine, task_id)

@@ -92,4 +92,20 @@ def test_the_clock_looks_every_quarter_of_an_hour() -> None:
         watch.tick()
 
     assert ["clocks of prior authorizations: FHIR server: HTTP 503",
-            "clocks of prior authorizations: warned of 1"] == said  # fmt: skip
+            "clocks of prior authorizations: warned of or ended 1"] == said  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"), [("2026-11-23", "expired"), ("2026-11-24", "approved"), ("", "approved")]
+)
+def test_what_was_approved_ends_with_its_last_day(day: str, expected: str) -> None:
+    """The last day still counts; without one it stays."""
+    approved = task("over", began=-DAY, due=DAY, to=Status.APPROVED)
+    fhir = FakeFhir(prior_auth.with_expiry(approved, day))
+    clock_watch.run(tools(fhir))
+    (found,) = fhir.all("Task")
+
+    assert expected == prior_auth.status(found)
+    assert [] == structure.check(found)
+    if expected == "expired":
+        assert "It held until 2026-11-23." == found["statusReason"]["text"]

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from bots.domain.decision_clock import Urgency
 from bots.domain.decision_figures import Decided, Share, figures
+from fhir_profiles.decision_clock import Urgency
 
 HOUR = timedelta(hours=1)
 

@@ -13,7 +13,7 @@ from bots.handlers import submit_prior_auth
 from bots.mapping import pas_answer
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Failure, Submission, Tools
-from fhir_profiles import elements, pas, prior_auth, systems
+from fhir_profiles import decision_clock, elements, pas, prior_auth, systems
 from fhir_profiles.prior_auth import Status
 from server.validation import check, structure
 from tests import pas as given
@@ -21,14 +21,14 @@ from tests.contract.payer import client, of_code, post
 from tests.fakes import NOW, FakeFhir, FakePayer, tools
 
 Resource = dict[str, Any]
-KIND = pas_answer.PAYER_KIND
+KIND = decision_clock.PAYER_KIND
 
 
 def payer(kind: str = "MA", zone: str = "America/Chicago", **more: Any) -> Resource:
     return given.payer(
         endpoint=[{"reference": "Endpoint/pas"}],
         type=[given.coded(KIND, kind)],
-        extension=[{"url": pas_answer.EXT_TIME_ZONE, "valueCode": zone}],
+        extension=[{"url": decision_clock.EXT_TIME_ZONE, "valueCode": zone}],
         **more,
     )
 

@@ -1,6 +1,9 @@
 """Index rows: what of a resource can be found (fhir-server SRC-04 to SRC-08)."""
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from server import definitions
 from server.search import index, parameters
@@ -135,3 +138,16 @@ def test_where_and_resolve_choose() -> None:
     assert ("token", "phone", "phone", "1") in rows
     assert ("token", "phone", "", "2") not in rows
     assert [("Reference", {"reference": "Patient/1"})] == list(path.values(account))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [("Task.extension('http://x/y').value.ofType(date)", [("date", "2027-01-01")]),
+     ("Task.extension('http://x/z').value", [])],
+)  # fmt: skip
+def test_the_value_of_an_extension_can_be_searched(expression: str, expected: list[Any]) -> None:
+    """By its URL."""
+    task = {"resourceType": "Task", "extension": [{"url": "http://x/y", "valueDate": "2027-01-01"}]}
+    (path,) = compile_paths(expression, "Task")
+
+    assert expected == list(path.values(task))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.domain import decision_clock
-from bots.domain.decision_clock import (
+from fhir_profiles import decision_clock
+from fhir_profiles.decision_clock import (
     Clock,
     Extension,
     Judged,

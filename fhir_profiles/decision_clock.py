@@ -10,9 +10,15 @@ Source: CMS-0057-F (89 FR 8758); 42 CFR 422.568(b), 422.572(a) and (b), 438.210(
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from fhir_profiles import elements, systems
 from fhir_profiles.prior_auth import AT_RISK_SHARE
 
+Resource = dict[str, Any]
+PAYER_KIND = f"{systems.BASE}/CodeSystem/payer-kind"  # of Organization.type
+EXT_TIME_ZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 EXTENSION_LIMIT_DAYS = 14
 _TICK = timedelta(microseconds=1)
 _EXPEDITED_LEVELS = frozenset({"03", "U"})  # X12 1338 (UM06): urgent
@@ -124,14 +130,13 @@ class Clock:
         """The last moment (UTC) that is in time; None where there is no limit."""
         if self.limit is None:
             return None
-        more = timedelta(days=self.extension.days if self.extension else 0)
         if self.limit.days:
-            day = self.started.astimezone(self.zone).date() + timedelta(days=self.limit.days) + more
+            day = self.started.astimezone(self.zone).date() + timedelta(days=self.limit.days)
             following = datetime.combine(day + timedelta(days=1), time(), self.zone)
-            return following.astimezone(UTC) - _TICK
-        ends = self.started.astimezone(UTC) + timedelta(hours=self.limit.hours)
-        # The days of an extension are calendar days: the same time of day, whatever clocks do.
-        return (ends.astimezone(self.zone) + more).astimezone(UTC) if more else ends
+            ends = following.astimezone(UTC) - _TICK
+        else:
+            ends = self.started.astimezone(UTC) + timedelta(hours=self.limit.hours)
+        return later(ends, self.extension, self.zone) if self.extension else ends
 
     def standing(self, now: datetime, at_risk_share: float = AT_RISK_SHARE) -> Standing:
         """Return how the clock stands at `now`; at risk from that share of its time on."""
@@ -143,6 +148,29 @@ class Clock:
         if self.decided is not None:
             return Standing.DECIDED_IN_TIME if self.decided <= due else Standing.DECIDED_LATE
         return standing(self.started, due, now, at_risk_share)
+
+
+def later(due: datetime, extension: Extension, zone: tzinfo) -> datetime:
+    """Return when a decision is due (UTC) that was due before, with the payer's extension.
+
+    Its days are calendar days: the same time of day in `zone`, whatever clocks do.
+    """
+    return (due.astimezone(zone) + timedelta(days=extension.days)).astimezone(UTC)
+
+
+def kind_of(payer: Resource) -> PayerKind | None:
+    """Return what a payer's Organization says that it is, None where it does not."""
+    codes = (elements.code(one, PAYER_KIND) for one in payer.get("type", []))
+    known = {kind.value: kind for kind in PayerKind}
+    return next((known[code] for code in codes if code in known), None)
+
+
+def zone_of(payer: Resource, default: tzinfo) -> tzinfo:
+    """Return the time zone of a payer's Organization, `default` where it says none."""
+    try:
+        return ZoneInfo(str(elements.extension_value(payer, EXT_TIME_ZONE) or ""))
+    except (ZoneInfoNotFoundError, ValueError):
+        return default
 
 
 def standing(

@@ -1,0 +1,133 @@
+"""What people do with the worklist: narrow it, take it along, record what a payer says of time."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from fhir_profiles import pas
+from tests import pas as given
+from tests.acceptance.test_authorizations_page import opened, task
+from tests.acceptance.test_prior_auth import endpoint, payer
+from tests.contract.payer import of_code
+from tests.programs import Programs
+
+pytestmark = [pytest.mark.loopback, pytest.mark.browser, pytest.mark.node]
+
+
+@pytest.fixture(scope="module")
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    started = Programs(tmp_path_factory.mktemp("worklist"), new_database())
+    level = {"url": pas.EXT_LEVEL_OF_SERVICE,
+             "valueCodeableConcept": given.coded(pas.LEVEL_OF_SERVICE, "U")}  # fmt: skip
+    urgent = of_code("97110", fhir_id="urgent", extension=[level])
+    urgent["item"][0]["servicedDate"] = datetime.now(UTC).date().isoformat()
+    later = of_code("97110", fhir_id="later")
+    later["item"][0]["servicedDate"] = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+    claims = [urgent, later, of_code("72148", fhir_id="pended"), of_code("63685", fhir_id="asked")]
+    with started.running(*given.world(payer(), endpoint(started)), *claims):
+        requests.put(f"{started.sandbox}/_control/decisions/PA-pended", timeout=9,
+                     json={"items": [{"sequence": 1, "code": "A4"}]})  # fmt: skip
+        for one in claims:
+            answer = requests.post(f"{started.fhir}/Claim/{one['id']}/$submit", timeout=30)
+            assert answer.ok
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("state=approved", {"urgent", "later"}),
+        ("state=approved&urgency=urgent", {"urgent"}),
+        ("state=approved&urgency=routine", {"later"}),
+        ("state=approved&urgency=", {"urgent", "later"}),
+        ("state=approved&urgency=soon", {"urgent", "later"}),
+        ("state=approved&soon=yes", {"urgent"}),
+        ("state=approved&payer=exam&urgency=urgent", {"urgent"}),
+        ("state=approved&payer=Other", set()),
+        ("state=approved&expiring=yes", set()),
+    ],
+)
+def test_the_list_is_narrowed(programs: Programs, query: str, names: set[str]) -> None:
+    """By urgency, payer, service date and end; as a table, too."""
+    wanted = {task(programs, name)["id"] for name in names}
+    page = requests.get(f"{programs.server}/authorizations?{query}", timeout=9).text
+    table = requests.get(f"{programs.server}/authorizations.csv?{query}", timeout=9)
+    rows = list(csv.DictReader(table.text.splitlines()))
+
+    assert wanted == set(re.findall(r'href="/authorizations/([^"/]+)"', page))
+    assert wanted == {row["id"] for row in rows}
+    assert table.headers["Content-Type"].startswith("text/csv")
+    for row in rows:
+        assert ("Example Health", "Approved") == (row["payer"], row["state"])
+
+
+@pytest.mark.req("R70")
+def test_people_record_a_notice_and_the_urgency(programs: Programs, browser: Browser) -> None:
+    """The clock follows, the history stays; a notice that makes no sense is refused."""
+    page = opened(browser, f"{programs.server}/authorizations/{task(programs, 'pended')['id']}")
+    before = task(programs, "pended")["restriction"]["period"]["end"]
+    page.get_by_text("The payer takes longer…").click()
+    page.get_by_label("More days").fill("15")
+    page.get_by_label("Day of its notice").fill("2026-11-26")
+    page.get_by_label("Its reason").fill("A scan is due")
+    page.get_by_role("button", name="Record the notice").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not recorded")
+    assert before == task(programs, "pended")["restriction"]["period"]["end"]
+
+    page.get_by_label("More days").fill("14")
+    page.get_by_role("button", name="Record the notice").click()
+    expect(page.locator("main")).to_contain_text("took 14 more days by its notice of 2026-11-26")
+    after = task(programs, "pended")["restriction"]["period"]["end"]
+    days = datetime.fromisoformat(after).date() - datetime.fromisoformat(before).date()
+    assert 14 == days.days
+    expect(page.get_by_text("The payer takes longer…")).to_have_count(0)
+
+    page.get_by_text("Urgency…").click()
+    page.get_by_label("It is").select_option("expedited")
+    page.get_by_label("Says who").fill("Dr. Okafor")
+    page.get_by_role("button", name="Record the urgency").click()
+    expect(page.locator("main")).to_contain_text("Expedited, says Dr. Okafor")
+    assert "urgent" == task(programs, "pended")["priority"]
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    "form", [{"urgency": "soon", "by": "x"}, {"urgency": "standard", "by": ""}]
+)
+def test_who_holds_it_how_urgent_is_needed(programs: Programs, form: dict[str, str]) -> None:
+    """404, with the next step."""
+    address = f"{programs.server}/authorizations/{task(programs, 'asked')['id']}/judge"
+
+    assert 404 == requests.post(address, data=form, timeout=9).status_code
+
+
+def test_used_visits_are_counted(programs: Programs) -> None:
+    """Appointments that were kept, of those approved; and until when it holds."""
+    order = given.order("visits")
+    claim = of_code("97112", fhir_id="used")
+    claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/visits"}
+    participant = [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}]
+    visits = [
+        {"resourceType": "Appointment", "id": f"visit-{status}", "status": status,
+         "basedOn": [{"reference": "ServiceRequest/visits"}], "participant": participant,
+         "start": "2026-11-20T15:00:00Z", "end": "2026-11-20T15:30:00Z"}
+        for status in ("fulfilled", "noshow")
+    ]  # fmt: skip
+    for one in (order, claim, *visits):
+        assert programs.put(one).ok
+    assert requests.post(f"{programs.fhir}/Claim/used/$submit", timeout=30).ok
+    found = task(programs, "used")
+    page = requests.get(f"{programs.server}/authorizations/{found['id']}", timeout=9).text
+
+    assert "1 of 4 visits used" in page
+    assert "Holds until" in page
+    assert [found["id"]] == [
+        one["id"] for one in programs.search("Task?expires=gt2027-01-01&focus=Claim/used")
+    ]
