@@ -116,6 +116,10 @@ class PriorAuthRoute(Protocol):
         """Send a document for a request; without a failure the payer took it."""
         ...
 
+    def match(self, address: str, parameters: Resource, *, timeout_s: float) -> Submission:
+        """Ask who a member is (HRex `$member-match`); a person that is not known is a failure."""
+        ...
+
     def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
         """Return what addresses a payer publishes at `location`, by their HRex codes.
 

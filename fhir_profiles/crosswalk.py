@@ -106,6 +106,15 @@ def member_identifiers(coverage: Resource) -> Iterator[Resource]:
             yield identifier
 
 
+def member_numbers(coverage: Resource) -> list[Resource]:
+    """Return the member ids as identifiers of type MB: where there is none, the subscriber's id."""
+    listed = list(member_identifiers(coverage))
+    if listed or not coverage.get("subscriberId"):
+        return listed
+    kind = {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}
+    return [{"type": kind, "value": coverage["subscriberId"]}]
+
+
 def plain_id(raw: str) -> str:
     """Return an id in capitals, without blanks, hyphens and dots."""
     return _FILL.sub("", raw).upper()

@@ -42,6 +42,8 @@ CDEX = "http://hl7.org/fhir/us/davinci-cdex"
 HREX = "http://hl7.org/fhir/us/davinci-hrex"
 EXT_WELL_KNOWN = f"{HREX}/StructureDefinition/extension-CoverageDavinciWellknownLocation"
 WELL_KNOWN = "/.well-known/davinci-configuration"
+HREX_TEMP = f"{HREX}/CodeSystem/hrex-temp"
+UNIQUE_MEMBER = "UMB"  # of identifier types: what a payer calls a person
 ENDPOINT_CODES = f"{HREX}/CodeSystem/hrex-endpoint-discovery"
 PLACE_OF_SERVICE = (
     "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"

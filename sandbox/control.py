@@ -96,6 +96,7 @@ class Control:
         for payer in self._payers:
             payer.authorizations.clear()
             payer.subscribers.clear()
+            payer.members.clear()
         return Response(status=204)
 
 

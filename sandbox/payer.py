@@ -12,6 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from sandbox import authorizations, faults, pas_checks, pas_subscriptions
 from sandbox import pas_json as fhir
 from sandbox.authorizations import Authorizations
+from sandbox.members import Members
 from sandbox.oauth import Door
 from sandbox.pas_answers import Authorization
 from sandbox.pas_json import Json
@@ -38,6 +39,7 @@ class Payer:
         self._door = door
         self._world, self._prefix, self._edition = world, prefix, EDITIONS[prefix]
         self.authorizations, self.subscribers = Authorizations(), Subscribers()
+        self.members = Members()
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -47,6 +49,7 @@ class Payer:
         doors.get(WELL_KNOWN)(self.well_known)
         doors.post("/Claim/$submit")(self.submit)
         doors.post("/Claim/$inquire")(self.inquire)
+        doors.post("/Patient/$member-match")(self.match)
         doors.post("/$submit-attachment")(self.attach)
         doors.post("/Subscription")(self.subscribe)
         doors.route("/Subscription/<fhir_id>", methods=["GET", "PUT", "DELETE"])(self.subscription)
@@ -117,6 +120,11 @@ class Payer:
             parameters.append({"name": "outcome", "resource": warning})
         answer = {"resourceType": "Parameters"}
         return _fhir(answer | ({"parameter": parameters} if parameters else {}))
+
+    def match(self) -> Response:
+        """Answer who a person is here."""
+        body = self._taken()
+        return body if isinstance(body, Response) else _fhir(*self.members.match(body))
 
     def attach(self) -> Response:
         """Take a document that was asked for; once all have come, decide and tell."""

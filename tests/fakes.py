@@ -235,6 +235,9 @@ class FakePayer:
     def attach(self, address: str, parameters: Resource, *, timeout_s: float) -> Submission:
         return self.submit(address, parameters, timeout_s=timeout_s)
 
+    def match(self, address: str, parameters: Resource, *, timeout_s: float) -> Submission:
+        return self.submit(address, parameters, timeout_s=timeout_s)
+
     def discover(self, location: str, *, timeout_s: float) -> dict[str, str]:
         assert timeout_s > 0
         self.discovered.append(location)

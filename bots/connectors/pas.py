@@ -52,6 +52,10 @@ class PasRoute:
         """Post a document (CDex `$submit-attachment`, of the whole system)."""
         return self._posted(address, "$submit-attachment", parameters, timeout_s)
 
+    def match(self, address: str, parameters: dict[str, Any], *, timeout_s: float) -> Submission:
+        """Post a question about a member (HRex `$member-match`)."""
+        return self._posted(address, "Patient/$member-match", parameters, timeout_s)
+
     def discover(self, location: str, *, timeout_s: float) -> Mapping[str, str]:
         """Return what addresses a payer publishes, by code. Source: HRex 1.2.0, endpoint discovery.
 

@@ -5,7 +5,7 @@ once under a urn:uuid, and each reference goes there; only what the profiles ask
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -62,7 +62,7 @@ def bundle(
             name = "insurer"
         elif address in subscribers and address != _address(claim.get("patient")):
             name = "subscriber"
-        listed.setdefault(urls[address], _sent(_filled(one), name))
+        listed.setdefault(urls[address], _sent(_known_there(_filled(one), insurers), name))
 
     def to_entry(node: Resource) -> Resource:
         return {**node, "reference": urls.get(node["reference"], node["reference"])}
@@ -80,6 +80,18 @@ def bundle(
     }
 
 
+def _known_there(resource: Resource, insurers: Container[str]) -> Resource:
+    """Return a Patient without what other payers call the person; any other resource as it is."""
+    if resource["resourceType"] != "Patient" or "identifier" not in resource:
+        return resource
+    kept = [
+        one for one in resource["identifier"]
+        if elements.code(one.get("type"), pas.HREX_TEMP) != pas.UNIQUE_MEMBER
+        or _address(one.get("assigner")) in insurers
+    ]  # fmt: skip
+    return {**resource, "identifier": kept}
+
+
 def _filled(resource: Resource) -> Resource:
     """Return a Coverage with what it says in the guide's words, too; any other resource as it is.
 
@@ -89,9 +101,8 @@ def _filled(resource: Resource) -> Resource:
         return resource
     found = dict(resource)
     if resource.get("subscriberId") and not [*crosswalk.member_identifiers(resource)]:
-        kind = {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}
-        member = {"type": kind, "value": resource["subscriberId"]}
-        found["identifier"] = [*resource.get("identifier", []), member]
+        listed = resource.get("identifier", [])
+        found["identifier"] = [*listed, *crosswalk.member_numbers(resource)]
     told = resource.get("relationship", {})
     is_self = elements.code(told, systems.RELATIONSHIP) == "self"
     if is_self and not elements.code(told, pas.RELATIONSHIP):
