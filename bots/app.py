@@ -16,13 +16,14 @@ from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
 from bots.connectors.pace import Pace
 from bots.connectors.pas import PasRoute
+from bots.connectors.reviews import Reviews
 from bots.connectors.route import Route
 from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
 from bots.mailer import Mailer
 from bots.ports import Clearinghouse, Tools
 from bots.receiver import receiver
-from bots.settings import Settings
+from bots.settings import RouteSetting, Settings
 from bots.vault import Vault
 
 THREADS = 64  # deliveries that are answered at the same time
@@ -36,26 +37,26 @@ logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each tic
 
 def routes(settings: Settings) -> list[Clearinghouse]:
     """Return the configured routes, in their order."""
-    return [
-        CLEARINGHOUSES[route.name](
-            Access(
-                name=route.name,
-                url=route.url,
-                key=route.key,
-                sender_id=settings.sender_id,
-                now=clock.now,
-                control=clock.control_number,
-                shape=route.shape,
-                client_id=route.client_id,
-                receiver_id=route.receiver_id,
-            )
-        )
-        for route in settings.routes
-    ]
+    return [CLEARINGHOUSES[route.name](_access(route, settings)) for route in settings.routes]
+
+
+def _access(route: RouteSetting, settings: Settings) -> Access:
+    return Access(
+        name=route.name,
+        url=route.url,
+        key=route.key,
+        sender_id=settings.sender_id,
+        now=clock.now,
+        control=clock.control_number,
+        shape=route.shape,
+        client_id=route.client_id,
+        receiver_id=route.receiver_id,
+    )
 
 
 def tools(settings: Settings) -> Tools:
     """Return what bots work with, as the settings say."""
+    by_core = next((one for one in settings.routes if one.name == "core"), None)
     return Tools(
         fhir=FhirClient(settings.fhir_url),
         clearinghouse=Route(
@@ -76,6 +77,7 @@ def tools(settings: Settings) -> Tools:
             settings.public_url + payer_notices.PATH.replace("<endpoint_id>", endpoint_id),
             payer_notices.token(settings.hook_secret, endpoint_id),
         ),
+        reviews=Reviews(_access(by_core, settings)) if by_core else None,
         digest=settings.digest_at,
         timeout_s=settings.timeout_s,
     )

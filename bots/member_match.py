@@ -23,6 +23,8 @@ def match(wish: Resource, tools: Tools) -> None:
     payer = payer_address.payer_of({"insurer": insurer}, tools)
     endpoint = payer_address.endpoint_of({}, payer, tools)
     (patient,) = tools.fhir.read_all([elements.reference(coverage.get("beneficiary"))])
+    if endpoint is not None and payer_address.is_review(endpoint):
+        endpoint = None
     if patient is None or endpoint is None:
         words = "The patient is not on this server." if endpoint else "The payer has no endpoint."
         _end(wish, "rejected", words, tools)

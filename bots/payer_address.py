@@ -12,6 +12,7 @@ from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, pas, prior_auth, systems
 
+REVIEW_PAYLOAD = "x12-278"  # of Endpoint.payloadType: by a clearinghouse, as 005010X217
 PAS_PAYLOAD = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition behind it
 EDITIONS = ("2.2", "2.1", "2.0")  # those that we speak, the one to prefer first
 TIMEOUT_S = 5.0
@@ -32,9 +33,9 @@ def payer_of(claim: Resource, tools: Tools) -> Resource:
 
 
 def endpoint_of(task: Resource, payer: Resource, tools: Tools) -> Resource | None:
-    """Return the PAS Endpoint of a prior authorization, None where there is none that is active.
+    """Return the Endpoint of a prior authorization, None where there is none that is active.
 
-    It is the one that was discovered for it, else the payer's own.
+    It is the one that was discovered for it, else the payer's own: of PAS before one of X12 278.
     """
     (found,) = tools.fhir.read_all([prior_auth.part(task, prior_auth.ENDPOINT)])
     if found is not None and _is_usable(found):
@@ -93,12 +94,21 @@ def _endpoint(code: str, address: str, insurer: Resource) -> Resource:
     }
 
 
+def is_review(endpoint: Resource) -> bool:
+    """Tell whether an Endpoint takes X12 278 and no PAS."""
+    return not _edition(endpoint)
+
+
 def _is_usable(endpoint: Resource) -> bool:
-    return endpoint.get("status") == "active" and bool(_edition(endpoint))
+    is_known = bool(_edition(endpoint)) or REVIEW_PAYLOAD in _codes(endpoint)
+    return endpoint.get("status") == "active" and is_known
 
 
 def _edition(endpoint: Resource) -> str:
     """Return the newest PAS edition in the payload types, as the code; "" for another protocol."""
+    return max((one for one in _codes(endpoint) if one.startswith(PAS_PAYLOAD)), default="")
+
+
+def _codes(endpoint: Resource) -> list[str]:
     codings = [c for one in endpoint.get("payloadType", []) for c in one.get("coding", [])]
-    codes = (str(c.get("code", "")) for c in codings)
-    return max((code for code in codes if code.startswith(PAS_PAYLOAD)), default="")
+    return [str(c.get("code", "")) for c in codings]

@@ -85,7 +85,7 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     """Ask now; return why the payer did not answer, or what it did."""
     now, payer = tools.now(), payer_address.payer_of(case.claim, tools)
     endpoint = payer_address.endpoint_of(case.task, payer, tools)
-    if endpoint is None:
+    if endpoint is None or payer_address.is_review(endpoint):
         return None, "The payer has no electronic way to be asked."
     mark = f"{case.task['id']}|{now.isoformat()}"
     uid = UUID(bytes=hashlib.sha256(mark.encode()).digest()[:16], version=4)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from bots.domain.eligibility import Answer, Inquiry
+from bots.domain.review import Review, ReviewAnswer
 from bots.vault import Vault
 
 Resource = dict[str, Any]
@@ -99,6 +100,26 @@ class Submission:
     received: bytes = b""
     answer: Resource | None = None
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What came of a 278: the answer, or the failure; with neither it could not be read.
+
+    `received` is every byte that came back.
+    """
+
+    received: bytes = b""
+    answer: ReviewAnswer | None = None
+    failure: Failure | None = None
+
+
+class ReviewRoute(Protocol):
+    """A way to payers that take prior authorization requests as X12 278."""
+
+    def review(self, asked: Review, *, timeout_s: float) -> Reviewed:
+        """Send one request and return what came of it."""
+        ...
 
 
 class PriorAuthRoute(Protocol):
@@ -210,7 +231,8 @@ class Tools:
 
     Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
     take. `site` names this installation among all that a payer hears from; `notices` gives, for the
-    id of its Endpoint, where it may tell us of decisions and the token that proves it.
+    id of its Endpoint, where it may tell us of decisions and the token that proves it. `reviews` is
+    there where a clearinghouse takes X12 278.
     """
 
     fhir: Fhir
@@ -225,6 +247,7 @@ class Tools:
     provider: str
     site: str
     notices: Callable[[str], tuple[str, str]] | None = None
+    reviews: ReviewRoute | None = None
     digest: tuple[time, ...] = ()
     timeout_s: float = 70.0
 

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bots import payer_address
+from bots import payer_address, prior_auth_review
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import pas_answer, pas_asks, pas_metric, pas_request, pas_update, payload
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
-from bots.ports import Resource, Tools
+from bots.ports import Resource, Submission, Tools
 from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth
 from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
+REVIEW_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
 ROUTE = "pas"
 _NO_ROUTE = (
@@ -62,14 +63,13 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     if endpoint is None:
         _move(case.task, Status.READY, _NO_ROUTE, tools)
         return
-    subscribe(case, endpoint, tools)
-    address = str(endpoint["address"])
-    submission = tools.prior_auth.submit(address, case.sent, timeout_s=TIMEOUT_S)
+    submission = _submitted(case, endpoint, subscribe, tools)
     keep(case, submission.received, tools)
     failure = submission.failure
     told = Exchanged(
-        pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else ""
-    )
+        pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else "",
+        pas_metric.X12 if payer_address.is_review(endpoint) else pas_metric.RESTFUL,
+    )  # fmt: skip
     if failure is not None:
         _record(case, told, (), tools)
         task = prior_auth.retried(case.task) if failure.again else case.task
@@ -78,6 +78,14 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
             raise RetryLater(failure.code, after_s=failure.after_s)
         return
     take(case, submission.answer, payer, tools, told)
+
+
+def _submitted(case: Case, endpoint: Resource, subscribe: Subscribe, tools: Tools) -> Submission:
+    """Send the request in the way that the payer's Endpoint takes."""
+    if payer_address.is_review(endpoint):
+        return prior_auth_review.submit(case.sent, tools, timeout_s=REVIEW_S)
+    subscribe(case, endpoint, tools)
+    return tools.prior_auth.submit(str(endpoint["address"]), case.sent, timeout_s=TIMEOUT_S)
 
 
 def _asked(task: Resource, tools: Tools) -> datetime:

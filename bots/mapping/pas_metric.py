@@ -21,6 +21,7 @@ from fhir_profiles.prior_auth import METRIC
 Resource = dict[str, Any]
 SUMMARY = f"{systems.BASE}/Measure/prior-auth-decisions"
 _SLOW = timedelta(seconds=15)  # PAS: what a person waits for an answer
+RESTFUL, X12 = "restful", "x12"  # how, as PASMetricData calls it
 _UCUM = "http://unitsofmeasure.org"
 _APPEALS = ("1", "2")  # of certification types (X12 1322): immediate, standard
 _APPROVED = frozenset({Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED})
@@ -50,6 +51,7 @@ class Exchanged:
     asked: datetime
     answered: datetime
     failure: str = ""
+    method: str = RESTFUL
 
     @property
     def is_slow(self) -> bool:
@@ -77,7 +79,7 @@ def record(
     took = (told.answered - told.asked).total_seconds()
     urgency = prior_auth_clock.urgency(task, sent["entry"][0]["resource"]).value
     facts = {
-        "method": "restful", "payer": elements.reference(claim.get("insurer")),
+        "method": told.method, "payer": elements.reference(claim.get("insurer")),
         "request": prior_auth.group(task), "urgency": urgency, "issue": told.failure,
         "slow": "above-15-s" if told.is_slow else "",
     }  # fmt: skip

@@ -323,3 +323,27 @@ def test_the_271_says_where_the_payer_takes_requests(
         assert f"{other.sandbox}/fhir" == endpoint["address"]
         (order,) = other.search("ServiceRequest?_id=order")
         assert order["insurance"][0]["reference"].startswith("ClaimResponse/")
+
+
+@pytest.mark.req("R80")
+@pytest.mark.parametrize("shape", ["soap", "mime"])
+def test_a_payer_that_takes_only_x12_is_asked_by_278(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str], shape: str
+) -> None:
+    """In a CORE envelope; the EHR has a PAS Bundle all the same, and people their page."""
+    other = Programs(
+        tmp_path_factory.mktemp("x12"), new_database(),
+        {"INFORCE_BOTS_ROUTES": "core", "INFORCE_BOTS_CORE_SHAPE": shape,
+         "INFORCE_BOTS_CORE_CLIENT_ID": "clinic", "INFORCE_BOTS_CORE_CLIENT_SECRET": "secret",
+         "INFORCE_BOTS_CORE_RECEIVER_ID": "HUB"},
+    )  # fmt: skip
+    other.environment["INFORCE_BOTS_CORE_URL"] = f"{other.sandbox}/core"
+    takes = {**endpoint(other), "payloadType": [{"coding": [{"code": "x12-278"}]}]}
+    with other.running(*given.world(payer(), takes)):
+        assert other.put(of_code("97110", "22612", fhir_id="x12")).ok
+        answer = requests.post(f"{other.fhir}/Claim/x12/$submit", timeout=30)
+
+        assert {1: "A1", 2: "A3"} == actions(response_of(answer.json()))
+        (found,) = other.search("Task?focus=Claim/x12")
+        assert "partial" == prior_auth.status(found)
+        assert found["restriction"]["period"]["end"]

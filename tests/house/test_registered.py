@@ -14,7 +14,10 @@ from server.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 # Modules of the connectors package that are no clearinghouse.
-SHARED = {"access", "backend_services", "breaker", "pace", "pas", "route", "tokens", "wire"}
+SHARED = {
+    "access", "backend_services", "breaker", "envelopes", "pace", "pas", "reviews", "route",
+    "tokens", "wire",
+}  # fmt: skip
 
 
 def modules(package: str) -> set[str]:
