@@ -14,6 +14,7 @@ from bots import clock, clock_watch, digest, payer_notices, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES
 from bots.connectors.access import Access
+from bots.connectors.cds_hooks import CdsHooks
 from bots.connectors.pace import Pace
 from bots.connectors.pas import PasRoute
 from bots.connectors.reviews import Reviews
@@ -65,6 +66,7 @@ def tools(settings: Settings) -> Tools:
             longest_s=max(settings.timeout_s - RESERVE_S, RESERVE_S),
         ),
         prior_auth=PasRoute(settings.pas_client_id, settings.pas_key, settings.pas_hosts),
+        orders=CdsHooks(settings.pas_client_id, settings.pas_key),
         mail=Mailer(settings.smtp, settings.mail_from),
         vault=Vault(settings.payload_keys),
         now=clock.now,

@@ -45,6 +45,17 @@ def endpoint_of(task: Resource, payer: Resource, tools: Tools) -> Resource | Non
     return max(filter(_is_usable, listed), key=_edition, default=None)
 
 
+def endpoint_for(payload: str, payer: Resource, tools: Tools) -> Resource | None:
+    """Return the payer's active Endpoint of a payload type, whatever its edition; None for none."""
+    addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
+    listed = [one for one in tools.fhir.read_all(addresses) if one is not None]
+    return next(
+        (one for one in listed if one.get("status") == "active"
+         and any(code.startswith(payload) for code in _codes(one))),
+        None,
+    )  # fmt: skip
+
+
 def discovered(task: Resource, claim: Resource, sent: Resource, tools: Tools) -> Resource:
     """Return the Task with the Endpoint that its Coverage leads to, if it leads to one.
 

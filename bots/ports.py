@@ -162,6 +162,14 @@ class PriorAuthRoute(Protocol):
         ...
 
 
+class OrderRoute(Protocol):
+    """A way to ask payers about an order (CDS Hooks)."""
+
+    def call(self, address: str, body: Resource, *, timeout_s: float) -> Submission:
+        """Call the payer's service of the body's hook; the answer is whatever JSON came back."""
+        ...
+
+
 class Fhir(Protocol):
     """A FHIR R4 server. Every call raises RetryLater when the server cannot be reached."""
 
@@ -238,6 +246,7 @@ class Tools:
     fhir: Fhir
     clearinghouse: Clearinghouse
     prior_auth: PriorAuthRoute
+    orders: OrderRoute
     mail: Mail
     vault: Vault
     now: Callable[[], datetime]

@@ -13,6 +13,7 @@ from bots.handlers import (
     match_member,
     request_eligibility,
     send_document,
+    sign_order,
     submit_prior_auth,
 )
 from bots.ports import Bot, Resource
@@ -31,6 +32,7 @@ BOTS: tuple[Bot, ...] = (
     match_member.BOT,
     request_eligibility.BOT,
     send_document.BOT,
+    sign_order.BOT,
     submit_prior_auth.BOT,
 )
 ANSWER_S = 5  # the server waits so much longer for the answer than a bot may take

@@ -6,12 +6,12 @@ O and 0, I and 1 stay what they are, and years have four digits.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from fhir_profiles import elements, names, systems
+from fhir_profiles import elements, names, pas, systems
 
 Resource = dict[str, Any]
 KEEP, STRIP, PAD = "keep", "strip", "pad"
@@ -113,6 +113,21 @@ def member_numbers(coverage: Resource) -> list[Resource]:
         return listed
     kind = {"coding": [{"system": systems.V2_IDENTIFIER_TYPE, "code": "MB"}]}
     return [{"type": kind, "value": coverage["subscriberId"]}]
+
+
+def known_to(resource: Resource, payers: Container[str]) -> Resource:
+    """Return a Patient without what other payers call the person; any other resource as it is.
+
+    `payers` are the addresses of those that may see it.
+    """
+    if resource["resourceType"] != "Patient" or "identifier" not in resource:
+        return resource
+    kept = [
+        one for one in resource["identifier"]
+        if elements.code(one.get("type"), pas.HREX_TEMP) != pas.UNIQUE_MEMBER
+        or elements.reference(one.get("assigner")) in payers
+    ]  # fmt: skip
+    return {**resource, "identifier": kept}
 
 
 def plain_id(raw: str) -> str:

@@ -188,8 +188,13 @@ def problem(decision: Any) -> str:
     return ""
 
 
+def scenario(code: str) -> Decision | None:
+    """Return what is decided on a service by its code, None where no scenario names it."""
+    return _scenarios().get(code)
+
+
 def _scenario(item: Json) -> Decision:
-    found = _scenarios().get(fhir.code(item["productOrService"]))
+    found = scenario(fhir.code(item["productOrService"]))
     return dict(found) if found else dict(APPROVED)
 
 

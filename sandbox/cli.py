@@ -10,7 +10,7 @@ import requests
 from flask import Flask, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from sandbox import fixtures
+from sandbox import crd, fixtures
 from sandbox.clearinghouse import clearinghouse
 from sandbox.control import Control
 from sandbox.mail import relay
@@ -31,6 +31,7 @@ def create_app(world: World) -> Flask:
     payers = [Payer(world, prefix, door) for prefix in EDITIONS]
     for payer in payers:
         app.register_blueprint(payer.blueprint())
+    app.register_blueprint(crd.services(world, door))
     app.register_blueprint(Control(world, payers, door).blueprint())
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     return app

@@ -7,6 +7,7 @@ family name and the birth date; it never tells which of them was wrong.
 import json
 import threading
 from collections import Counter
+from collections.abc import Container, Iterable
 from typing import Any
 
 from sandbox import fixtures
@@ -46,11 +47,7 @@ class Members:
         with self._lock:
             if self._missed[key] >= TRIES:
                 return fhir.outcome("Too many tries about this person.", kind="throttled"), 429
-            found = [
-                one for one in _roster()
-                if one["member"] in members and one["birth"] == birth
-                and one["family"].casefold() in {name.casefold() for name in names}
-            ]  # fmt: skip
+            found = named(members, names, birth)
             if len(found) != 1:
                 self._missed[key] += 1
                 if found:
@@ -85,6 +82,16 @@ def _problem(parameters: Any) -> tuple[str, str] | None:
 
 def _is_refused(consent: Any) -> bool:
     return consent is not None and consent.get("status") != "active"
+
+
+def named(members: Container[str], families: Iterable[str], birth: str) -> list[dict[str, str]]:
+    """Return who is covered by one of these member ids, family names and this birth date."""
+    folded = {family.casefold() for family in families}
+    return [
+        one for one in _roster()
+        if one["member"] in members and one["birth"] == birth
+        and one["family"].casefold() in folded
+    ]  # fmt: skip
 
 
 def _roster() -> list[dict[str, str]]:

@@ -56,6 +56,12 @@ class Door:
         answer.status_code = 401
         return answer
 
+    def is_signed(self, url: str) -> bool:
+        """Tell whether the call at hand is signed by our client for this address (CDS Hooks)."""
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        with self._lock:
+            return not self._client or self._is_good(token, url)
+
     def blueprint(self) -> Blueprint:
         """Return the routes."""
         doors = Blueprint("oauth", __name__)
@@ -79,7 +85,7 @@ class Door:
         if not is_asked or form.get("client_assertion_type") != _ASSERTION:
             return _no("unsupported_grant_type", 400)
         with self._lock:
-            if not self._is_good(form.get("client_assertion", "")):
+            if not self._is_good(form.get("client_assertion", ""), _token_url()):
                 return _no("invalid_client", 401)
             token = secrets.token_urlsafe(24)
             self._tokens[token] = time.monotonic() + self._life_s
@@ -88,7 +94,7 @@ class Door:
             "scope": form.get("scope", ""),
         })  # fmt: skip
 
-    def _is_good(self, assertion: str) -> bool:
+    def _is_good(self, assertion: str, audience: str) -> bool:
         try:
             claims = jwt.decode(assertion, self._keys, algorithms=["ES384", "RS384"]).claims
         except (JoseError, ValueError):
@@ -97,7 +103,7 @@ class Door:
         who = claims.get("iss"), claims.get("sub"), claims.get("aud")
         is_new = bool(claims.get("jti")) and claims["jti"] not in self._seen
         self._seen.add(str(claims.get("jti")))
-        is_ours = who == (self._client, self._client, _token_url())
+        is_ours = who == (self._client, self._client, audience)
         return is_ours and is_new and 0 < left <= ASSERTION_LIFE_S
 
 

@@ -256,17 +256,33 @@ class FakePayer:
         return made
 
 
+class FakeOrders:
+    """A payer's CDS service that answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *answers: Submission | Callable[[Resource], Submission]) -> None:
+        self.asked: list[tuple[str, Resource]] = []
+        self._answers = list(answers)
+
+    def call(self, address: str, body: Resource, *, timeout_s: float) -> Submission:
+        assert timeout_s > 0
+        self.asked.append((address, deepcopy(body)))
+        found = self._answers.pop(0)
+        return found(body) if callable(found) else found
+
+
 def tools(
     fhir: FakeFhir,
     clearinghouse: FakeClearinghouse | None = None,
     mail: FakeMail | None = None,
     prior_auth: "FakePayer | None" = None,
     now: Callable[[], datetime] = lambda: NOW,
+    orders: FakeOrders | None = None,
 ) -> Tools:
     """Return tools over these fakes."""
     return Tools(
         fhir=fhir,
         clearinghouse=clearinghouse or FakeClearinghouse(),
+        orders=orders or FakeOrders(),
         prior_auth=prior_auth or FakePayer(),
         mail=mail or FakeMail(),
         vault=VAULT,

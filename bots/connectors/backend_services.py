@@ -62,6 +62,10 @@ class BackendServices:
                 self._tokens[address] = token, time.monotonic() + RENEW_AT * life_s
         return {"Authorization": f"Bearer {token}"}
 
+    def signature(self, audience: str) -> Mapping[str, str]:
+        """Return the header of a call that is signed itself (CDS Hooks); {} without a key."""
+        return {"Authorization": f"Bearer {self._assertion(audience)}"} if self._key else {}
+
     def _given(self, address: str, limit: float) -> tuple[str, float] | Failure:
         url = self._token_url(address, limit)
         if isinstance(url, Failure):

@@ -5,7 +5,7 @@ once under a urn:uuid, and each reference goes there; only what the profiles ask
 """
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -62,7 +62,7 @@ def bundle(
             name = "insurer"
         elif address in subscribers and address != _address(claim.get("patient")):
             name = "subscriber"
-        listed.setdefault(urls[address], _sent(_known_there(_filled(one), insurers), name))
+        listed.setdefault(urls[address], _sent(crosswalk.known_to(_filled(one), insurers), name))
 
     def to_entry(node: Resource) -> Resource:
         return {**node, "reference": urls.get(node["reference"], node["reference"])}
@@ -78,18 +78,6 @@ def bundle(
         "timestamp": moment.isoformat(timespec="milliseconds"),
         "entry": entries,
     }
-
-
-def _known_there(resource: Resource, insurers: Container[str]) -> Resource:
-    """Return a Patient without what other payers call the person; any other resource as it is."""
-    if resource["resourceType"] != "Patient" or "identifier" not in resource:
-        return resource
-    kept = [
-        one for one in resource["identifier"]
-        if elements.code(one.get("type"), pas.HREX_TEMP) != pas.UNIQUE_MEMBER
-        or _address(one.get("assigner")) in insurers
-    ]  # fmt: skip
-    return {**resource, "identifier": kept}
 
 
 def _filled(resource: Resource) -> Resource:

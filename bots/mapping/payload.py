@@ -21,6 +21,7 @@ SENT, RECEIVED = "Question as sent", "Answer as received"
 EXCHANGE = "eligibility-exchange"
 _KINDS = {
     "CoverageEligibilityRequest": (EXCHANGE, "Exchange with a payer about eligibility"),
+    "ServiceRequest": ("order-exchange", "Exchange with a payer about an order"),
     "Claim": ("prior-auth-exchange", "Exchange with a payer about a prior authorization"),
 }
 _RESTRICTED = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, codes, elements, pas, prior_auth
+from fhir_profiles import codec, codes, coverage_information, elements, pas, prior_auth
 from fhir_profiles.prior_auth import Status
 from fhir_profiles.prior_auth_claim import KINDS, UNITS, Named, Wishes, claim, service, wishes
 from server.errors import NotFound
@@ -40,6 +40,7 @@ class Form:
     coverage_id: str
     task_id: str  # of the draft that is changed, "" for a new one
     asks: list[str]  # the services for which the payer says that it wants an authorization
+    says: list[str]  # what the payer said about the order when it was signed
     orders: list[tuple[str, str]]
     clinicians: list[tuple[str, str]]
     documents: list[tuple[str, str]]
@@ -127,6 +128,7 @@ def _form(engine: Engine, coverage_id: str, filled: Wishes) -> Form:
         coverage_id=coverage_id,
         task_id="",
         asks=lines.to_authorize(_items(record.response)),
+        says=list(_says(_order(engine, filled.order))),
         orders=list(_orders(engine, patient)),
         clinicians=list(_clinicians(engine, filled.order)),
         documents=list(authorizations.documents(engine, patient)),
@@ -247,6 +249,29 @@ def _orders(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
                 day = str(order.get("authoredOn", ""))[: elements.FULL_DATE]
                 text = words(service(order))
                 yield f"{type_name}/{order['id']}", f"{text}, ordered {day}" if day else text
+
+
+_SAID = {
+    "no-auth": "The payer says that this order needs no authorization.",
+    "auth-needed": "The payer says that this order needs an authorization.",
+    "performpa": "The payer says that this order needs an authorization.",
+    "conditional": "The payer says that it depends whether this order needs an authorization.",
+    "indeterminate": "The payer cannot say whether this order needs an authorization.",
+    "not-covered": "The payer says that this order is not covered.",
+}
+
+
+def _says(order: Resource) -> Iterator[str]:
+    """Yield what the payer said about an order when it was signed (CRD)."""
+    for said in coverage_information.of(order):
+        needed = coverage_information.values(said, "pa-needed")
+        covered = coverage_information.values(said, "covered")
+        yield from (_SAID[code] for code in [*covered, *needed] if code in _SAID)
+        for number in coverage_information.values(said, "satisfied-pa-id"):
+            yield f"The payer says that this order is authorized already, under {number}."
+        documents = coverage_information.values(said, "doc-needed")
+        if documents:
+            yield f"The payer wants documents: {', '.join(map(str, documents))}."
 
 
 def _who(order: Resource) -> list[str]:

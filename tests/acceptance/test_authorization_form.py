@@ -7,7 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from fhir_profiles import prior_auth
+from fhir_profiles import coverage_information, prior_auth
 from tests import browser_tools
 from tests import pas as given
 from tests.acceptance.test_authorizations_page import opened, task
@@ -110,6 +110,24 @@ def test_it_can_be_withheld(programs: Programs, browser: Browser) -> None:
     again = requests.post(page.url.partition("?")[0] + "/withhold", timeout=9)
     assert 404 == again.status_code
     page.context.close()
+
+
+def test_what_the_payer_said_about_the_order_is_shown(programs: Programs) -> None:
+    """Each word of its coverage-information that helps to decide."""
+    parts = [("covered", "valueCode", "covered"), ("pa-needed", "valueCode", "satisfied"),
+             ("satisfied-pa-id", "valueString", "AUTH77"), ("doc-needed", "valueCode", "clinical"),
+             ("pa-needed", "valueCode", "auth-needed")]  # fmt: skip
+    said = {"url": coverage_information.EXT,
+            "extension": [{"url": name, kind: value} for name, kind, value in parts]}  # fmt: skip
+    assert programs.put(given.patient(id="told")).ok
+    beneficiary = {"reference": "Patient/told"}
+    assert programs.put(given.coverage(id="told", beneficiary=beneficiary, status="draft")).ok
+    assert programs.put(given.order("told", subject=beneficiary, extension=[said])).ok
+    page = requests.get(f"{programs.server}/authorizations/new?coverage=told", timeout=9).text
+
+    assert "authorized already, under AUTH77" in page
+    assert "needs an authorization" in page
+    assert "The payer wants documents: clinical." in page
 
 
 WRONG = {

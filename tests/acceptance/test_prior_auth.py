@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from bots import payer_notices
-from fhir_profiles import elements, pas, prior_auth
+from fhir_profiles import coverage_information, elements, pas, prior_auth
 from server.validation import check
 from tests import pas as given
 from tests.contract.payer import actions, built, of_code, response_of
@@ -347,3 +347,26 @@ def test_a_payer_that_takes_only_x12_is_asked_by_278(
         (found,) = other.search("Task?focus=Claim/x12")
         assert "partial" == prior_auth.status(found)
         assert found["restriction"]["period"]["end"]
+
+
+@pytest.mark.req("R75")
+def test_a_new_order_is_shown_to_its_payer(programs: Programs) -> None:
+    """By CDS Hooks; what it says stands on the order, once, and the call is on record."""
+    hooks = {**endpoint(programs), "id": "crd", "address": programs.sandbox,
+             "payloadType": [{"coding": [{"code": "davinci_crd_hook_endpoint#2.2"}]}]}  # fmt: skip
+    both = [{"reference": "Endpoint/pas"}, {"reference": "Endpoint/crd"}]
+    assert programs.put(hooks).ok
+    assert programs.put({**payer(), "endpoint": both}).ok
+    order = given.order("signed", code=given.coded("http://www.ama-assn.org/go/cpt", "63685"))
+    assert programs.put(order).ok
+    wait_for(
+        lambda: "coverage-information" in str(programs.search("ServiceRequest?_id=signed")),
+        "the payer's word",
+    )
+    programs.settled()
+    (found,) = programs.search("ServiceRequest?_id=signed")
+    (event,) = programs.search("AuditEvent?entity=ServiceRequest/signed&subtype=order-sign")
+
+    (told,) = coverage_information.of(found)
+    assert coverage_information.needs_authorization(told)
+    assert "What the payer said is on the order." == event["outcomeDesc"]
