@@ -110,6 +110,11 @@ def is_review(endpoint: Resource) -> bool:
     return not _edition(endpoint)
 
 
+def is_older(endpoint: Resource) -> bool:
+    """Tell whether an Endpoint speaks PAS 2.0 and nothing newer."""
+    return _edition(endpoint).startswith(f"{PAS_PAYLOAD}#2.0")
+
+
 def _is_usable(endpoint: Resource) -> bool:
     is_known = bool(_edition(endpoint)) or REVIEW_PAYLOAD in _codes(endpoint)
     return endpoint.get("status") == "active" and is_known

@@ -11,7 +11,15 @@ from datetime import datetime
 
 from bots import payer_address, prior_auth_review
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import pas_answer, pas_asks, pas_metric, pas_request, pas_update, payload
+from bots.mapping import (
+    pas_answer,
+    pas_asks,
+    pas_metric,
+    pas_older,
+    pas_request,
+    pas_update,
+    payload,
+)
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Submission, Tools
@@ -85,7 +93,10 @@ def _submitted(case: Case, endpoint: Resource, subscribe: Subscribe, tools: Tool
     if payer_address.is_review(endpoint):
         return prior_auth_review.submit(case.sent, tools, timeout_s=REVIEW_S)
     subscribe(case, endpoint, tools)
-    return tools.prior_auth.submit(str(endpoint["address"]), case.sent, timeout_s=TIMEOUT_S)
+    is_ours = elements.identifier(case.task, prior_auth.NUMBER).startswith("Claim/")
+    is_older = is_ours and payer_address.is_older(endpoint)
+    sent = pas_older.bundle(case.sent) if is_older else case.sent
+    return tools.prior_auth.submit(str(endpoint["address"]), sent, timeout_s=TIMEOUT_S)
 
 
 def _asked(task: Resource, tools: Tools) -> datetime:

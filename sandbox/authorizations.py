@@ -118,8 +118,9 @@ class Authorizations:
     def _prior(self, bundle: Json) -> Authorization | None:
         claim, known = bundle["entry"][0]["resource"], fhir.by_url(bundle)
         for related in claim.get("related", []):
-            prior = known[fhir.reference(related["claim"])]
-            return self._by_trace.get(str(prior["identifier"][0]["value"]))
+            prior = known.get(fhir.reference(related["claim"]))
+            named = prior["identifier"][0] if prior else related["claim"].get("identifier", {})
+            return self._by_trace.get(str(named.get("value")))
         return None
 
     def _planned(

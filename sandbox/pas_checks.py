@@ -72,11 +72,19 @@ def _submitted(bundle: Any, edition: str) -> Iterator[Wrong]:
     yield from _closure(entries)
     yield from _claim(entries[0]["resource"], edition)
     yield from _team(entries[0]["resource"], by_url(bundle))
-    yield from _update(entries[0]["resource"], by_url(bundle))
+    yield from (
+        _single(entries) if edition == "2.0.1" else _update(entries[0]["resource"], by_url(bundle))
+    )
     for place, entry in enumerate(entries):
         for name in _NEEDED.get(entry["resource"]["resourceType"], ()):
             if not entry["resource"].get(name):
                 yield f"Bundle.entry[{place}].resource.{name}", "is mandatory"
+
+
+def _single(entries: list[Json]) -> Iterator[Wrong]:
+    """Hold a Bundle of 2.0.1 to its one Claim."""
+    if sum(entry["resource"]["resourceType"] == "Claim" for entry in entries) > 1:
+        yield "Bundle.entry", "has more than one Claim"
 
 
 def _inquired(bundle: Any) -> Iterator[Wrong]:

@@ -2,6 +2,7 @@
 
 from server.interactions import retention
 from server.operations import (
+    claim_inquire,
     claim_submit,
     cob_order,
     deliveries,
@@ -21,6 +22,7 @@ from server.operations import (
 from server.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    claim_inquire.OPERATION,
     claim_submit.OPERATION,
     cob_order.OPERATION,
     deliveries.LIST,

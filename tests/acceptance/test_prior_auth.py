@@ -8,10 +8,10 @@ import pytest
 import requests
 
 from bots import payer_notices
-from fhir_profiles import coverage_information, elements, pas, prior_auth
+from fhir_profiles import coverage_information, elements, pas, prior_auth, systems
 from server.validation import check
 from tests import pas as given
-from tests.contract.payer import actions, built, of_code, response_of
+from tests.contract.payer import actions, built, inquiry, of_code, response_of
 from tests.programs import Programs, wait_for
 from tests.x12_texts import answer_271
 
@@ -370,3 +370,54 @@ def test_a_new_order_is_shown_to_its_payer(programs: Programs) -> None:
     (told,) = coverage_information.of(found)
     assert coverage_information.needs_authorization(told)
     assert "What the payer said is on the order." == event["outcomeDesc"]
+
+
+def standing(programs: Programs, path: str, body: Any = None) -> list[Resource]:
+    """Return the ClaimResponses that an inquiry at our server comes back with."""
+    answer = requests.post(f"{programs.fhir}/{path}/$inquire", json=body, timeout=9)
+    assert answer.ok, answer.text
+    listed = answer.json().get("parameter", [])
+    assert {"return"} >= {one["name"] for one in listed}
+    return [response_of(one["resource"]) for one in listed]
+
+
+def asking(type_name: str, identifier: Resource) -> Resource:
+    """Return an inquiry whose entry of a type is known by that identifier."""
+    question = inquiry()
+    for entry in question["entry"]:
+        if entry["resource"]["resourceType"] == type_name:
+            entry["resource"] = {**entry["resource"], "identifier": [identifier]}
+    return question
+
+
+def test_an_inquiry_tells_how_a_request_stands(programs: Programs) -> None:
+    """Of one Claim, or by patient and provider; the identifier of the inquiry is no key."""
+    number = {"system": "https://riverside.example/patients", "value": "7700"}
+    assert programs.put(given.patient(id="asked", identifier=[number])).ok
+    whose = {"reference": "Patient/asked"}
+    assert programs.put(given.coverage(id="asked", beneficiary=whose)).ok
+    insurance = [{"sequence": 1, "focal": True, "coverage": {"reference": "Coverage/asked"}}]
+    claim = of_code("97110", fhir_id="asked", patient=whose, insurance=insurance)
+    claim["supportingInfo"] = claim["supportingInfo"][1:]
+    assert programs.put(claim).ok
+    assert [] == standing(programs, "Claim/asked")
+    assert requests.post(f"{programs.fhir}/Claim/asked/$submit", timeout=30).ok
+
+    question = asking("Patient", number)
+    others = asking("Patient", {**number, "value": "none"})
+    elsewhere = asking("Patient", number)
+    elsewhere["entry"][3]["resource"]["identifier"] = [
+        {"system": systems.NPI, "value": "1000000004"}
+    ]
+    assert [{1: "A1"}] == [actions(one) for one in standing(programs, "Claim/asked")]
+    assert [{1: "A1"}] == [actions(one) for one in standing(programs, "Claim", question)]
+    assert [[], []] == [standing(programs, "Claim", body) for body in (others, elsewhere)]
+
+
+@pytest.mark.parametrize("body", [{"resourceType": "Bundle"}, {"entry": [{"resource": {}}]}])
+def test_what_is_no_inquiry_is_refused(programs: Programs, body: Resource) -> None:
+    """400, with what was expected."""
+    answer = requests.post(f"{programs.fhir}/Claim/$inquire", json=body, timeout=9)
+
+    assert 400 == answer.status_code
+    assert "inquiry Bundle" in answer.text
