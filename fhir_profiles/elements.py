@@ -56,6 +56,11 @@ def parts(extension: Resource) -> dict[str, Any]:
     }
 
 
+def is_marked(node: Resource, url: str) -> bool:
+    """Tell whether an element has a modifier extension with this URL."""
+    return any(one.get("url") == url for one in node.get("modifierExtension", []))
+
+
 def extension_value(node: Resource, url: str) -> Any:
     """Return the value[x] of the first extension with this URL, None if there is none."""
     for found in extensions(node, url):

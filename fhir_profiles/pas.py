@@ -29,6 +29,7 @@ EXT_RECORDED = f"{PROFILES}/extension-diagnosisRecordedDate"
 EXT_CALENDAR = f"{PROFILES}/extension-timingcalendarpattern"
 EXT_DELIVERY = f"{PROFILES}/extension-timingdeliverypattern"
 EXT_CANCELLED = f"{PROFILES}/modifierextension-infoCancelled"
+EXT_NUMBER = f"{PROFILES}/extension-authorizationNumber"
 EXT_CHANGED = f"{PROFILES}/extension-infoChanged"
 
 # X12 005010 data elements.

@@ -13,6 +13,9 @@ from fhir_profiles import elements, pas, systems
 Resource = dict[str, Any]
 CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code list
 TOKEN = f"{systems.TASK_CODE}|{CODE}"  # as a search finds these Tasks
+APPEALS = frozenset({"1", "2"})  # of certification types (X12 1322): immediate, standard
+# What asks again, by its certification type, in the number of its Claim.
+RENEWED = {"1": "appeal", "2": "appeal", "I": "anew"}
 AT_RISK_SHARE = 0.75  # of the time that a payer has; from then on a person should look
 STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
 PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
@@ -114,6 +117,37 @@ def cancellation(claim: Resource, created: str) -> Resource:
         "created": created,
         "related": [related],
     }
+
+
+def renewed(claim: Resource, created: str, certification: str, numbers: dict[int, str]) -> Resource:
+    """Return the Claim that asks again for what was decided: as an appeal, or as a new request.
+
+    `certification` is of X12 1322 (UM02); `numbers` are those of the decisions, by item, which an
+    appeal names. What an update cancelled is left out. Asked for twice it is one Claim.
+    """
+    first = claim["identifier"][0]
+    dropped = ("id", "meta", "text", "related")
+    named = numbers if certification in APPEALS else {}
+    return {
+        **{name: value for name, value in claim.items() if name not in dropped},
+        "identifier": [{**first, "value": f"{first['value']}-{RENEWED[certification]}"}],
+        "created": created,
+        "item": [
+            _renewed_item(item, certification, named.get(item["sequence"], ""))
+            for item in claim.get("item", [])
+            if not elements.is_marked(item, pas.EXT_CANCELLED)
+        ],
+    }
+
+
+def _renewed_item(item: Resource, certification: str, number: str) -> Resource:
+    changed = (pas.EXT_CERTIFICATION, pas.EXT_CHANGED, pas.EXT_NUMBER)
+    kept = [e for e in item.get("extension", []) if e.get("url") not in changed]
+    concept = {"coding": [{"system": pas.CERTIFICATION_TYPE, "code": certification}]}
+    made: list[Resource] = [{"url": pas.EXT_CERTIFICATION, "valueCodeableConcept": concept}]
+    if number:
+        made.append({"url": pas.EXT_NUMBER, "valueString": number})
+    return {**item, "extension": [*kept, *made]}
 
 
 def retried(task: Resource) -> Resource:

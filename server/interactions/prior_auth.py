@@ -76,11 +76,16 @@ def _number(claim: Resource) -> str:
     return f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
 
 
-def draft(engine: Engine, claim_id: str, reason: str, origin: Origin) -> str:
-    """Return the id of the Task of a stored Claim that a person has still to send."""
+def draft(engine: Engine, claim_id: str, reason: str, origin: Origin, *, based_on: str = "") -> str:
+    """Return the id of the Task of a stored Claim that a person has still to send.
+
+    `based_on` is the address of the Task that it follows from.
+    """
     body = codec.decode(read.read(engine, "Claim", claim_id).body)
     number = _number(body)
     made = _made(engine, f"Claim/{claim_id}", body, number, "")
+    if based_on:
+        made["basedOn"] = [{"reference": based_on}]
     return _once(engine, prior_auth.moved(made, Status.DRAFT, reason), number, origin)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_profiles import elements, payer_asks, prior_auth, systems
+from fhir_profiles import elements, pas, payer_asks, prior_auth, systems
 from server.errors import NotFound
 from server.interactions import create, read
 from server.interactions import prior_auth as requests
@@ -11,6 +11,9 @@ from server.interactions.engine import Engine
 from server.web import authorization_story, authorizations
 
 Resource = dict[str, Any]
+# What a person may ask for once it is decided -> the certification type (X12 1322).
+RENEWALS, IMMEDIATE = {"appeal": "2", "anew": "I"}, "1"
+RENEWED = "Add what is new, by the EHR or here, then send it."
 
 
 def send_again(engine: Engine, task_id: str) -> None:
@@ -76,3 +79,26 @@ def send_document(engine: Engine, task_id: str, ask_id: str, document: str) -> N
     cause = elements.identifier(wish, systems.CAUSE)
     condition = f"identifier={systems.CAUSE}|{cause}&status=requested,completed"
     create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))
+
+
+def renew(engine: Engine, task_id: str, kind: str) -> str:
+    """Make the draft of an appeal, or of a new request, for what was decided; return its Task's id.
+
+    Pressed twice it is one draft. Raises NotFound where there is nothing to ask again.
+    """
+    task = authorizations.found(engine, task_id)
+    claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
+    if claim is None or not authorization_story.may_renew(task) or kind not in RENEWALS:
+        raise NotFound("There is nothing to ask again.")
+    is_urgent = elements.has_extension(claim, pas.EXT_LEVEL_OF_SERVICE)
+    certification = IMMEDIATE if kind == "appeal" and is_urgent else RENEWALS[kind]
+    numbers = authorization_story.numbers(engine, task, claim)
+    now = engine.now().isoformat(timespec="milliseconds")
+    made = prior_auth.renewed(claim, now, certification, numbers)
+    identifier = made["identifier"][0]
+    wanted = "|".join(elements.escaped(str(identifier[name])) for name in ("system", "value"))
+    origin = Origin(engine.new_id())
+    saved = create.create(
+        engine, "Claim", made, if_none_exist=f"identifier={wanted}", origin=origin
+    )
+    return requests.draft(engine, saved.id, RENEWED, origin, based_on=f"Task/{task_id}")

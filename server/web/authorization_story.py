@@ -35,6 +35,7 @@ _EXCHANGES = {
     "initial": "Request", "update": "Update", "cancel": "Cancellation", "query": "Inquiry",
     "subsequent": "Word of the payer", "document": "Document sent",
 }  # fmt: skip
+_RENEWABLE = frozenset({Status.DENIED, Status.PARTIAL, Status.MODIFIED, Status.EXPIRED})
 Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
 STEPS = 50
 VISITS, KEPT = "VS", "arrived,checked-in,fulfilled"
@@ -113,6 +114,8 @@ class Story:
     may_cancel: bool
     told: str
     exchanges: list[Exchange]
+    may_renew: bool
+    linked: list[tuple[str, str]]
     may_extend: bool
     may_judge: bool
     notes: list[str]
@@ -140,6 +143,8 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_cancel=may_cancel(task),
         told=_told(engine, task_id),
         exchanges=list(_exchanges(engine, task_id, zone)),
+        may_renew=may_renew(task),
+        linked=list(_linked(engine, task)),
         may_extend=authorization_clock.may_extend(task),
         may_judge=authorization_clock.may_judge(task),
         notes=list(_notes(task, zone)),
@@ -151,6 +156,31 @@ def may_change(task: Resource, claim: Resource) -> bool:
     """Tell whether a request was filled in here, and has not gone out."""
     is_kept = prior_auth.status(task) in MAY_SEND and not prior_auth.is_retried(task)
     return is_kept and bool(prior_auth_claim.wishes(claim).key)
+
+
+def may_renew(task: Resource) -> bool:
+    """Tell whether a request that was built here is decided in a way that one may ask again."""
+    is_built = elements.identifier(task, prior_auth.NUMBER).startswith("Claim/")
+    return is_built and prior_auth.status(task) in _RENEWABLE
+
+
+def numbers(engine: Engine, task: Resource, claim: Resource) -> dict[int, str]:
+    """Return the numbers of the decisions on a request, by item."""
+    response = read.referenced(engine, "ClaimResponse", prior_auth.part(task, prior_auth.RESPONSE))
+    return {line.sequence: line.number for line in _lines(claim, response) if line.number}
+
+
+def _linked(engine: Engine, task: Resource) -> Iterator[tuple[str, str]]:
+    """Yield what a request follows from, and what follows from it: Task ids and words."""
+    for one in task.get("basedOn", []):
+        address = elements.reference(one)
+        if address.startswith("Task/"):
+            yield address.removeprefix("Task/"), "Follows from an earlier request"
+    wanted = [("based-on", f"Task/{task['id']}"), ("code", prior_auth.TOKEN)]
+    page = search.search(engine, "Task", [*wanted, ("_count", str(STEPS)), ("_total", "none")])
+    for later in map(codec.decode, page.bodies):
+        word = WORDS.get(authorizations.known(prior_auth.status(later)), NO_WORD)
+        yield str(later["id"]), f"Asked again: {word.word}"
 
 
 def may_cancel(task: Resource) -> bool:

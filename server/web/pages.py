@@ -77,6 +77,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
+    site.post("/authorizations/<task_id>/renew")(_ours(shown.authorization_renew))
     site.post("/authorizations/<task_id>/extend")(_ours(shown.authorization_extend))
     site.post("/authorizations/<task_id>/judge")(_ours(shown.authorization_judge))
     site.post("/authorizations/<task_id>/document")(_ours(shown.authorization_document))
@@ -181,6 +182,10 @@ class _Pages:
     def authorization_ask(self, task_id: str) -> Response:
         authorization_actions.ask(self._engine, task_id)
         return _see(url_for("pages.authorization", task_id=task_id, done="ask"))
+
+    def authorization_renew(self, task_id: str) -> Response:
+        made = authorization_actions.renew(self._engine, task_id, request.form.get("kind", ""))
+        return _see(url_for("pages.authorization", task_id=made, done="draft"))
 
     def authorization_document(self, task_id: str) -> Response:
         ask_id, document = (request.form.get(name, "") for name in ("ask", "document"))

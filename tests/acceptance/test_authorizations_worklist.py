@@ -9,12 +9,12 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
-from fhir_profiles import pas
+from fhir_profiles import elements, pas
 from tests import pas as given
 from tests.acceptance.test_authorizations_page import opened, task
 from tests.acceptance.test_prior_auth import endpoint, payer
 from tests.contract.payer import of_code
-from tests.programs import Programs
+from tests.programs import Programs, wait_for
 
 pytestmark = [pytest.mark.loopback, pytest.mark.browser, pytest.mark.node]
 
@@ -131,3 +131,47 @@ def test_used_visits_are_counted(programs: Programs) -> None:
     assert [found["id"]] == [
         one["id"] for one in programs.search("Task?expires=gt2027-01-01&focus=Claim/used")
     ]
+
+
+@pytest.mark.parametrize(
+    ("button", "certification", "number"), [("Appeal", "2", True), ("Ask anew", "I", False)]
+)
+def test_a_denial_is_appealed_or_asked_anew(
+    programs: Programs, browser: Browser, button: str, certification: str, *, number: bool
+) -> None:
+    """A draft that names the denial, links both ways; pressed twice it is one."""
+    name = f"denied-{certification.lower()}"
+    claim = of_code("22612", fhir_id=name)
+    assert programs.put(claim).ok
+    assert requests.post(f"{programs.fhir}/Claim/{name}/$submit", timeout=30).ok
+    before = task(programs, name)
+    address = f"{programs.server}/authorizations/{before['id']}"
+    made = set()
+    for _ in range(2):
+        page = opened(browser, address)
+        page.get_by_role("button", name=button).click()
+        expect(page.locator(".band")).to_contain_text("Draft")
+        made.add(page.url.partition("?")[0].rpartition("/")[2])
+        page.get_by_role("link", name="Follows from an earlier request").click()
+        expect(page.get_by_role("link", name="Asked again: Draft")).to_have_count(1)
+        page.context.close()
+    (fhir_id,) = made
+    (draft,) = programs.search(f"Task?_id={fhir_id}")
+    (renewed,) = programs.search(f"Claim?_id={draft['focus']['reference'].partition('/')[2]}")
+    (item,) = renewed["item"]
+    concept = elements.extension_value(item, pas.EXT_CERTIFICATION)
+
+    assert certification == elements.code(concept, pas.CERTIFICATION_TYPE)
+    assert number is bool(elements.extension_value(item, pas.EXT_NUMBER))
+    assert requests.post(f"{programs.server}/authorizations/{fhir_id}/send", timeout=9).ok
+    wait_for(
+        lambda: programs.search(f"Task?_id={fhir_id}")[0]["status"] == "completed", "the decision"
+    )
+
+
+@pytest.mark.parametrize("name", ["pended", "urgent"])
+def test_only_what_was_not_granted_is_asked_again(programs: Programs, name: str) -> None:
+    """404 otherwise."""
+    address = f"{programs.server}/authorizations/{task(programs, name)['id']}/renew"
+
+    assert 404 == requests.post(address, data={"kind": "appeal"}, timeout=9).status_code
