@@ -70,6 +70,7 @@ class Row:
     is_before: bool  # the service is to be before the decision is due
     status: Word
     reason: str
+    is_waiting: bool  # for the payer, who can be asked
     changed: datetime | None
     is_urgent: bool
     expires: str
@@ -200,6 +201,7 @@ def row_of(engine: Engine, task: Resource, zone: ZoneInfo) -> Row:
         status=WORDS.get(known(prior_auth.status(task)), NO_WORD),
         reason=str(task.get("statusReason", {}).get("text", "")),
         changed=datetime.fromisoformat(changed).astimezone(zone) if changed else None,
+        is_waiting=prior_auth.status(task) in prior_auth.WAITING,
         is_urgent=task.get("priority") == "urgent",
         expires=str(elements.extension_value(task, prior_auth.EXT_EXPIRES) or ""),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from importlib import resources
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -43,6 +44,7 @@ _DONE = {
     "document": "The document is on its way; load this page again for the payer's word.",
     "extend": "The payer's notice is recorded, and the clock ends later.",
     "judge": "The urgency is recorded; the clock follows from it.",
+    "asked": "The payers are asked about each that waits for them, at most once an hour.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
 }
@@ -68,6 +70,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/retry")(_ours(shown.retry))
     site.get("/payers")(shown.payers)
     site.get("/authorizations")(shown.authorizations)
+    site.post("/authorizations")(_ours(shown.authorizations_ask))
     site.get("/authorizations.csv")(shown.authorizations_csv)
     site.get("/authorizations/new")(forms.authorization_new)
     site.post("/authorizations/new")(_ours(forms.authorization_make))
@@ -140,7 +143,18 @@ class _Pages:
 
     def authorizations(self) -> str:
         page = authorizations.worklist(self._engine, self._zone, request.args)
-        return render_template("authorizations.html", page=page, words=authorizations.WORDS)
+        done = _DONE.get(request.args.get("done", ""), "")
+        return render_template(
+            "authorizations.html", page=page, words=authorizations.WORDS, done=done
+        )
+
+    def authorizations_ask(self) -> Response:
+        page = authorizations.worklist(self._engine, self._zone, request.args)
+        for row in page.rows:
+            if row.is_waiting:
+                authorization_actions.ask(self._engine, row.id)
+        kept = urlencode({**request.args.to_dict(), "done": "asked"})
+        return _see(f"{url_for('pages.authorizations')}?{kept}")
 
     def authorizations_csv(self) -> Response:
         page = authorizations.worklist(

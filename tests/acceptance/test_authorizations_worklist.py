@@ -175,3 +175,16 @@ def test_only_what_was_not_granted_is_asked_again(programs: Programs, name: str)
     address = f"{programs.server}/authorizations/{task(programs, name)['id']}/renew"
 
     assert 404 == requests.post(address, data={"kind": "appeal"}, timeout=9).status_code
+
+
+def test_the_payer_is_asked_about_all_that_are_shown(programs: Programs, browser: Browser) -> None:
+    """By one button; what does not wait is not asked about, and the filters stay."""
+    page = opened(browser, f"{programs.server}/authorizations?state=more-information")
+    page.get_by_role("button", name="Ask about all that wait here").click()
+    expect(page.get_by_role("status")).to_contain_text("at most once an hour")
+    assert "state=more-information" in page.url
+    address = f"{programs.server}/authorizations/{task(programs, 'asked')['id']}"
+    wait_for(lambda: "The payer answered." in requests.get(address, timeout=9).text, "the inquiry")
+    page.goto(f"{programs.server}/authorizations?state=approved")
+    expect(page.get_by_role("button", name="Ask about all that wait here")).to_have_count(0)
+    page.context.close()
