@@ -3,6 +3,8 @@
 Source: Da Vinci CDex 2.1.0, `$submit-attachment`.
 """
 
+from collections.abc import Set
+
 from bots import payer_address
 from bots import prior_auth as room
 from bots.errors import RetryLater
@@ -10,7 +12,6 @@ from bots.mapping import pas_attachment, pas_metric
 from bots.mapping.pas_asks import kind_of, title
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Resource, Tools
-from bots.prior_auth import Case
 from fhir_profiles import elements, payer_asks, prior_auth, systems
 from fhir_profiles.prior_auth import Status
 
@@ -50,10 +51,25 @@ def send(wish: Resource, tools: Tools) -> None:
     if failure is not None:
         _end(wish, "rejected", failure.text, tools)
         return
-    _gathered(case.task, asks, left, kind_of(asks[ask_id]), tools)
-    if not left and prior_auth.status(case.task) == Status.MORE_INFORMATION:
-        _wait(case, tools)
     _end(wish, "completed", "The payer took it.", tools)
+    settle(wish, tools)
+
+
+def settle(wish: Resource, tools: Tools) -> None:
+    """Turn what is complete, once a document has gone: several may go at the same time.
+
+    Done twice it changes nothing, so that a delivery that was broken off is made up for.
+    """
+    address, _, _ = payer_asks.wished(wish)
+    task, response = tools.fhir.read_all([elements.reference(wish.get("focus")), address])
+    if task is None or response is None:
+        return
+    asks = payer_asks.asks(response)
+    left = asks.keys() - _done(task, address, tools)
+    for kind in {kind_of(one) for one in asks.values()}:
+        _gathered(task, asks, left, kind, tools)
+    if not left and prior_auth.status(task) == Status.MORE_INFORMATION:
+        _wait(task, tools)
 
 
 def _done(task: Resource, address: str, tools: Tools) -> set[str]:
@@ -67,7 +83,7 @@ def _done(task: Resource, address: str, tools: Tools) -> set[str]:
 
 
 def _gathered(
-    task: Resource, asks: dict[str, Resource], left: set[str], kind: str, tools: Tools
+    task: Resource, asks: dict[str, Resource], left: Set[str], kind: str, tools: Tools
 ) -> None:
     """Complete the Task that gathers this kind, once all of it has gone."""
     if any(kind_of(asks[one]) == kind for one in left):
@@ -78,9 +94,9 @@ def _gathered(
             tools.fhir.update({**one, "status": "completed"})
 
 
-def _wait(case: Case, tools: Tools) -> None:
+def _wait(task: Resource, tools: Tools) -> None:
     """Let the request wait for the payer again."""
-    moved = prior_auth.moved(case.task, Status.PENDED, SENT)
+    moved = prior_auth.moved(task, Status.PENDED, SENT)
     now = tools.now().isoformat(timespec="milliseconds")
     if tools.fhir.update({**moved, "lastModified": now}) is None:
         raise RetryLater("another delivery changed the Task")

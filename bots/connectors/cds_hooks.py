@@ -30,7 +30,7 @@ class CdsHooks:
         base = f"{address.rstrip('/')}/cds-services"
         listed = self._wire.call("GET", base, limit=limit, headers=_JSON)
         if isinstance(listed, Failure):
-            return Submission(failure=listed)
+            return Submission(failure=wire.of_payer(listed))
         service = _service(listed, str(body["hook"]))
         if not service:
             text = f"The payer has no CDS service for {body['hook']}."
@@ -39,9 +39,9 @@ class CdsHooks:
         headers = {**_JSON, **self._door.signature(url)}
         reply = self._wire.call("POST", url, limit=limit, headers=headers, data=codec.encode(body))
         if isinstance(reply, Failure):
-            return Submission(failure=reply)
+            return Submission(failure=wire.of_payer(reply))
         if reply.status != HTTPStatus.OK or not reply.is_whole:
-            return Submission(reply.content, failure=wire.refused(reply))
+            return Submission(reply.content, failure=wire.of_payer(wire.refused(reply)))
         return Submission(reply.content, answer=wire.payload(reply.content))
 
 

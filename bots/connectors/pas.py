@@ -136,7 +136,7 @@ class PasRoute:
         limit = time.monotonic() + timeout_s
         reply = self._called("POST", address, path, codec.encode(bundle), limit)
         if isinstance(reply, Failure):
-            return Submission(failure=_of_payer(reply))
+            return Submission(failure=wire.of_payer(reply))
         found = wire.payload(reply.content)
         if reply.status < HTTPStatus.MULTIPLE_CHOICES:
             if not reply.is_whole:
@@ -149,7 +149,7 @@ def _failure(reply: Reply, outcome: dict[str, Any] | None) -> Failure:
     """Return why a payer did not answer; in the words of its OperationOutcome, if it sent one."""
     told = wire.refused(reply)
     if told.again and reply.status != HTTPStatus.FORBIDDEN:
-        return _of_payer(told)
+        return wire.of_payer(told)
     return _refused(reply.status, outcome)
 
 
@@ -158,11 +158,6 @@ def _refused(status: int, outcome: dict[str, Any] | None) -> Failure:
     words = "; ".join(filter(None, map(_words, issues)))[:WORDS_LIMIT]
     text = f"The payer refused the request (HTTP {status}). {words}".strip()
     return Failure("request-refused", text, again=False)
-
-
-def _of_payer(failure: Failure) -> Failure:
-    """Return a failure of the wire as one of a payer, whom it is told of."""
-    return replace(failure, text=failure.text.replace("clearinghouse", "payer"))
 
 
 def _words(issue: Any) -> str:

@@ -5,7 +5,7 @@ Classes of failure and what follows from them: CAQH CORE 153, and RFC 9110 for t
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -184,3 +184,8 @@ def payload(content: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def of_payer(failure: Failure) -> Failure:
+    """Return a failure of the wire as one of a payer, whom it is told of."""
+    return replace(failure, text=failure.text.replace("clearinghouse", "payer"))

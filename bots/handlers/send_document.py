@@ -6,10 +6,12 @@ from fhir_profiles import payer_asks, systems
 
 
 def handle(wish: Resource, tools: Tools) -> None:
-    """Send it, unless that is done."""
+    """Send it, unless that is done: then see that what follows from it is."""
     (current,) = tools.fhir.read_all([f"Task/{wish['id']}"])
     if current is not None and current["status"] == "requested":
         prior_auth_documents.send(current, tools)
+    elif current is not None and current["status"] == "completed":
+        prior_auth_documents.settle(current, tools)
 
 
 BOT = Bot(

@@ -5,6 +5,7 @@ is. Source: Da Vinci PAS 2.2.1, whose elements say which X12 element each of the
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,6 +26,7 @@ _QUALIFIERS = {
     systems.CPT: "HC", "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "HC",
     "http://hl7.org/fhir/sid/ndc": "N4",
 }  # fmt: skip
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,4})?")
 _SUBMITTED = {"coding": [
     {"system": "http://terminology.hl7.org/CodeSystem/adjudication", "code": "submitted"}
 ]}  # fmt: skip
@@ -91,7 +93,10 @@ def bundle(answer: ReviewAnswer, asked: Review, sent: Resource, moment: datetime
     parties = {elements.reference(claim[name]) for name in ("patient", "insurer", "provider")}
     return {
         "resourceType": "Bundle",
-        "identifier": {"system": f"{systems.BASE}/NamingSystem/review", "value": answer.number},
+        "identifier": {
+            "system": f"{systems.BASE}/NamingSystem/review",
+            "value": answer.number or asked.number,
+        },
         "type": "collection",
         "timestamp": moment.isoformat(timespec="milliseconds"),
         "entry": [
@@ -116,7 +121,7 @@ def _decided(answer: ReviewAnswer, asked: Review, claim: Resource) -> Resource:
             notes.append({"number": len(notes) + 1, "text": text})
             made.setdefault("noteNumber", []).append(len(notes))
         items.append(made)
-        if own is not None and decision.action in ("A2", "A6") and own.quantity:
+        if own is not None and decision.action in ("A2", "A6") and _NUMBER.fullmatch(own.quantity):
             item = next(i for i in claim["item"] if i["sequence"] == service.sequence)
             added.append({
                 "itemSequence": [service.sequence],
@@ -210,7 +215,7 @@ def _service(item: Resource, claim: Resource, held: Held) -> Service:
         place=elements.code(item.get("locationCodeableConcept"), pas.PLACE_OF_SERVICE),
         qualifier=_QUALIFIERS.get(str(coding.get("system")), "ZZ"),
         code=str(coding.get("code", "")),
-        quantity=f"{quantity['value']:g}" if "value" in quantity else "",
+        quantity=str(quantity.get("value", "")),
         unit=str(quantity.get("code", "")),
         start=start,
         end=elements.full_date(period.get("end")) or start,

@@ -58,6 +58,8 @@ def blank(engine: Engine, zone: ZoneInfo, coverage_id: str, order: str) -> Form:
     Raises NotFound where there is no such coverage.
     """
     found = _form(engine, coverage_id, Wishes(engine.new_id(), coverage_id, order))
+    if order and order not in dict(found.orders):  # another patient's, or none any more
+        return replace(found, says=[], filled=replace(found.filled, order=""))
     if not order and len(found.orders) == 1:
         found = replace(found, filled=replace(found.filled, order=found.orders[0][0]))
     if not found.filled.order:

@@ -178,6 +178,20 @@ def test_without_an_order_the_next_step_is_told(programs: Programs) -> None:
     assert 404 == requests.get(f"{page}none", timeout=9).status_code
 
 
+def test_an_order_of_somebody_else_is_not_shown(programs: Programs) -> None:
+    """Nor what it says: the orders of this patient are there to choose from."""
+    reason = [{"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.89"}]}]
+    assert programs.put(given.patient(id="stranger")).ok
+    whose = {"reference": "Patient/stranger"}
+    assert programs.put(given.order("strange", subject=whose, reasonCode=reason)).ok
+    page = requests.get(
+        f"{programs.server}/authorizations/new?coverage=cov&order=ServiceRequest/strange", timeout=9
+    ).text
+
+    assert "Z99.89" not in page
+    assert "For which order?" in page
+
+
 def test_what_an_ehr_submitted_is_not_changed_here(programs: Programs) -> None:
     """Its form is not ours."""
     del (claim := given.claim("theirs"))["item"][0]["category"]

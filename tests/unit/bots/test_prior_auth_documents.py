@@ -104,6 +104,37 @@ def test_when_all_have_gone_the_payer_decides_again() -> None:
     assert the_task(fhir)["restriction"] == case(fhir).task["restriction"]
 
 
+def test_two_that_go_at_the_same_time_are_both_counted() -> None:
+    """Each saw the other one open when it began."""
+    fhir = asked()
+    documents = ["DocumentReference/note", "DocumentReference/note", "QuestionnaireResponse/form"]
+    wishes = [wish(fhir, number, one) for number, one in enumerate(documents, 1)]
+    send(fhir, wishes[0])
+    between: list[FakePayer] = []
+
+    def slow(_body: Resource) -> Submission:
+        between.append(send(fhir, wishes[2]))  # goes while the second one is on its way
+        return TAKEN
+
+    send_document.handle(wishes[1], tools(fhir, prior_auth=FakePayer(slow)))
+
+    assert 1 == len(between[0].sent)
+    assert "pended" == prior_auth.status(the_task(fhir))
+
+
+def test_what_was_broken_off_is_made_up_for() -> None:
+    """Killed after the payer took the last one: the next delivery turns the request."""
+    fhir = asked()
+    for number in (1, 2):
+        send(fhir, wish(fhir, number))
+    last = wish(fhir, 3, "QuestionnaireResponse/form")
+    fhir.put({**last, "status": "completed", "statusReason": {"text": "The payer took it."}})
+    assert "more-information" == prior_auth.status(the_task(fhir))
+
+    assert [] == send(fhir, last).sent
+    assert "pended" == prior_auth.status(the_task(fhir))
+
+
 @pytest.mark.req("R72")
 def test_each_is_an_exchange() -> None:
     """On record like every other."""

@@ -1,5 +1,6 @@
 """A request as X12 278 and back: what PAS publishes of it, round by the sandbox's own reader."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -171,3 +172,17 @@ def test_what_is_no_answer_is_unreadable(spoil: Any) -> None:
 
     with pytest.raises(Unreadable):
         review_278.read(spoil(payer.answer(text)))
+
+
+@pytest.mark.parametrize(("quantity", "count"), [("4", 1), ("4.5", 1), ("FOUR", 0), ("", 0)])
+def test_a_quantity_that_is_no_number_is_left_out(quantity: str, count: int) -> None:
+    """The decision stands without it."""
+    bundle, text = asked(of_code("97112"))
+    answer = review_278.read(payer.answer(text))
+    (own,) = answer.services
+    other = type(answer)("", answer.event, (replace(own, quantity=quantity),))
+    made = mapped.bundle(other, mapped.review(bundle), bundle, NOW)
+    (found,) = decisions.read(made["entry"][0]["resource"], [1]).items
+
+    assert (Action.MODIFIED, count) == (found.action, len(found.authorized))
+    assert made["identifier"]["value"]
