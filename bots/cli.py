@@ -310,6 +310,9 @@ def _sweep(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _report(chosen: argparse.Namespace, settings: Settings) -> int:
+    if chosen.last < chosen.first:
+        print("inforce-bots: --to: expected a day that is not before --from", file=sys.stderr)
+        return WRONG_USE
     made = prior_auth_report.run(app.tools(settings), chosen.first, chosen.last)
     if chosen.json:
         print(codec.encode(made).decode())

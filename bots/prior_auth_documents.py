@@ -3,7 +3,7 @@
 Source: Da Vinci CDex 2.1.0, `$submit-attachment`.
 """
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 
 from bots import payer_address
 from bots import prior_auth as room
@@ -83,7 +83,7 @@ def _done(task: Resource, address: str, tools: Tools) -> set[str]:
 
 
 def _gathered(
-    task: Resource, asks: dict[str, Resource], left: Set[str], kind: str, tools: Tools
+    task: Resource, asks: dict[str, Resource], left: AbstractSet[str], kind: str, tools: Tools
 ) -> None:
     """Complete the Task that gathers this kind, once all of it has gone."""
     if any(kind_of(asks[one]) == kind for one in left):

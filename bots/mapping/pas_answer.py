@@ -10,7 +10,7 @@ from bots.mapping import pas_update
 from bots.mapping.request import trace_of
 from fhir_profiles import codec, decision_clock, decisions, elements, pas, prior_auth_clock, systems
 from fhir_profiles.decision_clock import Clock
-from fhir_profiles.decisions import Action, Answer, State
+from fhir_profiles.decisions import Action, Answer, Problem, State
 from fhir_profiles.prior_auth import Status
 
 Resource = dict[str, Any]
@@ -77,10 +77,16 @@ def _check_about(first: Resource, entries: list[Resource], sent: Resource) -> No
 def status(answer: Answer) -> tuple[Status, str]:
     """Return the Task's status after an answer, and the reason where the status says not all."""
     to, words = _NEXT[answer.state]
-    told = [one.text or f"X12 901 {one.code}" for one in answer.problems]
+    told = [_problem(one) for one in answer.problems]
     told += [f"unknown modifier {one}" for one in answer.flags]
     said = [words] if answer.state in _SAYING_MORE else []
     return to, ": ".join([*said, "; ".join(told)] if told else said)
+
+
+def _problem(problem: Problem) -> str:
+    """Return what a payer finds wrong, and where it says that it is."""
+    text = problem.text or f"X12 901 {problem.code}"
+    return f"{text} at {problem.place}" if problem.place else text
 
 
 def claim_response(

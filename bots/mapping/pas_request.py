@@ -81,10 +81,12 @@ def bundle(
 
 
 def _filled(resource: Resource) -> Resource:
-    """Return a Coverage with what it says in the guide's words, too; any other resource as it is.
+    """Return a Coverage or an order in the guide's words; any other resource as it is.
 
-    The member id also as an identifier of type MB, and "self" also by its X12 code.
+    Of a Coverage: the member id also as an identifier of type MB, and "self" also by its X12 code.
     """
+    if resource["resourceType"] == "ServiceRequest":
+        return _in_units(resource)
     if resource["resourceType"] != "Coverage":
         return resource
     found = dict(resource)
@@ -97,6 +99,19 @@ def _filled(resource: Resource) -> Resource:
         own = {"system": pas.RELATIONSHIP, "code": pas.SELF}
         found["relationship"] = {**told, "coding": [*told["coding"], own]}
     return found
+
+
+def _in_units(order: Resource) -> Resource:
+    """Return an order whose quantity is one of the guide: no code but of X12 673, or none at all.
+
+    How much is asked for stands in the item of the Claim.
+    """
+    amount = order.get("quantityQuantity")
+    if amount is None or amount.get("system") == pas.QUANTITY_UNIT:
+        return order
+    kept = {name: amount[name] for name in ("value", "unit") if name in amount}
+    rest = {name: value for name, value in order.items() if name != "quantityQuantity"}
+    return rest | ({"quantityQuantity": kept} if len(kept) > 1 else {})
 
 
 def full_url(resource: Resource, server: str) -> str:

@@ -28,6 +28,11 @@ REVIEW = "Look at it, then send it, change it or withhold it."
 _ORDERS = ("ServiceRequest", "DeviceRequest", "MedicationRequest")
 _ICD_10 = re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?")
 _UNITS_LIMIT = 9999
+# What EHRs write for a unit, in the singular and small -> X12 673.
+_UNIT_CODES = {
+    "visit": "VS", "day": "DY", "d": "DY", "hour": "HS", "h": "HS", "month": "MN", "mo": "MN",
+    "unit": "FL",
+}  # fmt: skip
 _FIELDS = tuple(name for name in Wishes.__dataclass_fields__ if name != "documents")
 
 
@@ -181,9 +186,10 @@ def _names(order: Resource, people: Sequence[str]) -> bool:
 
 def _quantity(order: Resource) -> tuple[str, str]:
     amount = order.get("quantityQuantity", {})
-    unit = str(amount.get("code", ""))
-    if unit in UNITS and float(amount.get("value", 0)).is_integer():
-        return str(int(amount["value"])), unit
+    if "value" in amount and float(amount["value"]).is_integer():
+        told = [str(amount.get(name, "")) for name in ("code", "unit")]
+        named = [_UNIT_CODES.get(one.strip("{}").lower().rstrip("s"), one) for one in told]
+        return str(int(amount["value"])), next((one for one in named if one in UNITS), "FL")
     count = order.get("occurrenceTiming", {}).get("repeat", {}).get("count")
     return (str(count), "VS") if count else ("1", "FL")
 

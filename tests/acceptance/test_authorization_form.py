@@ -178,6 +178,27 @@ def test_without_an_order_the_next_step_is_told(programs: Programs) -> None:
     assert 404 == requests.get(f"{page}none", timeout=9).status_code
 
 
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [({"value": 12}, ("12", "FL")), ({"value": 12, "unit": "visits"}, ("12", "VS")),
+     ({"value": 3, "system": "http://unitsofmeasure.org", "code": "d"}, ("3", "DY"))],
+)  # fmt: skip
+def test_the_orders_quantity_is_filled_in(
+    programs: Programs, browser: Browser, quantity: Resource, expected: tuple[str, str]
+) -> None:
+    """In whatever unit the EHR wrote it."""
+    order = given.order("much", quantityQuantity=quantity, status="active")
+    assert programs.put(order).ok
+    page = opened(
+        browser, f"{programs.server}/authorizations/new?coverage=cov&order=ServiceRequest/much"
+    )
+
+    expect(page.get_by_label("How many")).to_have_value(expected[0])
+    expect(page.get_by_label("Of what")).to_have_value(expected[1])
+    page.context.close()
+    assert programs.put({**order, "status": "revoked"}).ok
+
+
 def test_an_order_of_somebody_else_is_not_shown(programs: Programs) -> None:
     """Nor what it says: the orders of this patient are there to choose from."""
     reason = [{"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.89"}]}]

@@ -361,3 +361,25 @@ def test_what_x12_will_not_carry_is_said() -> None:
     assert ["careTeam", "item[0].careTeamSequence", "diagnosis"] == [
         path.removeprefix("Bundle.entry[0].resource.") for path in paths(bundle, errors=False)
     ]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sent"),
+    [
+        ({"value": 12}, None),
+        ({"value": 12, "unit": "visits"}, {"value": 12, "unit": "visits"}),
+        ({"value": 12, "unit": "visits", "system": "http://unitsofmeasure.org", "code": "{visit}"},
+         {"value": 12, "unit": "visits"}),
+        ({"value": 12, "system": "http://unitsofmeasure.org", "code": "{visit}"}, None),
+        ({"value": 12, "system": pas.QUANTITY_UNIT, "code": "VS"},
+         {"value": 12, "system": pas.QUANTITY_UNIT, "code": "VS"}),
+    ],
+)  # fmt: skip
+def test_an_orders_quantity_goes_out_as_the_guide_wants_it(
+    quantity: Resource, sent: Resource | None
+) -> None:
+    """EHRs write it in their own units; what is asked for stands in the item."""
+    bundle = built(None, given.order(quantityQuantity=quantity))
+
+    assert [] == paths(bundle)
+    assert sent == of_type(bundle, "ServiceRequest")[0].get("quantityQuantity")
