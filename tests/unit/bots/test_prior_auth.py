@@ -341,8 +341,8 @@ def test_a_claim_that_is_gone_is_told() -> None:
         ("72148", "pended", "", True),
         ("E1390", "pended", "The payer wants to be called", True),
         ("36415", "approved", "No authorization is required", True),
-        ("99499", "send-failed", "The payer rejected the request: X12 901 33 at "
-         "Bundle.entry[0].resource.item[0].productOrService", False),
+        ("99499", "send-failed", ("The payer rejected the request: X12 901 33 at "
+         "Bundle.entry[0].resource.item[0].productOrService"), False),
     ],
 )  # fmt: skip
 def test_a_reason_says_what_the_status_does_not(
