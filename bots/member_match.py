@@ -34,7 +34,7 @@ def match(wish: Resource, tools: Tools) -> None:
     failure = submission.failure
     if failure is not None and failure.again:
         raise RetryLater(failure.code, after_s=failure.after_s)
-    made = member_match.identifier(submission.answer, payer) if failure is None else None
+    made = member_match.identifier(submission.answer, insurer) if failure is None else None
     if made is None:
         told = failure.text if failure else "The payer's answer has no identifier of the member."
         _end(wish, "rejected", told, tools)

@@ -63,10 +63,14 @@ def _kept(order: Resource, submission: Submission, tools: Tools) -> str:
         if tools.fhir.update(made) is not None:
             return "What the payer said is on the order."
         (now,) = tools.fhir.read_all([f"{order['resourceType']}/{order['id']}"])
-        if now is None or order_sign.annotated(now, submission.answer) is None:
+        try:
+            again = order_sign.annotated(now, submission.answer) if now is not None else None
+        except NotSound:
+            again = None  # it is another order by now
+        if again is None:
             break
-        made = {**made, "meta": now["meta"]}
-    return "The order was changed meanwhile: it is asked about again."
+        made = again
+    return "The order was changed meanwhile: what the payer said is not about it as it is now."
 
 
 def _record(

@@ -36,6 +36,7 @@ _NO_ROUTE = (
 )
 _DENIED = "Not sent: a denied request cannot be updated. Submit a new one, without `related`."
 ANNOTATE_TRIES = 3
+ANNOTATED = ("ServiceRequest/", "DeviceRequest/", "MedicationRequest/")  # have an `insurance`
 CHAIN_LIMIT = 50  # updates of one request
 _log = logging.getLogger(__name__)
 
@@ -158,9 +159,10 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
-    _annotate(case, response, tools)
     if prior_auth.status(case.task) == Status.CANCELLED:
         return case  # its update or its cancellation holds
+    if read_as.state is not State.REJECTED:
+        _annotate(case, response, tools)
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
     task = case.task if read_as.state is State.REJECTED else _timed(case, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
@@ -184,18 +186,19 @@ def _annotate(case: Case, response: Resource, tools: Tools) -> None:
 
     Where somebody else changes the order all the time, it stays without.
     """
-    before = prior_auth.part(case.task, prior_auth.RESPONSE)
+    older = (case.task, *_replaced(case, tools))
+    before = {prior_auth.part(one, prior_auth.RESPONSE) for one in older} - {""}
     now = {"reference": f"ClaimResponse/{response['id']}"}
     named = [
         elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
         for item in case.claim.get("item", [])
     ]
-    for address in dict.fromkeys(filter(None, named)):
+    for address in dict.fromkeys(one for one in named if one.startswith(ANNOTATED)):
         for _ in range(ANNOTATE_TRIES):
             (order,) = tools.fhir.read_all([address])
             if order is None or now in order.get("insurance", []):
                 break
-            kept = [i for i in order.get("insurance", []) if elements.reference(i) != before]
+            kept = [i for i in order.get("insurance", []) if elements.reference(i) not in before]
             if tools.fhir.update({**order, "insurance": [*kept, now]}) is not None:
                 break
 

@@ -16,6 +16,7 @@ from fhir_profiles import elements, payer_asks, prior_auth, systems
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 30.0
+_DOCUMENTS = ("DocumentReference", "QuestionnaireResponse")
 SENT = "The documents are sent; the payer decides."
 
 
@@ -32,6 +33,10 @@ def send(wish: Resource, tools: Tools) -> None:
     asks = payer_asks.asks(response or {})
     if case is None or content is None or ask_id not in asks:
         _end(wish, "rejected", "The request or the document is not on this server.", tools)
+        return
+    whose = elements.reference(content.get("subject"))
+    if content["resourceType"] not in _DOCUMENTS or whose != elements.reference(case.task["for"]):
+        _end(wish, "rejected", "The document is not one of this patient.", tools)
         return
     endpoint = payer_address.endpoint_of(
         case.task, payer_address.payer_of(case.claim, tools), tools

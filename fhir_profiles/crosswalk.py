@@ -115,6 +115,14 @@ def member_numbers(coverage: Resource) -> list[Resource]:
     return [{"type": kind, "value": coverage["subscriberId"]}]
 
 
+def _is_of_payer(identifier: Resource) -> bool:
+    """Tell whether a payer gave an identifier: a UMB, or a member number with its assigner."""
+    kind = identifier.get("type")
+    is_member = elements.code(kind, systems.V2_IDENTIFIER_TYPE) == "MB"
+    is_unique = elements.code(kind, pas.HREX_TEMP) == pas.UNIQUE_MEMBER
+    return is_unique or (is_member and bool(elements.reference(identifier.get("assigner"))))
+
+
 def known_to(resource: Resource, payers: Container[str]) -> Resource:
     """Return a Patient without what other payers call the person; any other resource as it is.
 
@@ -124,8 +132,7 @@ def known_to(resource: Resource, payers: Container[str]) -> Resource:
         return resource
     kept = [
         one for one in resource["identifier"]
-        if elements.code(one.get("type"), pas.HREX_TEMP) != pas.UNIQUE_MEMBER
-        or elements.reference(one.get("assigner")) in payers
+        if not _is_of_payer(one) or elements.reference(one.get("assigner")) in payers
     ]  # fmt: skip
     return {**resource, "identifier": kept}
 

@@ -4,6 +4,7 @@ Source: Da Vinci PAS 2.2.1, specification.html: 2xx is an answer, 4xx is never s
 be with the same Bundle.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from fhir_profiles.pas import WELL_KNOWN
 
 _HEADERS = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
 WORDS_LIMIT = 500
+_HOST, _ODD = re.compile(r"[a-z0-9.-]+|[0-9a-f:]+"), re.compile(r"[\\\s\x00-\x1f]")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
@@ -79,6 +81,8 @@ class PasRoute:
             host = (parts.hostname or "").lower()
         except ValueError:
             return False
+        if not _HOST.fullmatch(host) or _ODD.search(url):
+            return False  # readers of URLs do not agree where such a one leads
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
         is_known = any(
             host == one or (one.startswith(".") and host.endswith(one)) for one in self._hosts

@@ -37,10 +37,10 @@ def parameters(patient: Resource, coverage: Resource, payer: Resource) -> Resour
     }
 
 
-def identifier(answer: Resource | None, payer: Resource) -> Resource | None:
+def identifier(answer: Resource | None, payor: Resource) -> Resource | None:
     """Return the identifier of an answer, None where it holds none that we can use.
 
-    Its assigner is the payer: nobody else is told of it.
+    Its assigner is the payor as the Coverage names it: nobody else is told of it.
     """
     for one in (answer or {}).get("parameter", []):
         found = one.get("valueIdentifier")
@@ -51,7 +51,8 @@ def identifier(answer: Resource | None, payer: Resource) -> Resource | None:
                 or elements.code(kind, systems.V2_IDENTIFIER_TYPE) == "MB"
             )
             if is_known:
-                return {**found, "assigner": {"reference": f"Organization/{payer['id']}"}}
+                address = elements.reference(payor)
+                return {**found, "assigner": {"reference": address} if address else payor}
     return None
 
 

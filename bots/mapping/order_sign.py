@@ -57,7 +57,7 @@ def annotated(order: Resource, answer: Resource | None) -> Resource | None:
     if not isinstance(answer, dict) or not isinstance(answer.get("cards"), list):
         message = "expected an object with cards"
         raise NotSound(message)
-    actions = answer.get("systemActions", [])
+    actions = answer.get("systemActions") or []
     mine = [one for one in actions if _is_about(one, order)]
     if not mine:
         return None

@@ -23,9 +23,10 @@ def parameters(sent: Resource, ask: Resource, content: Resource, *, is_final: bo
     held = {entry["fullUrl"]: entry["resource"] for entry in sent["entry"]}
     member = _member(claim, held)
     days = sorted(
-        str(item.get("servicedDate") or item.get("servicedPeriod", {}).get("start"))
-        for item in claim.get("item", []) if "servicedDate" in item or "servicedPeriod" in item
-    )  # fmt: skip
+        str(day)
+        for item in claim.get("item", [])
+        if (day := item.get("servicedDate") or item.get("servicedPeriod", {}).get("start"))
+    )
     tracking = next(iter(ask.get("identifier", [])), None) or claim["identifier"][0]
     listed: list[tuple[str, str, Any]] = [
         ("TrackingId", "Identifier", tracking),

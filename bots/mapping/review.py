@@ -40,8 +40,9 @@ def review(sent: Resource) -> Review:
     focal: Resource = next((i for i in claim.get("insurance", []) if i.get("focal")), {})
     coverage = _at(held, focal.get("coverage"))
     patient = _at(held, claim.get("patient"))
-    subscriber = _at(held, coverage.get("subscriber")) or patient
-    is_self = subscriber is patient or subscriber.get("id") == patient.get("id")
+    whose = elements.reference(coverage.get("subscriber"))
+    subscriber = held.get(whose) or patient
+    is_self = subscriber is patient or whose == elements.reference(claim.get("patient"))
     trace = claim["identifier"][0]
     level = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
     return Review(
@@ -83,9 +84,11 @@ def bundle(answer: ReviewAnswer, asked: Review, sent: Resource, moment: datetime
         "request": {"reference": entry["fullUrl"]},
         "outcome": "complete",
     }
+    is_decided = any(one.action for one in (answer.event, *answer.services))
     if answer.rejects:
-        response |= {"outcome": "error", "error": [_error(*one) for one in answer.rejects]}
-    else:
+        outcome = "partial" if is_decided else "error"
+        response |= {"outcome": outcome, "error": [_error(*one) for one in answer.rejects]}
+    if is_decided:
         response |= _decided(answer, asked, claim)
     asks = list(_asks(answer, asked, claim))
     if asks:

@@ -5,6 +5,7 @@ the value sets and element names of Da Vinci PAS 2.2.1. Not written: ambulance, 
 oxygen, dental and institutional revenue lines.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from bots.x12.syntax import Segment, Unreadable
 VERSION = "005010X217"
 _PERSON, _ORGANIZATION = "1", "2"
 _NAME, _FIRST, _ID, _TEXT = 60, 35, 80, 264  # characters of NM103, NM104, NM109 and MSG01
+_DIAGNOSES = 12  # that HI carries
 _EVENT, _SERVICE = "EV", "SS"  # HL03
 Line = list[str]
 
@@ -29,8 +31,8 @@ def write(review: Review, *, sender: Sender, control: int, moment: datetime) -> 
     `control` numbers it, `moment` (aware) dates it.
     """
     return envelope.wrap(
-        _body(review, moment), set_id="278", group_id="HI", sender=sender, control=control,
-        moment=moment, version=VERSION,
+        [_safe(line) for line in _body(review, moment)], set_id="278", group_id="HI",
+        sender=sender, control=control, moment=moment, version=VERSION,
     )  # fmt: skip
 
 
@@ -67,6 +69,11 @@ def _body(review: Review, moment: datetime) -> list[Line]:
     return lines
 
 
+def _safe(line: Line) -> Line:
+    """Return a segment whose codes hold no delimiter; what is free text is clean already."""
+    return [re.sub(r"[*~^\r\n]", "", element) for element in line]
+
+
 def _party(party: Party) -> Line:
     kind = _PERSON if party.is_person else _ORGANIZATION
     name = [clean(party.name, _NAME), clean(party.first, _FIRST)]
@@ -88,7 +95,8 @@ def _event(review: Review) -> Iterator[Line]:
     yield ["TRN", "1", clean(review.trace, 50), review.originator]
     yield _um(first, review.level)
     if review.diagnoses:
-        yield ["HI", *(_diagnosis(n, *one) for n, one in enumerate(review.diagnoses))]
+        carried = review.diagnoses[:_DIAGNOSES]
+        yield ["HI", *(_diagnosis(n, *one) for n, one in enumerate(carried))]
     for report, control in review.documents:
         yield ["PWK", report, "EL", "", "", "AC" if control else "", clean(control, 50)]
     if review.note:

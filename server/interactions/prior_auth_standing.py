@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_profiles import codec, elements, prior_auth, systems
+from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest
 from server.interactions import prior_auth as requests
 from server.interactions import read, search
@@ -19,14 +20,16 @@ def of_claim(engine: Engine, claim_id: str) -> list[Resource]:
     Raises NotFound, Gone as read does.
     """
     read.read(engine, "Claim", claim_id)
-    return [_standing(engine, task) for task in _tasks(engine, ("focus", f"Claim/{claim_id}"))]
+    tasks = _tasks(engine, ("focus", f"Claim/{claim_id}"))
+    return [_standing(engine, task) for task in tasks if _has_gone_out(task)]
 
 
 def fitting(engine: Engine, body: Any) -> list[Resource]:
     """Return the response Bundles of the requests that an inquiry Bundle is about.
 
-    The patient must be one of ours by an identifier, and the provider who asked by its NPI; the
-    inquiry's own Claim.identifier only names it. Raises BadRequest for any other body.
+    The patient must be one of ours by an identifier, name and birth date, and the provider who
+    asked by its NPI; the inquiry's own Claim.identifier only names it. Raises BadRequest for any
+    other body.
     """
     entries = body.get("entry") if isinstance(body, dict) else None
     listed = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
@@ -44,25 +47,42 @@ def fitting(engine: Engine, body: Any) -> list[Resource]:
         _standing(engine, task)
         for address in dict.fromkeys(_patients(engine, patient))
         for task in _tasks(engine, ("patient", address))
-        if npi and npi == _npi(engine, task)
+        if npi and npi == _npi(engine, task) and _has_gone_out(task)
     ]
 
 
 def _patients(engine: Engine, patient: Resource) -> Iterator[str]:
-    """Yield who is known here by a number of the patient's: their own, or a member id."""
-    numbers = [i for i in patient.get("identifier", []) if isinstance(i, dict) and i.get("value")]
-    for one in numbers:
-        value = elements.escaped(str(one["value"]))
-        system = elements.escaped(str(one.get("system", "")))
-        token = f"{system}|{value}" if system else value
-        for found in _found(engine, "Patient", [("identifier", token)]):
-            yield f"Patient/{found['id']}"
-        for found in _found(engine, "Coverage", [("identifier", token)]):
-            yield elements.reference(found["beneficiary"])
+    """Yield who is known here by a number with its system: their own, or a member id.
+
+    Families share member ids: name and birth date must be the same, too.
+    """
+    listed = [i for i in patient.get("identifier", []) if isinstance(i, dict)]
+    for one in (i for i in listed if i.get("value") and i.get("system")):
+        token = "|".join(elements.escaped(str(one[name])) for name in ("system", "value"))
+        found = [f"Patient/{p['id']}" for p in _found(engine, "Patient", [("identifier", token)])]
+        covered = _found(engine, "Coverage", [("identifier", token)])
+        for address in (*found, *(elements.reference(c["beneficiary"]) for c in covered)):
+            known = read.referenced(engine, "Patient", address)
+            if known is not None and _who(known) == _who(patient):
+                yield address
+
+
+def _who(patient: Resource) -> tuple[str, str, str]:
+    name = elements.human_name(patient)
+    given = next(iter(elements.texts(name, "given")), "")
+    told = (str(name.get("family", "")), given, str(patient.get("birthDate", "")))
+    return (told[0].casefold(), told[1].casefold(), told[2])
 
 
 def _tasks(engine: Engine, wanted: tuple[str, str]) -> list[Resource]:
     return _found(engine, "Task", [("code", prior_auth.TOKEN), wanted, ("_sort", "-authored-on")])
+
+
+def _has_gone_out(task: Resource) -> bool:
+    """Tell whether a payer has answered, or may have the request."""
+    is_kept = bool(prior_auth.part(task, prior_auth.REQUEST))
+    is_open = prior_auth.status(task) in (Status.READY, *prior_auth.WAITING)
+    return bool(prior_auth.part(task, prior_auth.ANSWER)) or (is_kept and is_open)
 
 
 def _found(engine: Engine, type_name: str, wanted: list[tuple[str, str]]) -> list[Resource]:

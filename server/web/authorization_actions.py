@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fhir_profiles import elements, pas, payer_asks, prior_auth, systems
+from fhir_profiles import elements, payer_asks, prior_auth, prior_auth_clock, systems
+from fhir_profiles.decision_clock import Urgency
 from server.errors import NotFound
 from server.interactions import create, read
 from server.interactions import prior_auth as requests
@@ -90,7 +91,7 @@ def renew(engine: Engine, task_id: str, kind: str) -> str:
     claim = read.referenced(engine, "Claim", elements.reference(task["focus"]))
     if claim is None or not authorization_story.may_renew(task) or kind not in RENEWALS:
         raise NotFound("There is nothing to ask again.")
-    is_urgent = elements.has_extension(claim, pas.EXT_LEVEL_OF_SERVICE)
+    is_urgent = prior_auth_clock.asked(claim) is Urgency.EXPEDITED
     certification = IMMEDIATE if kind == "appeal" and is_urgent else RENEWALS[kind]
     numbers = authorization_story.numbers(engine, task, claim)
     now = engine.now().isoformat(timespec="milliseconds")

@@ -63,11 +63,12 @@ def judge(engine: Engine, task_id: str, urgency: str, by: str, zone: ZoneInfo) -
         raise NotFound("Say how urgent it is, and who says so; only what waits can be judged.")
     payer = _payer(engine, task)
     held = Urgency(urgency)
-    limit = decision_clock.limit_of(decision_clock.kind_of(payer), held, is_drug=False)
-    if "restriction" not in task:
-        limit = None
+    kind = decision_clock.kind_of(payer)
+    limit = decision_clock.limit_of(kind, held, is_drug=False)
     said = Judged(held, by.strip(), engine.now())
     changed = prior_auth_clock.judged(task, said, limit, _payer_zone(payer, zone))
+    if kind is None and "restriction" in task:  # nobody knows another clock: this one stays
+        changed["restriction"] = task["restriction"]
     requests.change(engine, task, changed, Origin(engine.new_id()))
 
 

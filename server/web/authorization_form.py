@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, codes, coverage_information, elements, pas, prior_auth
+from fhir_profiles import codec, codes, coverage_information, elements, pas
 from fhir_profiles.prior_auth import Status
 from fhir_profiles.prior_auth_claim import KINDS, UNITS, Named, Wishes, claim, service, wishes
 from server.errors import NotFound
@@ -331,7 +331,7 @@ def _now(engine: Engine) -> str:
 def withhold(engine: Engine, task_id: str) -> None:
     """Keep a request from going out, for good. Raises NotFound where it is no longer to be sent."""
     task = authorizations.found(engine, task_id)
-    if prior_auth.status(task) not in authorizations.MAY_SEND:
+    if not authorization_story.may_withhold(task):
         raise NotFound("There is nothing to withhold.")
     told = "Withheld: it was not sent."
     requests.turn(engine, task, Status.CANCELLED, told, Origin(engine.new_id()))

@@ -19,22 +19,19 @@ from fhir_profiles import (
     prior_auth_clock,
     systems,
 )
+from fhir_profiles.decision_clock import Urgency
 from fhir_profiles.decisions import Action, Item
 from fhir_profiles.prior_auth import Status
 from server.interactions import history, read, search
 from server.interactions.engine import Engine
 from server.search.values import moment
 from server.web import authorization_clock, authorizations
+from server.web.authorization_record import Exchange, exchanges, notes
 from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, words
 from server.web.states import Word
 
 Resource = dict[str, Any]
 _KINDS = {payer_asks.REPORT: "document of X12 755"}
-# What an exchange was for, in words.
-_EXCHANGES = {
-    "initial": "Request", "update": "Update", "cancel": "Cancellation", "query": "Inquiry",
-    "subsequent": "Word of the payer", "document": "Document sent",
-}  # fmt: skip
 _RENEWABLE = frozenset({Status.DENIED, Status.PARTIAL, Status.MODIFIED, Status.EXPIRED})
 Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
 STEPS = 50
@@ -88,16 +85,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One exchange with the payer: what for, when, how long the answer took, and what failed."""
-
-    at: datetime
-    what: str
-    took: str
-    issue: str
-
-
-@dataclass(frozen=True, slots=True)
 class Story:
     """The page of one prior authorization."""
 
@@ -109,6 +96,7 @@ class Story:
     response: str
     goes_along: list[tuple[str, str]]
     may_send: bool
+    may_withhold: bool
     may_change: bool
     may_ask: bool
     may_cancel: bool
@@ -138,24 +126,39 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         response=address,
         goes_along=list(_along(claim, find)),
         may_send=status in MAY_SEND,
+        may_withhold=may_withhold(task),
         may_change=may_change(task, claim),
         may_ask=status in prior_auth.WAITING,
         may_cancel=may_cancel(task),
         told=_told(engine, task_id),
-        exchanges=list(_exchanges(engine, task_id, zone)),
+        exchanges=list(exchanges(engine, task_id, zone)),
         may_renew=may_renew(task),
         linked=list(_linked(engine, task)),
         may_extend=authorization_clock.may_extend(task),
         may_judge=authorization_clock.may_judge(task),
-        notes=list(_notes(task, zone)),
+        notes=list(notes(task, zone)),
         used=_used(engine, task, claim, response),
     )
 
 
 def may_change(task: Resource, claim: Resource) -> bool:
-    """Tell whether a request was filled in here, and has not gone out."""
-    is_kept = prior_auth.status(task) in MAY_SEND and not prior_auth.is_retried(task)
-    return is_kept and bool(prior_auth_claim.wishes(claim).key)
+    """Tell whether a request was filled in here, and has not gone out.
+
+    An appeal, an update or a cancellation is not what the form makes: it is not changed by it.
+    """
+    concepts = (
+        elements.extension_value(one, pas.EXT_CERTIFICATION)
+        for one in (claim, *claim.get("item", []))
+    )
+    codes = {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
+    is_first = not claim.get("related") and codes <= {prior_auth_claim.NEW}
+    return is_first and may_withhold(task) and bool(prior_auth_claim.wishes(claim).key)
+
+
+def may_withhold(task: Resource) -> bool:
+    """Tell whether it is sure that a request has not gone out: a draft, or one for people."""
+    status, reason = prior_auth.status(task), task.get("statusReason")
+    return status == Status.DRAFT or (status == Status.READY and bool(reason))
 
 
 def may_renew(task: Resource) -> bool:
@@ -216,7 +219,7 @@ def _along(claim: Resource, find: Find) -> Iterator[tuple[str, str]]:
         yield "Place", codes.names("place_of_service").get(place, place) or "Not stated"
     for one in claim.get("diagnosis", []):
         yield "Diagnosis", words(one.get("diagnosisCodeableConcept", {}))
-    urgent = elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE)
+    urgent = prior_auth_clock.asked(claim) is Urgency.EXPEDITED
     yield "Urgency", "Urgent" if urgent else "Standard"
     for one in claim.get("supportingInfo", []):
         if "valueString" in one:
@@ -345,37 +348,6 @@ def _told(engine: Engine, task_id: str) -> str:
         return ""
     wish = codec.decode(found[0])
     return str(wish.get("statusReason", {}).get("text", "")) or "The payer is being asked."
-
-
-def _exchanges(engine: Engine, task_id: str, zone: ZoneInfo) -> Iterator[Exchange]:
-    """Yield the exchanges with the payer, the newest first."""
-    wanted = [
-        ("evaluated-resource", f"Task/{task_id}"), ("measure", prior_auth.EXCHANGE),
-        ("_sort", "-date"), ("_count", str(STEPS)), ("_total", "none"),
-    ]  # fmt: skip
-    for body in search.search(engine, "MeasureReport", wanted).bodies:
-        found = codec.decode(body)
-        head = found["group"][0]
-        kind = elements.code(head.get("code"), prior_auth.METRIC)
-        said = {elements.code(s["code"][0], prior_auth.METRIC): s["stratum"][0]["value"]["text"]
-                for s in head.get("stratifier", [])}  # fmt: skip
-        yield Exchange(
-            datetime.fromisoformat(found["period"]["end"]).astimezone(zone),
-            _EXCHANGES.get(kind, kind),
-            "" if kind == "subsequent" else f"{head['measureScore']['value']:.1f} s",
-            "more than 15 s" if "slow" in said else str(said.get("issue", "")),
-        )
-
-
-def _notes(task: Resource, zone: ZoneInfo) -> Iterator[str]:
-    """Yield what people recorded about the clock."""
-    notice = prior_auth_clock.extension(task)
-    if notice is not None:
-        day = notice.noticed.astimezone(zone).date()
-        yield f"The payer took {notice.days} more days by its notice of {day}: {notice.reason}"
-    for said in prior_auth_clock.judgements(task):
-        at = said.at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
-        yield f"{said.urgency.value.capitalize()}, says {said.by} ({at})"
 
 
 def _used(engine: Engine, task: Resource, claim: Resource, response: Resource | None) -> str:

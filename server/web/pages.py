@@ -144,8 +144,9 @@ class _Pages:
     def authorizations(self) -> str:
         page = authorizations.worklist(self._engine, self._zone, request.args)
         done = _DONE.get(request.args.get("done", ""), "")
+        csv = f"{url_for('pages.authorizations_csv')}?{urlencode(request.args.to_dict())}"
         return render_template(
-            "authorizations.html", page=page, words=authorizations.WORDS, done=done
+            "authorizations.html", page=page, words=authorizations.WORDS, done=done, csv=csv
         )
 
     def authorizations_ask(self) -> Response:

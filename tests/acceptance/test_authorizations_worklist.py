@@ -188,3 +188,18 @@ def test_the_payer_is_asked_about_all_that_are_shown(programs: Programs, browser
     page.goto(f"{programs.server}/authorizations?state=approved")
     expect(page.get_by_role("button", name="Ask about all that wait here")).to_have_count(0)
     page.context.close()
+
+
+def test_an_odd_address_is_no_fault(programs: Programs) -> None:
+    """Names that mean something to the program come as they are."""
+    address = f"{programs.server}/authorizations?state=approved&endpoint=x&filename=y"
+
+    assert 200 == requests.get(address, timeout=9).status_code
+
+
+def test_a_sent_request_is_neither_withheld_nor_changed(programs: Programs) -> None:
+    """Nor an appeal changed by the form, which would make it a first request."""
+    address = f"{programs.server}/authorizations/{task(programs, 'pended')['id']}"
+
+    assert 404 == requests.post(f"{address}/withhold", timeout=9).status_code
+    assert 404 == requests.get(f"{address}/change", timeout=9).status_code

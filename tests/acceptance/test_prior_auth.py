@@ -411,7 +411,9 @@ def test_an_inquiry_tells_how_a_request_stands(programs: Programs) -> None:
     ]
     assert [{1: "A1"}] == [actions(one) for one in standing(programs, "Claim/asked")]
     assert [{1: "A1"}] == [actions(one) for one in standing(programs, "Claim", question)]
-    assert [[], []] == [standing(programs, "Claim", body) for body in (others, elsewhere)]
+    child = asking("Patient", number)
+    child["entry"][1]["resource"]["birthDate"] = "2020-01-01"
+    assert [[]] * 3 == [standing(programs, "Claim", body) for body in (others, elsewhere, child)]
 
 
 @pytest.mark.parametrize("body", [{"resourceType": "Bundle"}, {"entry": [{"resource": {}}]}])

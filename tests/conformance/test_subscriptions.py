@@ -382,7 +382,15 @@ def test_events_are_asked_for_by_number_and_sent_again(api: Api, topical: Open) 
     before = len(line.receiver.received(line.path))
     wish = {"resourceType": "Parameters", "parameter": [
         {"name": "eventsSinceNumber", "valueString": "3"}]}  # fmt: skip
-    assert 200 == api.post(f"Subscription/{line.id}/$resend", wish).status_code
+
+    def told_again() -> bool:
+        """Tell whether it goes out again: not as long as the first attempt is not over."""
+        answer = api.post(f"Subscription/{line.id}/$resend", wish)
+        assert 200 == answer.status_code
+        (count,) = answer.get_json()["parameter"]
+        return bool(count["valueUnsignedInt"] == 1)
+
+    wait_for(told_again, "the first attempt is over")
     again = wait_for(lambda: line.receiver.received(line.path)[before:], "it is sent again")
     assert sent[-1].body == again[0].body
     assert sent[-1].uid == again[0].uid

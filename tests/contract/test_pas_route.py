@@ -126,6 +126,9 @@ def test_addresses_are_discovered_at_hosts_that_we_trust(played: responses.Reque
         (["payer.example"], PUBLISHED.replace("payer.example", "payer.example@evil.example")),
         (["payer.example"], PUBLISHED.replace("//", "//user@")),
         (["payer.example"], f"{ADDRESS}/other.json"),
+        ([".payer.example"], f"https://evil.example\\.payer.example{pas.WELL_KNOWN}"),
+        (["payer.example"], f"https://evil.example\\@payer.example{pas.WELL_KNOWN}"),
+        (["payer.example"], f"https://payer.example \t/fhir{pas.WELL_KNOWN}"),
         (["payer.example"], "https://[payer.example/.well-known/davinci-configuration"),
     ],
 )

@@ -96,7 +96,12 @@ def test_it_goes_to_that_payer_and_to_no_other() -> None:
     both = {**known, "identifier": [*known["identifier"], other]}
     bundle = built(given.claim(), both)
 
+    number = {"type": given.coded(systems.V2_IDENTIFIER_TYPE, "MB"), "value": "MB-OTHER",
+              "assigner": {"reference": "Organization/other"}}  # fmt: skip
+    third = built(given.claim(), {**known, "identifier": [*known["identifier"], number]})
+
     assert "UM-0001" in str(bundle)
+    assert "MB-OTHER" not in str(third)
     assert "UM-OTHER" not in str(bundle)
 
 

@@ -108,3 +108,17 @@ def test_the_order_refers_to_the_decision() -> None:
     assert [
         {"reference": "Coverage/cov"}, {"reference": f"ClaimResponse/{response['id']}"},
     ] == kept["insurance"]  # fmt: skip
+
+
+@pytest.mark.req("R32")
+def test_what_else_an_order_refers_to_stays() -> None:
+    """A plan that is only named is not taken for an older decision."""
+    fhir = world()
+    named = {"display": "Aunt Mary's plan"}
+    fhir.put(given.order(insurance=[named]))
+    sent(fhir, {})
+    (kept,) = fhir.read_all(["ServiceRequest/order"])
+
+    assert kept is not None
+    assert named == kept["insurance"][0]
+    assert 2 == len(kept["insurance"])

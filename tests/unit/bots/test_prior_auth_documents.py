@@ -11,6 +11,7 @@ from bots.mapping.pas_asks import title
 from bots.ports import Failure, Submission
 from fhir_profiles import elements, payer_asks, prior_auth
 from server.validation import structure
+from tests import pas as given
 from tests import samples
 from tests.contract.payer import of_code
 from tests.fakes import NOW, FakeFhir, FakePayer, tools
@@ -188,3 +189,18 @@ def test_what_is_not_here_is_refused(number: int, document: str) -> None:
 
     assert [] == send(fhir, one).sent
     assert "rejected" == ended(fhir, one)[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [given.document(id="other", subject={"reference": "Patient/somebody"}),
+     {"resourceType": "Observation", "id": "other", "subject": {"reference": "Patient/pat"}}],
+)  # fmt: skip
+def test_only_a_document_of_this_patient_goes(other: Resource) -> None:
+    """A Task of somebody's may name any resource."""
+    fhir = asked()
+    fhir.put(other)
+    one = wish(fhir, 1, f"{other['resourceType']}/other")
+
+    assert [] == send(fhir, one).sent
+    assert ("rejected", "The document is not one of this patient.") == ended(fhir, one)

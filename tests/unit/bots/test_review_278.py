@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
+from bots import prior_auth_review
 from bots.domain.review import Decision
 from bots.mapping import review as mapped
 from bots.x12 import review_278
 from bots.x12.envelope import Sender
 from bots.x12.syntax import Unreadable
-from fhir_profiles import decisions, pas
+from fhir_profiles import decisions, pas, prior_auth
 from fhir_profiles.decisions import Action, State
 from sandbox import review as payer
 from server.validation import check
 from tests import pas as given
 from tests.contract.payer import built, of_code
-from tests.fakes import NOW
+from tests.fakes import NOW, FakeFhir, tools
+from tests.unit.bots.test_prior_auth import update_of
 
 Resource = dict[str, Any]
 SENDER = Sender("INFORCE", "HUB")
@@ -186,3 +188,61 @@ def test_a_quantity_that_is_no_number_is_left_out(quantity: str, count: int) -> 
 
     assert (Action.MODIFIED, count) == (found.action, len(found.authorized))
     assert made["identifier"]["value"]
+
+
+def test_who_has_no_id_in_the_bundle_is_still_somebody() -> None:
+    """An EHR's entries need none: the child is not taken for the parent."""
+    parent = {**given.patient(id="parent"), "name": [{"family": "Rivera", "given": ["Luz"]}]}
+    relation = {"coding": [{"system": pas.RELATIONSHIP, "code": "19"}]}
+    coverage = given.coverage(relationship=relation, subscriber={"reference": "Patient/parent"})
+    bundle = built(given.claim(), parent, coverage)
+    for entry in bundle["entry"]:
+        entry["resource"].pop("id", None)
+    made = mapped.review(bundle)
+
+    assert made.dependent is not None
+    assert ("Luz", "Ana") == (made.subscriber.first, made.dependent.first)
+
+
+def test_a_reject_of_one_service_leaves_the_others_decided() -> None:
+    """What was certified is not lost with what was rejected."""
+    bundle, text = asked(of_code("97110", "99499"))
+    answer = review_278.read(payer.answer(text))
+    made = mapped.bundle(answer, mapped.review(bundle), bundle, NOW)
+    found = decisions.read(made["entry"][0]["resource"], [1, 2])
+
+    assert Action.CERTIFIED is found.items[0].action
+    assert "33" == found.problems[0].code
+    assert State.REJECTED is not found.state
+
+
+@pytest.mark.parametrize("kind", ["update", "cancel", "appeal"])
+def test_what_follows_an_earlier_request_does_not_go_as_a_new_one(kind: str) -> None:
+    """A cancellation that is read as a new request would be certified again."""
+    first = given.claim()
+    claims = {
+        "update": update_of(first, first["item"][0]),
+        "cancel": {**prior_auth.cancellation(first, NOW.isoformat()), "id": "now"},
+        "appeal": {**prior_auth.renewed(first, NOW.isoformat(), "2", {}), "id": "now"},
+    }
+    kit = replace(tools(FakeFhir()), reviews=Never())
+    found = prior_auth_review.submit(built(claims[kind], first), kit, timeout_s=1)
+
+    assert found.failure is not None
+    assert "by its portal" in found.failure.text
+
+
+class Never:
+    """A route that nothing may go by."""
+
+    def review(self, asked: Any, *, timeout_s: float) -> Any:
+        raise AssertionError((asked, timeout_s))
+
+
+def test_a_code_brings_no_delimiter_in() -> None:
+    """What an EHR writes for a code cannot begin another segment."""
+    claim = given.claim()
+    claim["item"][0]["category"] = given.coded(f"{pas.X12}/1365", "2~AAA*N")
+    _, text = asked(claim)
+
+    assert "~AAA" not in text
