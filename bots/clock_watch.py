@@ -4,6 +4,7 @@ Each warning is a Task that is made once, however often and by how many processe
 was approved is turned when it holds no longer.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from fhir_profiles.prior_auth import Status
 
 # No limit is longer than 15 days and an extension of 14: what is due later is not at risk yet.
 LOOK_AHEAD = timedelta(days=29) * (1 - prior_auth.AT_RISK_SHARE)
+_log = logging.getLogger(__name__)
 PAGE = "1000"  # matches of one search's page
 _APPROVED = ",".join(
     f"{prior_auth.STATUS}|{one}" for one in (Status.APPROVED, Status.MODIFIED, Status.PARTIAL)
@@ -72,8 +74,10 @@ def _end(tools: Tools, now: datetime) -> int:
     for task in over:
         day = elements.extension_value(task, prior_auth.EXT_EXPIRES)
         moved = prior_auth.moved(task, Status.EXPIRED, f"It held until {day}.")
-        # Where somebody else changes it at this moment, the next look finds it.
-        tools.fhir.update({**moved, "lastModified": now.isoformat(timespec="milliseconds")})
+        try:  # where somebody else changes it at this moment, the next look finds it
+            tools.fhir.update({**moved, "lastModified": now.isoformat(timespec="milliseconds")})
+        except NeverRetry as error:
+            _log.error("Task/%s does not end: %s", task["id"], error)
     return len(over)
 
 

@@ -199,7 +199,11 @@ def _annotate(case: Case, response: Resource, tools: Tools) -> None:
             if order is None or now in order.get("insurance", []):
                 break
             kept = [i for i in order.get("insurance", []) if elements.reference(i) not in before]
-            if tools.fhir.update({**order, "insurance": [*kept, now]}) is not None:
+            try:
+                if tools.fhir.update({**order, "insurance": [*kept, now]}) is not None:
+                    break
+            except NeverRetry as error:
+                _log.error("%s does not take its decision: %s", address, error)
                 break
 
 

@@ -31,7 +31,8 @@ def send(wish: Resource, tools: Tools) -> None:
     )
     case = room.case_of(task, tools) if task is not None else None
     asks = payer_asks.asks(response or {})
-    if case is None or content is None or ask_id not in asks:
+    is_newest = case is not None and prior_auth.part(case.task, prior_auth.RESPONSE) == address
+    if case is None or content is None or ask_id not in asks or not is_newest:
         _end(wish, "rejected", "The request or the document is not on this server.", tools)
         return
     whose = elements.reference(content.get("subject"))
@@ -95,7 +96,7 @@ def _gathered(
         return
     wanted = [("focus", f"Task/{task['id']}"), ("status", "requested")]
     for one in tools.fhir.search("Task", wanted):
-        if one["code"].get("text") == title(kind):
+        if one.get("code", {}).get("text") == title(kind):
             tools.fhir.update({**one, "status": "completed"})
 
 

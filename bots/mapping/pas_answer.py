@@ -145,10 +145,14 @@ def due(
 
 
 def expiry(answer: Answer) -> str:
-    """Return the last day on which everything that was approved holds, "" where none is said."""
+    """Return the last day on which everything that was approved holds, "" where none is said.
+
+    A period may end with a time, or with a month alone, which names no day.
+    """
     approved = (Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED)
-    ends = [one.period[1] for one in answer.items if one.action in approved and one.period[1]]
-    return min(ends, default="")
+    told = (one.period[1] for one in answer.items if one.action in approved)
+    ends = [day for text in told if (day := elements.full_date(text)) is not None]
+    return min(ends).isoformat() if ends else ""
 
 
 def _is_drug(item: Resource, kinds: Mapping[str, str]) -> bool:

@@ -83,4 +83,4 @@ def _content(content: Resource, member: Resource | None) -> Resource:
         return {"display": str(found.get("display", "not held here"))}
 
     changed: Resource = elements.with_references(pas_request.pruned(content), change)
-    return changed
+    return {name: value for name, value in changed.items() if name != "id"}

@@ -21,6 +21,7 @@ Resource = dict[str, Any]
 Held = Mapping[str, Resource]
 ORIGINATOR = "9INFORCE01"  # TRN03: where the Claim's own trace has none
 _TRACES = "urn:trnorg:"
+_RELATIONSHIPS = {"child": "19", "spouse": "01", "self": "18"}
 _GENDERS = {"female": "F", "male": "M"}
 _QUALIFIERS = {
     systems.CPT: "HC", "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "HC",
@@ -54,7 +55,7 @@ def review(sent: Resource) -> Review:
         provider=_organization("1P", _at(held, claim.get("provider")), "XX"),
         subscriber=_person(subscriber, coverage),
         dependent=None if is_self else _person(patient, {}),
-        relationship=elements.code(coverage.get("relationship"), pas.RELATIONSHIP),
+        relationship=_relationship(coverage.get("relationship")),
         level=elements.code(level, pas.LEVEL_OF_SERVICE),
         diagnoses=tuple(_diagnoses(claim)),
         documents=tuple(_documents(claim)),
@@ -256,6 +257,12 @@ def _person(person: Resource, coverage: Resource) -> Person:
         birth_date=elements.full_date(person.get("birthDate")),
         gender=_GENDERS.get(str(person.get("gender")), "U"),
     )
+
+
+def _relationship(concept: Any) -> str:
+    """Return INS02, of the X12 code or of the one of HL7; "" for what has none there."""
+    told = elements.code(concept, pas.RELATIONSHIP)
+    return told or _RELATIONSHIPS.get(elements.code(concept, systems.RELATIONSHIP), "")
 
 
 def _diagnoses(claim: Resource) -> Iterator[tuple[str, date | None]]:

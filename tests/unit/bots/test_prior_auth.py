@@ -450,3 +450,25 @@ def test_what_the_payer_asks_for_becomes_a_task_for_each_kind() -> None:
         assert "https://payer.example/fhir/$submit-attachment" == task["input"][0]["valueUrl"]
         assert about["restriction"]["period"]["end"] == task["restriction"]["period"]["end"]
         assert "Claim/pa" == task["reasonReference"]["reference"]
+
+
+@pytest.mark.parametrize(
+    ("end", "expires"),
+    [("2027-02-01", "2027-02-01"), ("2027-02-01T00:00:00Z", "2027-02-01"), ("2027-02", None)],
+)
+def test_a_period_may_end_in_every_way_of_a_period(end: str, expires: str | None) -> None:
+    """The decision is kept; the last day is told where it is one."""
+
+    def answer(bundle: Resource) -> Submission:
+        told = post(client(), bundle).json
+        for extension in told["entry"][0]["resource"]["item"][0]["extension"]:
+            if extension["url"] == pas.EXT_PERIOD:
+                extension["valuePeriod"]["end"] = end
+        return Submission(json.dumps(told).encode(), answer=told)
+
+    fhir = world()
+    run(fhir, answer)
+
+    assert "approved" == prior_auth.status(the_task(fhir))
+    assert [] == structure.check(the_task(fhir))
+    assert expires == elements.extension_value(the_task(fhir), prior_auth.EXT_EXPIRES)

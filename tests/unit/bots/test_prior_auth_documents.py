@@ -79,6 +79,7 @@ def test_a_document_goes_with_all_that_ties_it_to_the_request() -> None:
     assert "Tm90ZQ==" == content["content"][0]["attachment"]["data"]
     assert "INF100001" == content["subject"]["identifier"]["value"]
     assert "Patient/pat" not in str(body)
+    assert "id" not in content
 
 
 def test_when_all_have_gone_the_payer_decides_again() -> None:
