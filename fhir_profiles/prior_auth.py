@@ -160,6 +160,12 @@ def is_retried(task: Resource) -> bool:
     return elements.has_extension(task, systems.EXT_RETRY)
 
 
+def is_due(task: Resource) -> bool:
+    """Tell whether a bot is to send a request: it is ready, or failed on the way."""
+    found = status(task)
+    return found == Status.READY or (found == Status.SEND_FAILED and is_retried(task))
+
+
 def again(task: Resource, number: str) -> Resource:
     """Return a Task that a person has sent once more.
 

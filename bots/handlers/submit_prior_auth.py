@@ -8,9 +8,12 @@ from fhir_profiles.prior_auth import Status
 
 
 def handle(task: Resource, tools: Tools) -> None:
-    """Send it, as the Task stands now: a second delivery finds it sent."""
+    """Send it, as the Task stands now: a second delivery finds it sent, or refused.
+
+    Our own writes come as deliveries, too: what the payer refused waits for a person.
+    """
     (current,) = tools.fhir.read_all([f"Task/{task['id']}"])
-    if current is not None and prior_auth.status(current) in prior_auth.TO_SEND:
+    if current is not None and prior_auth.is_due(current):
         room.send(current, tools, payer_notices.subscribe)
 
 

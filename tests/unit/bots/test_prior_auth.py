@@ -472,3 +472,13 @@ def test_a_period_may_end_in_every_way_of_a_period(end: str, expires: str | None
     assert "approved" == prior_auth.status(the_task(fhir))
     assert [] == structure.check(the_task(fhir))
     assert expires == elements.extension_value(the_task(fhir), prior_auth.EXT_EXPIRES)
+
+
+def test_what_was_refused_is_not_sent_again_by_itself() -> None:
+    """Our own write of the request comes as a delivery of its own, when it is refused already."""
+    fhir = world()
+    refused = Submission(failure=Failure("request-refused", "No.", again=False))
+    run(fhir, refused)
+
+    assert "send-failed" == prior_auth.status(the_task(fhir))
+    assert [] == run(fhir).sent
