@@ -1,6 +1,6 @@
 """Who a patient is to a payer: asked by HRex `$member-match`, kept on the Patient."""
 
-from bots import payer_address
+from bots import payer_address, wishes
 from bots.errors import RetryLater
 from bots.mapping import member_match
 from bots.ports import Resource, Tools
@@ -17,7 +17,7 @@ def match(wish: Resource, tools: Tools) -> None:
     """
     (coverage,) = tools.fhir.read_all([elements.reference(wish.get("focus"))])
     if coverage is None or coverage["resourceType"] != "Coverage":
-        _end(wish, "rejected", "The Coverage is not on this server.", tools)
+        wishes.end(wish, "rejected", "The Coverage is not on this server.", tools)
         return
     insurer = (coverage.get("payor") or [{}])[0]
     payer = payer_address.payer_of({"insurer": insurer}, tools)
@@ -27,7 +27,7 @@ def match(wish: Resource, tools: Tools) -> None:
         endpoint = None
     if patient is None or endpoint is None:
         words = "The patient is not on this server." if endpoint else "The payer has no endpoint."
-        _end(wish, "rejected", words, tools)
+        wishes.end(wish, "rejected", words, tools)
         return
     question = member_match.parameters(patient, coverage, payer)
     submission = tools.prior_auth.match(str(endpoint["address"]), question, timeout_s=TIMEOUT_S)
@@ -37,14 +37,8 @@ def match(wish: Resource, tools: Tools) -> None:
     made = member_match.identifier(submission.answer, insurer) if failure is None else None
     if made is None:
         told = failure.text if failure else "The payer's answer has no identifier of the member."
-        _end(wish, "rejected", told, tools)
+        wishes.end(wish, "rejected", told, tools)
         return
     if tools.fhir.update(member_match.with_identifier(patient, made)) is None:
         raise RetryLater("another delivery changed the Patient")
-    _end(wish, "completed", FOUND, tools)
-
-
-def _end(wish: Resource, status: str, words: str, tools: Tools) -> None:
-    done = {**wish, "status": status, "statusReason": {"text": words}}
-    if tools.fhir.update(done) is None:
-        raise RetryLater("another delivery changed the Task")
+    wishes.end(wish, "completed", FOUND, tools)

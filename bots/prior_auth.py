@@ -141,7 +141,8 @@ def take(
         _log.warning("the answer to prior authorization %s is unreadable", case.task["id"])
         if before is None and prior_auth.status(case.task) != Status.CANCELLED:
             text = f"Could not read the answer: {error}."
-            _move(_timed(seen, payer, tools), Status.UNREADABLE, text, tools)
+            timed = _timed(seen, _replaced(case, tools), payer, tools)
+            _move(timed, Status.UNREADABLE, text, tools)
         _record(case, replace(told, failure="unreadable"), (), tools)
         return
     if answer is None or not is_newer:
@@ -161,10 +162,11 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
     if prior_auth.status(case.task) == Status.CANCELLED:
         return case  # its update or its cancellation holds
+    older = [] if read_as.state is State.REJECTED else _replaced(case, tools)
     if read_as.state is not State.REJECTED:
-        _annotate(case, response, tools)
+        _annotate(case, older, response, tools)
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
-    task = case.task if read_as.state is State.REJECTED else _timed(case, payer, tools)
+    task = case.task if read_as.state is State.REJECTED else _timed(case, older, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
         address = f"{one['resourceType']}/{one['id']}"
         task = prior_auth.with_part(task, "output", code, address)
@@ -173,21 +175,19 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
     _log.info("prior authorization %s: %s", task["id"], to.value)
     if read_as.asks:
         _gather(case, task, response, payer, tools)
-    if read_as.state is not State.REJECTED:
-        for old in _replaced(case, tools):
-            text = f"Replaced by its update {elements.reference(case.task['focus'])}."
-            _move(old, Status.CANCELLED, text, tools)
+    for old in older:
+        text = f"Replaced by its update {elements.reference(case.task['focus'])}."
+        _move(old, Status.CANCELLED, text, tools)
     _move(task, to, reason, tools)  # last: whoever sees it finds the rest done
     return replace(case, task=task)
 
 
-def _annotate(case: Case, response: Resource, tools: Tools) -> None:
-    """Have each order that is here refer to the decision on it, in place of an older one.
+def _annotate(case: Case, older: list[Resource], response: Resource, tools: Tools) -> None:
+    """Have each order that is here refer to the decision on it, in place of those of `older` Tasks.
 
     Where somebody else changes the order all the time, it stays without.
     """
-    older = (case.task, *_replaced(case, tools))
-    before = {prior_auth.part(one, prior_auth.RESPONSE) for one in older} - {""}
+    before = {prior_auth.part(one, prior_auth.RESPONSE) for one in (case.task, *older)} - {""}
     now = {"reference": f"ClaimResponse/{response['id']}"}
     named = [
         elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
@@ -316,12 +316,15 @@ def keep(case: Case, received: bytes, tools: Tools) -> None:
         _log.error("the answer to %s is not kept: %s", case.task["id"], error)
 
 
-def _timed(case: Case, payer: Resource, tools: Tools) -> Resource:
-    """Return the Task with its due time: of the first answer, which proves that it was received."""
+def _timed(case: Case, older: list[Resource], payer: Resource, tools: Tools) -> Resource:
+    """Return the Task with its due time: of the first answer, which proves that it was received.
+
+    `older` are the Tasks that it replaces.
+    """
     task = case.task
     if task.get("restriction"):
         return task
-    for old in _replaced(case, tools):
+    for old in older:
         task = prior_auth.continued(task, old)
     if task.get("restriction"):  # what an update leaves alone keeps its clock
         return task

@@ -3,9 +3,7 @@
 Source: Da Vinci CDex 2.1.0, `$submit-attachment`.
 """
 
-from collections.abc import Set as AbstractSet
-
-from bots import payer_address
+from bots import payer_address, wishes
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_attachment, pas_metric
@@ -33,17 +31,17 @@ def send(wish: Resource, tools: Tools) -> None:
     asks = payer_asks.asks(response or {})
     is_newest = case is not None and prior_auth.part(case.task, prior_auth.RESPONSE) == address
     if case is None or content is None or ask_id not in asks or not is_newest:
-        _end(wish, "rejected", "The request or the document is not on this server.", tools)
+        wishes.end(wish, "rejected", "The request or the document is not on this server.", tools)
         return
     whose = elements.reference(content.get("subject"))
     if content["resourceType"] not in _DOCUMENTS or whose != elements.reference(case.task["for"]):
-        _end(wish, "rejected", "The document is not one of this patient.", tools)
+        wishes.end(wish, "rejected", "The document is not one of this patient.", tools)
         return
     endpoint = payer_address.endpoint_of(
         case.task, payer_address.payer_of(case.claim, tools), tools
     )
     if endpoint is None or payer_address.is_review(endpoint):
-        _end(wish, "rejected", "The payer has no electronic way for documents.", tools)
+        wishes.end(wish, "rejected", "The payer has no electronic way for documents.", tools)
         return
     left = asks.keys() - _done(case.task, address, tools) - {ask_id}
     body = pas_attachment.parameters(case.sent, asks[ask_id], content, is_final=not left)
@@ -55,9 +53,9 @@ def send(wish: Resource, tools: Tools) -> None:
     if failure is not None and failure.again:
         raise RetryLater(failure.code, after_s=failure.after_s)
     if failure is not None:
-        _end(wish, "rejected", failure.text, tools)
+        wishes.end(wish, "rejected", failure.text, tools)
         return
-    _end(wish, "completed", "The payer took it.", tools)
+    wishes.end(wish, "completed", "The payer took it.", tools)
     settle(wish, tools)
 
 
@@ -72,8 +70,8 @@ def settle(wish: Resource, tools: Tools) -> None:
         return
     asks = payer_asks.asks(response)
     left = asks.keys() - _done(task, address, tools)
-    for kind in {kind_of(one) for one in asks.values()}:
-        _gathered(task, asks, left, kind, tools)
+    waiting = {kind_of(asks[one]) for one in left}
+    _gathered(task, {kind_of(one) for one in asks.values()} - waiting, tools)
     if not left and prior_auth.status(task) == Status.MORE_INFORMATION:
         _wait(task, tools)
 
@@ -88,15 +86,12 @@ def _done(task: Resource, address: str, tools: Tools) -> set[str]:
     return {ask_id for response, ask_id, _ in found if response == address}
 
 
-def _gathered(
-    task: Resource, asks: dict[str, Resource], left: AbstractSet[str], kind: str, tools: Tools
-) -> None:
-    """Complete the Task that gathers this kind, once all of it has gone."""
-    if any(kind_of(asks[one]) == kind for one in left):
-        return
+def _gathered(task: Resource, kinds: set[str], tools: Tools) -> None:
+    """Complete the Tasks that gather these kinds: all of them has gone."""
+    titles = {title(kind) for kind in kinds}
     wanted = [("focus", f"Task/{task['id']}"), ("status", "requested")]
     for one in tools.fhir.search("Task", wanted):
-        if one.get("code", {}).get("text") == title(kind):
+        if one.get("code", {}).get("text") in titles:
             tools.fhir.update({**one, "status": "completed"})
 
 
@@ -105,10 +100,4 @@ def _wait(task: Resource, tools: Tools) -> None:
     moved = prior_auth.moved(task, Status.PENDED, SENT)
     now = tools.now().isoformat(timespec="milliseconds")
     if tools.fhir.update({**moved, "lastModified": now}) is None:
-        raise RetryLater("another delivery changed the Task")
-
-
-def _end(wish: Resource, status: str, words: str, tools: Tools) -> None:
-    done = {**wish, "status": status, "statusReason": {"text": words}}
-    if tools.fhir.update(done) is None:
         raise RetryLater("another delivery changed the Task")

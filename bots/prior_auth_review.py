@@ -6,7 +6,7 @@ or phone.
 
 from bots.mapping import review
 from bots.ports import Failure, Resource, Submission, Tools
-from fhir_profiles import elements, pas
+from fhir_profiles import prior_auth
 
 _NO_ROUTE = Failure(
     "not-supported",
@@ -26,21 +26,11 @@ _NOT_FIRST = Failure(
 )
 
 
-def _is_first(sent: Resource) -> bool:
-    """Tell whether a request is a new one: what refers to an earlier one is not written."""
-    claim = sent["entry"][0]["resource"]
-    concepts = [
-        elements.extension_value(one, pas.EXT_CERTIFICATION) for one in (claim, *claim["item"])
-    ]
-    codes = {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
-    return not claim.get("related") and codes <= {"I"}
-
-
 def submit(sent: Resource, tools: Tools, *, timeout_s: float) -> Submission:
     """Send a request Bundle as a 278; its answer comes back as a PAS response Bundle."""
     if tools.reviews is None:
         return Submission(failure=_NO_ROUTE)
-    if not _is_first(sent):
+    if not prior_auth.is_first(sent["entry"][0]["resource"]):
         return Submission(failure=_NOT_FIRST)
     asked = review.review(sent)
     found = tools.reviews.review(asked, timeout_s=timeout_s)

@@ -11,11 +11,9 @@ from fhir_profiles import elements
 Resource = dict[str, Any]
 CRD = "http://hl7.org/fhir/us/davinci-crd"
 EXT = f"{CRD}/StructureDefinition/ext-coverage-information"
-REASONS = f"{CRD}/CodeSystem/temp"
 COVERED = ("covered", "not-covered", "conditional", "indeterminate")
 NEEDED = ("no-auth", "auth-needed", "satisfied", "performpa", "conditional", "indeterminate")
 DOCUMENTS = ("clinical", "admin", "patient", "conditional", "indeterminate")
-TO_ASK = frozenset({"auth-needed", "performpa"})  # where a prior authorization is to be requested
 _ONCE = ("coverage", "covered", "date", "coverage-assertion-id")
 _CODES = {"covered": COVERED, "pa-needed": NEEDED, "doc-needed": DOCUMENTS}
 
@@ -29,11 +27,6 @@ def values(said: Resource, name: str) -> list[Any]:
     """Return the values of one part."""
     found = (one for one in said.get("extension", []) if one.get("url") == name)
     return [next((v for k, v in one.items() if k.startswith("value")), None) for one in found]
-
-
-def needs_authorization(said: Resource) -> bool:
-    """Tell whether a prior authorization is to be requested."""
-    return not TO_ASK.isdisjoint(values(said, "pa-needed"))
 
 
 def breaches(said: Resource) -> list[str]:

@@ -53,5 +53,5 @@ ICD_10 = "http://hl7.org/fhir/sid/icd-10-cm"
 RELATED = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 DECISION_REASON = "https://codesystem.x12.org/external/886"
 QUESTIONNAIRE = "102089-0"  # LOINC, which stands for "fill in a questionnaire"
-IMMEDIATE_APPEAL, CANCEL = "1", "3"  # of certification types (UM02)
+IMMEDIATE_APPEAL, CANCEL, FIRST = "1", "3", "I"  # of certification types (UM02)
 SELF = "18"  # of relationships (INS02)

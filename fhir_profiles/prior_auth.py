@@ -15,7 +15,7 @@ CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code 
 TOKEN = f"{systems.TASK_CODE}|{CODE}"  # as a search finds these Tasks
 APPEALS = frozenset({"1", "2"})  # of certification types (X12 1322): immediate, standard
 # What asks again, by its certification type, in the number of its Claim.
-RENEWED = {"1": "appeal", "2": "appeal", "I": "anew"}
+RENEWED = {"1": "appeal", "2": "appeal", pas.FIRST: "anew"}
 AT_RISK_SHARE = 0.75  # of the time that a payer has; from then on a person should look
 STATUS = f"{systems.BASE}/CodeSystem/prior-auth-status"
 PART = f"{systems.BASE}/CodeSystem/prior-auth-part"
@@ -117,6 +117,14 @@ def cancellation(claim: Resource, created: str) -> Resource:
         "created": created,
         "related": [related],
     }
+
+
+def is_first(claim: Resource) -> bool:
+    """Tell whether a Claim asks for the first time: no update, cancellation or appeal."""
+    parts = (claim, *claim.get("item", []))
+    concepts = (elements.extension_value(one, pas.EXT_CERTIFICATION) for one in parts)
+    codes = {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
+    return not claim.get("related") and codes <= {pas.FIRST}
 
 
 def renewed(claim: Resource, created: str, certification: str, numbers: dict[int, str]) -> Resource:

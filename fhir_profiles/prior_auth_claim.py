@@ -10,7 +10,6 @@ from fhir_profiles import elements, pas, systems
 
 Resource = dict[str, Any]
 TRACE = f"{systems.BASE}/NamingSystem/prior-auth-trace"
-NEW = "I"  # of certification types (UM02): a first request
 TREATS = "SJ"  # of entities (X12 98): who provides the service
 VERIFIES = "77"  # of reports (X12 755): support data for verification
 INSTITUTIONAL = frozenset({"21", "31", "51", "55", "56", "61"})  # places of service with beds
@@ -141,7 +140,7 @@ def _item(wishes: Wishes, order: Resource) -> Resource:
         "sequence": 1,
         "extension": [
             {"url": pas.EXT_REQUEST_TYPE, "valueCodeableConcept": _x12("1525", wishes.kind)},
-            {"url": pas.EXT_CERTIFICATION, "valueCodeableConcept": _x12("1322", NEW)},
+            {"url": pas.EXT_CERTIFICATION, "valueCodeableConcept": _x12("1322", pas.FIRST)},
             {"url": pas.EXT_REQUESTED_SERVICE, "valueReference": {"reference": wishes.order}},
         ],
         "careTeamSequence": [1],

@@ -1,8 +1,7 @@
 """A person's wish to know how a prior authorization stands -> one inquiry to its payer."""
 
-from bots import payer_notices
+from bots import payer_notices, wishes
 from bots import prior_auth as room
-from bots.errors import RetryLater
 from bots.ports import Bot, Resource, Tools
 from fhir_profiles import elements, prior_auth, systems
 
@@ -15,9 +14,7 @@ def handle(wish: Resource, tools: Tools) -> None:
         return
     case = room.case_of(task, tools) if task is not None else None
     words = payer_notices.inquire(case, tools) if case else "It was not sent to a payer yet."
-    done = {**current, "status": "completed", "statusReason": {"text": words}}
-    if tools.fhir.update(done) is None:
-        raise RetryLater("another delivery changed the Task")
+    wishes.end(current, "completed", words, tools)
 
 
 BOT = Bot(

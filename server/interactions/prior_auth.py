@@ -72,6 +72,14 @@ def of_claim(engine: Engine, claim_id: str, origin: Origin) -> str:
     return _once(engine, made, number, origin)
 
 
+def keep_claim(engine: Engine, made: Resource, origin: Origin) -> str:
+    """Store a Claim unless one with its first identifier is there; return the id of which is."""
+    first = made["identifier"][0]
+    token = "|".join(elements.escaped(str(first[name])) for name in ("system", "value"))
+    condition = f"identifier={token}"
+    return create.create(engine, "Claim", made, if_none_exist=condition, origin=origin).id
+
+
 def _number(claim: Resource) -> str:
     return f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
 

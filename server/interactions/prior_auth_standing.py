@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fhir_profiles import codec, elements, prior_auth, systems
+from fhir_profiles import elements, prior_auth, systems
 from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest
 from server.interactions import prior_auth as requests
@@ -11,7 +11,7 @@ from server.interactions import read, search
 from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
-LIMIT = "50"  # requests of one person that are looked at
+LIMIT = 50  # requests of one person that are looked at
 
 
 def of_claim(engine: Engine, claim_id: str) -> list[Resource]:
@@ -59,8 +59,10 @@ def _patients(engine: Engine, patient: Resource) -> Iterator[str]:
     listed = [i for i in patient.get("identifier", []) if isinstance(i, dict)]
     for one in (i for i in listed if i.get("value") and i.get("system")):
         token = "|".join(elements.escaped(str(one[name])) for name in ("system", "value"))
-        found = [f"Patient/{p['id']}" for p in _found(engine, "Patient", [("identifier", token)])]
-        covered = _found(engine, "Coverage", [("identifier", token)])
+        wanted = [("identifier", token)]
+        people = search.found(engine, "Patient", wanted, LIMIT)
+        found = [f"Patient/{one['id']}" for one in people]
+        covered = search.found(engine, "Coverage", wanted, LIMIT)
         for address in (*found, *(elements.reference(c["beneficiary"]) for c in covered)):
             known = read.referenced(engine, "Patient", address)
             if known is not None and _who(known) == _who(patient):
@@ -75,7 +77,8 @@ def _who(patient: Resource) -> tuple[str, str, str]:
 
 
 def _tasks(engine: Engine, wanted: tuple[str, str]) -> list[Resource]:
-    return _found(engine, "Task", [("code", prior_auth.TOKEN), wanted, ("_sort", "-authored-on")])
+    asked = [("code", prior_auth.TOKEN), wanted, ("_sort", "-authored-on")]
+    return search.found(engine, "Task", asked, LIMIT)
 
 
 def _has_gone_out(task: Resource) -> bool:
@@ -83,11 +86,6 @@ def _has_gone_out(task: Resource) -> bool:
     is_kept = bool(prior_auth.part(task, prior_auth.REQUEST))
     is_open = prior_auth.status(task) in (Status.READY, *prior_auth.WAITING)
     return bool(prior_auth.part(task, prior_auth.ANSWER)) or (is_kept and is_open)
-
-
-def _found(engine: Engine, type_name: str, wanted: list[tuple[str, str]]) -> list[Resource]:
-    page = search.search(engine, type_name, [*wanted, ("_count", LIMIT), ("_total", "none")])
-    return [codec.decode(body) for body in page.bodies]
 
 
 def _npi(engine: Engine, task: Resource) -> str:

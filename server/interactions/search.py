@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qsl
 
+from fhir_profiles import codec
 from server import definitions
 from server.errors import BadRequest, Issue, NotFound, PreconditionFailed
 from server.interactions import _write, cursor
@@ -91,6 +93,12 @@ def search(
     """
     _write.known_type(type_name)
     return of(engine, Scope((type_name,)), tuple(pairs), strict=strict)
+
+
+def found(engine: Engine, type_name: str, wanted: Pairs, limit: int) -> list[dict[str, Any]]:
+    """Return the first `limit` matches of a search as resources."""
+    page = search(engine, type_name, [*wanted, ("_count", str(limit)), ("_total", "none")])
+    return [codec.decode(body) for body in page.bodies]
 
 
 def system(engine: Engine, pairs: Pairs, *, strict: bool) -> Page:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_profiles import elements, payer_asks, prior_auth, prior_auth_clock, systems
+from fhir_profiles import elements, pas, payer_asks, prior_auth, prior_auth_clock, systems
 from fhir_profiles.decision_clock import Urgency
 from server.errors import NotFound
 from server.interactions import create, read
@@ -13,7 +13,7 @@ from server.web import authorization_story, authorizations
 
 Resource = dict[str, Any]
 # What a person may ask for once it is decided -> the certification type (X12 1322).
-RENEWALS, IMMEDIATE = {"appeal": "2", "anew": "I"}, "1"
+RENEWALS = {"appeal": "2", "anew": pas.FIRST}
 RENEWED = "Add what is new, by the EHR or here, then send it."
 
 
@@ -35,13 +35,9 @@ def cancel(engine: Engine, task_id: str) -> str:
     if claim is None or not authorization_story.may_cancel(task):
         raise NotFound("There is nothing to cancel here.")
     made = prior_auth.cancellation(claim, engine.now().isoformat(timespec="milliseconds"))
-    identifier = made["identifier"][0]
-    wanted = "|".join(elements.escaped(str(identifier[name])) for name in ("system", "value"))
     origin = Origin(engine.new_id())
-    saved = create.create(
-        engine, "Claim", made, if_none_exist=f"identifier={wanted}", origin=origin
-    )
-    return requests.of_claim(engine, saved.id, origin)
+    claim_id = requests.keep_claim(engine, made, origin)
+    return requests.of_claim(engine, claim_id, origin)
 
 
 def ask(engine: Engine, task_id: str) -> None:
@@ -92,14 +88,10 @@ def renew(engine: Engine, task_id: str, kind: str) -> str:
     if claim is None or not authorization_story.may_renew(task) or kind not in RENEWALS:
         raise NotFound("There is nothing to ask again.")
     is_urgent = prior_auth_clock.asked(claim) is Urgency.EXPEDITED
-    certification = IMMEDIATE if kind == "appeal" and is_urgent else RENEWALS[kind]
+    certification = pas.IMMEDIATE_APPEAL if kind == "appeal" and is_urgent else RENEWALS[kind]
     numbers = authorization_story.numbers(engine, task, claim)
     now = engine.now().isoformat(timespec="milliseconds")
     made = prior_auth.renewed(claim, now, certification, numbers)
-    identifier = made["identifier"][0]
-    wanted = "|".join(elements.escaped(str(identifier[name])) for name in ("system", "value"))
     origin = Origin(engine.new_id())
-    saved = create.create(
-        engine, "Claim", made, if_none_exist=f"identifier={wanted}", origin=origin
-    )
-    return requests.draft(engine, saved.id, RENEWED, origin, based_on=f"Task/{task_id}")
+    claim_id = requests.keep_claim(engine, made, origin)
+    return requests.draft(engine, claim_id, RENEWED, origin, based_on=f"Task/{task_id}")

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, codes, coverage_information, elements, pas
+from fhir_profiles import codes, coverage_information, elements, pas
 from fhir_profiles.prior_auth import Status
 from fhir_profiles.prior_auth_claim import KINDS, UNITS, Named, Wishes, claim, service, wishes
 from server.errors import NotFound
-from server.interactions import create, read, search, update
 from server.interactions import prior_auth as requests
+from server.interactions import read, search, update
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorization_story, authorizations, lines, records
@@ -66,10 +66,11 @@ def blank(engine: Engine, zone: ZoneInfo, coverage_id: str, order: str) -> Form:
     if order and order not in dict(found.orders):  # another patient's, or none any more
         return replace(found, says=[], filled=replace(found.filled, order=""))
     if not order and len(found.orders) == 1:
-        found = replace(found, filled=replace(found.filled, order=found.orders[0][0]))
+        sole = replace(found.filled, order=found.orders[0][0])
+        found = _form(engine, coverage_id, sole)
     if not found.filled.order:
         return found
-    return _form(engine, coverage_id, _suggested(engine, found, zone))
+    return replace(found, filled=_suggested(engine, found, zone))
 
 
 def of_draft(engine: Engine, task_id: str) -> Form:
@@ -99,12 +100,10 @@ def keep(engine: Engine, filled: Wishes, *, is_reviewed: bool) -> str:
     """
     origin = Origin(engine.new_id())
     made = claim(filled, _named(engine, filled), _now(engine))
-    identifier = made["identifier"][0]
-    wanted = f"identifier={identifier['system']}|{elements.escaped(identifier['value'])}"
-    saved = create.create(engine, "Claim", made, if_none_exist=wanted, origin=origin)
+    claim_id = requests.keep_claim(engine, made, origin)
     if is_reviewed:
-        return requests.of_claim(engine, saved.id, origin)
-    return requests.draft(engine, saved.id, REVIEW, origin)
+        return requests.of_claim(engine, claim_id, origin)
+    return requests.draft(engine, claim_id, REVIEW, origin)
 
 
 def change(engine: Engine, task_id: str, filled: Wishes) -> None:
@@ -252,7 +251,7 @@ def _orders(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
     """Yield address and words of each active order that says what is ordered."""
     for type_name in _ORDERS:
         asked = [("subject", patient), ("status", "active"), ("intent", "order")]
-        for order in _found(engine, type_name, asked):
+        for order in search.found(engine, type_name, asked, SHOWN):
             if service(order):
                 day = str(order.get("authoredOn", ""))[: elements.FULL_DATE]
                 text = words(service(order))
@@ -297,11 +296,11 @@ def _clinicians(engine: Engine, address: str) -> Iterator[tuple[str, str]]:
     roles: dict[str, Resource] = {}
     for one in named:
         if one.startswith("Practitioner/"):
-            found = _found(engine, "PractitionerRole", [("practitioner", one)])
+            found = search.found(engine, "PractitionerRole", [("practitioner", one)], SHOWN)
             roles |= {role["id"]: role for role in found}
         role = read.referenced(engine, "PractitionerRole", one)
         roles |= {role["id"]: role} if role else {}
-    for role in _found(engine, "PractitionerRole", [("active", "true")]):
+    for role in search.found(engine, "PractitionerRole", [("active", "true")], SHOWN):
         roles.setdefault(role["id"], role)
     for role in list(roles.values())[:SHOWN]:
         if "organization" in role and "practitioner" in role:
@@ -312,11 +311,6 @@ def _clinician(engine: Engine, role: Resource) -> str:
     who = authorizations.person(_referenced(engine, role["practitioner"]))
     where = str(_referenced(engine, role["organization"]).get("name", ""))
     return f"{who}, {where}" if where else who
-
-
-def _found(engine: Engine, type_name: str, asked: list[tuple[str, str]]) -> list[Resource]:
-    wanted = [*asked, ("_count", str(SHOWN)), ("_total", "none")]
-    return [codec.decode(body) for body in search.search(engine, type_name, wanted).bodies]
 
 
 def _referenced(engine: Engine, node: Any) -> Resource:

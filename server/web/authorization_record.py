@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import codec, elements, prior_auth, prior_auth_clock
+from fhir_profiles import elements, prior_auth, prior_auth_clock
 from server.interactions import search
 from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
-SHOWN = "50"
+SHOWN = 50
 # What an exchange was for, in words.
 _EXCHANGES = {
     "initial": "Request", "update": "Update", "cancel": "Cancellation", "query": "Inquiry",
@@ -33,10 +33,9 @@ def exchanges(engine: Engine, task_id: str, zone: ZoneInfo) -> Iterator[Exchange
     """Yield the exchanges with the payer, the newest first."""
     wanted = [
         ("evaluated-resource", f"Task/{task_id}"), ("measure", prior_auth.EXCHANGE),
-        ("_sort", "-date"), ("_count", SHOWN), ("_total", "none"),
+        ("_sort", "-date"),
     ]  # fmt: skip
-    for body in search.search(engine, "MeasureReport", wanted).bodies:
-        found = codec.decode(body)
+    for found in search.found(engine, "MeasureReport", wanted, SHOWN):
         head = found["group"][0]
         kind = elements.code(head.get("code"), prior_auth.METRIC)
         said = {elements.code(s["code"][0], prior_auth.METRIC): s["stratum"][0]["value"]["text"]

@@ -146,13 +146,8 @@ def may_change(task: Resource, claim: Resource) -> bool:
 
     An appeal, an update or a cancellation is not what the form makes: it is not changed by it.
     """
-    concepts = (
-        elements.extension_value(one, pas.EXT_CERTIFICATION)
-        for one in (claim, *claim.get("item", []))
-    )
-    codes = {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
-    is_first = not claim.get("related") and codes <= {prior_auth_claim.NEW}
-    return is_first and may_withhold(task) and bool(prior_auth_claim.wishes(claim).key)
+    is_filled_in = bool(prior_auth_claim.wishes(claim).key)
+    return is_filled_in and prior_auth.is_first(claim) and may_withhold(task)
 
 
 def may_withhold(task: Resource) -> bool:
@@ -180,8 +175,7 @@ def _linked(engine: Engine, task: Resource) -> Iterator[tuple[str, str]]:
         if address.startswith("Task/"):
             yield address.removeprefix("Task/"), "Follows from an earlier request"
     wanted = [("based-on", f"Task/{task['id']}"), ("code", prior_auth.TOKEN)]
-    page = search.search(engine, "Task", [*wanted, ("_count", str(STEPS)), ("_total", "none")])
-    for later in map(codec.decode, page.bodies):
+    for later in search.found(engine, "Task", wanted, STEPS):
         word = WORDS.get(authorizations.known(prior_auth.status(later)), NO_WORD)
         yield str(later["id"]), f"Asked again: {word.word}"
 
@@ -299,10 +293,7 @@ def _asks(engine: Engine, task: Resource, response: Resource) -> Iterator[Ask]:
 def _questionnaires(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
     """Yield the questionnaires that were filled in about a patient."""
     wanted = [("subject", patient), ("status", "completed,amended"), ("_sort", "-authored")]
-    page = search.search(
-        engine, "QuestionnaireResponse", [*wanted, ("_count", str(STEPS)), ("_total", "none")]
-    )
-    for one in map(codec.decode, page.bodies):
+    for one in search.found(engine, "QuestionnaireResponse", wanted, STEPS):
         day = str(one.get("authored", ""))[: elements.FULL_DATE]
         yield f"QuestionnaireResponse/{one['id']}", f"Filled in {day or 'on a day not stated'}"
 
@@ -311,10 +302,10 @@ def _documents_sent(engine: Engine, task_id: str) -> dict[tuple[str, str], str]:
     """Return answer and ask -> what came of the newest wish to send a document for it."""
     wanted = [
         ("focus", f"Task/{task_id}"), ("code", f"{systems.TASK_CODE}|{payer_asks.SEND_DOCUMENT}"),
-        ("_sort", "_lastUpdated"), ("_count", str(STEPS)), ("_total", "none"),
+        ("_sort", "_lastUpdated"),
     ]  # fmt: skip
     found = {}
-    for wish in map(codec.decode, search.search(engine, "Task", wanted).bodies):
+    for wish in search.found(engine, "Task", wanted, STEPS):
         response, ask_id, _ = payer_asks.wished(wish)
         words = str(wish.get("statusReason", {}).get("text", ""))
         found[response, ask_id] = words or "It is being sent."

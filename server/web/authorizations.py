@@ -285,10 +285,7 @@ def words(concept: Resource) -> str:
 def documents(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
     """Yield a patient's documents, by address, that are here themselves: only those can be sent."""
     wanted = [("subject", patient), ("status", "current"), ("_sort", "-date")]
-    page = search.search(
-        engine, "DocumentReference", [*wanted, ("_count", str(SHOWN)), ("_total", "none")]
-    )
-    for one in map(codec.decode, page.bodies):
+    for one in search.found(engine, "DocumentReference", wanted, SHOWN):
         if all("data" in content.get("attachment", {}) for content in one["content"]):
             text = str(one.get("description") or words(one.get("type", {})))
             day = str(one.get("date", ""))[: elements.FULL_DATE]

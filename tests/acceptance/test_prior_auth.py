@@ -368,7 +368,7 @@ def test_a_new_order_is_shown_to_its_payer(programs: Programs) -> None:
     (event,) = programs.search("AuditEvent?entity=ServiceRequest/signed&subtype=order-sign")
 
     (told,) = coverage_information.of(found)
-    assert coverage_information.needs_authorization(told)
+    assert ["auth-needed"] == coverage_information.values(told, "pa-needed")
     assert "What the payer said is on the order." == event["outcomeDesc"]
 
 

@@ -74,7 +74,7 @@ def test_what_the_payer_says_is_on_the_order() -> None:
 
     assert "https://payer.example" == address
     assert ["covered"] == coverage_information.values(said, "covered")
-    assert coverage_information.needs_authorization(said)
+    assert ["auth-needed"] == coverage_information.values(said, "pa-needed")
     assert coverage_information.values(said, "coverage-assertion-id")
     assert [] == structure.check(order(fhir))
     assert "order-sign" == body["hook"]
