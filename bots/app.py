@@ -12,12 +12,11 @@ from flask import Flask
 
 from bots import clock, clock_watch, digest, payer_notices, sweep
 from bots import settings as bots_settings
-from bots.connectors import CLEARINGHOUSES
+from bots.connectors import CLEARINGHOUSES, REVIEWS
 from bots.connectors.access import Access
 from bots.connectors.cds_hooks import CdsHooks
 from bots.connectors.pace import Pace
 from bots.connectors.pas import PasRoute
-from bots.connectors.reviews import Reviews
 from bots.connectors.route import Route
 from bots.deadline import Deadline
 from bots.fhir_client import FhirClient
@@ -57,7 +56,7 @@ def _access(route: RouteSetting, settings: Settings) -> Access:
 
 def tools(settings: Settings) -> Tools:
     """Return what bots work with, as the settings say."""
-    by_core = next((one for one in settings.routes if one.name == "core"), None)
+    by_name = {route.name: route for route in settings.routes}
     return Tools(
         fhir=FhirClient(settings.fhir_url),
         clearinghouse=Route(
@@ -79,7 +78,11 @@ def tools(settings: Settings) -> Tools:
             settings.public_url + payer_notices.PATH.replace("<endpoint_id>", endpoint_id),
             payer_notices.token(settings.hook_secret, endpoint_id),
         ),
-        reviews=Reviews(_access(by_core, settings)) if by_core else None,
+        reviews={
+            payload: build(_access(by_name[name], settings))
+            for payload, (name, build) in REVIEWS.items()
+            if name in by_name
+        },
         digest=settings.digest_at,
         timeout_s=settings.timeout_s,
     )

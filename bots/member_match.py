@@ -23,7 +23,7 @@ def match(wish: Resource, tools: Tools) -> None:
     payer = payer_address.payer_of({"insurer": insurer}, tools)
     endpoint = payer_address.endpoint_of({}, payer, tools)
     (patient,) = tools.fhir.read_all([elements.reference(coverage.get("beneficiary"))])
-    if endpoint is not None and payer_address.is_review(endpoint):
+    if endpoint is not None and payer_address.review_of(endpoint):
         endpoint = None
     if patient is None or endpoint is None:
         words = "The patient is not on this server." if endpoint else "The payer has no endpoint."

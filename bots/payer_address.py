@@ -12,10 +12,10 @@ from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
 from fhir_profiles import elements, pas, prior_auth, systems
 
-REVIEW_PAYLOAD = "x12-278"  # of Endpoint.payloadType: by a clearinghouse, as 005010X217
 PAS_PAYLOAD = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition behind it
 EDITIONS = ("2.2", "2.1", "2.0")  # those that we speak, the one to prefer first
 TIMEOUT_S = 5.0
+_REVIEWS = (prior_auth.X12_278, prior_auth.SERVICE_REVIEWS)
 _CONNECTION = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def payer_of(claim: Resource, tools: Tools) -> Resource:
 def endpoint_of(task: Resource, payer: Resource, tools: Tools) -> Resource | None:
     """Return the Endpoint of a prior authorization, None where there is none that is active.
 
-    It is the one that was discovered for it, else the payer's own: of PAS before one of X12 278.
+    It is the one that was discovered for it, else the payer's own: of PAS before the others.
     """
     (found,) = tools.fhir.read_all([prior_auth.part(task, prior_auth.ENDPOINT)])
     if found is not None and _is_usable(found):
@@ -105,9 +105,11 @@ def _endpoint(code: str, address: str, insurer: Resource) -> Resource:
     }
 
 
-def is_review(endpoint: Resource) -> bool:
-    """Tell whether an Endpoint takes X12 278 and no PAS."""
-    return not _edition(endpoint)
+def review_of(endpoint: Resource) -> str:
+    """Return how an Endpoint that takes no PAS takes reviews, as its code; "" where it does."""
+    if _edition(endpoint):
+        return ""
+    return next((one for one in _codes(endpoint) if one in _REVIEWS), "")
 
 
 def is_older(endpoint: Resource) -> bool:
@@ -116,8 +118,8 @@ def is_older(endpoint: Resource) -> bool:
 
 
 def _is_usable(endpoint: Resource) -> bool:
-    is_known = bool(_edition(endpoint)) or REVIEW_PAYLOAD in _codes(endpoint)
-    return endpoint.get("status") == "active" and is_known
+    is_known = _edition(endpoint) or review_of(endpoint)
+    return endpoint.get("status") == "active" and bool(is_known)
 
 
 def _edition(endpoint: Resource) -> str:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bots import payer_address
+from bots import payer_address, prior_auth_review
 from bots import prior_auth as room
 from bots.errors import RetryLater
-from bots.mapping import pas_notice, tasks
+from bots.mapping import pas_metric, pas_notice, tasks
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.pas_notice import Kept, Notice
 from bots.mapping.request import trace_of
-from bots.ports import Failure, Resource, Tools
+from bots.ports import Failure, Resource, Submission, Tools
 from bots.prior_auth import Case
 from fhir_profiles import codec, elements, prior_auth, systems
 
@@ -85,33 +85,46 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     """Ask now; return why the payer did not answer, or what it did."""
     now, payer = tools.now(), payer_address.payer_of(case.claim, tools)
     endpoint = payer_address.endpoint_of(case.task, payer, tools)
-    if endpoint is None or payer_address.is_review(endpoint):
+    way = payer_address.review_of(endpoint) if endpoint else ""
+    if endpoint is None or (way and not elements.identifier(case.task, prior_auth.TAKEN)):
         return None, "The payer has no electronic way to be asked."
-    mark = f"{case.task['id']}|{now.isoformat()}"
-    uid = UUID(bytes=hashlib.sha256(mark.encode()).digest()[:16], version=4)
-    moment = now.isoformat(timespec="milliseconds")
-    question = pas_notice.inquiry(case.sent, number=trace_of(mark), uid=str(uid), moment=moment)
     others = [e for e in case.task.get("extension", []) if e.get("url") != EXT_ASKED]
-    stamp = {"url": EXT_ASKED, "valueDateTime": moment}
+    stamp = {"url": EXT_ASKED, "valueDateTime": now.isoformat(timespec="milliseconds")}
     task = tools.fhir.update({**case.task, "extension": [*others, stamp]})
     if task is None:
         raise RetryLater("another delivery changed the Task")
     case = replace(case, task=task)
-    submission = tools.prior_auth.inquire(str(endpoint["address"]), question, timeout_s=TIMEOUT_S)
+    if way:
+        submission = prior_auth_review.submit(case.task, case.sent, payer, way, tools)
+        answers = [submission.answer]
+    else:
+        submission = _question(case, str(endpoint["address"]), now, tools)
+        answers = _about(case, submission.answer)
     if submission.failure is not None:
         return submission.failure, ""
-    ours = {(str(i.get("system", "")), str(i.get("value", ""))) for i in _claim(case)["identifier"]}
-    answers = [
-        one for one in pas_notice.inquired(submission.answer)
-        if ours & set(pas_notice.traces(one))
-    ]  # fmt: skip
     if not answers:
         return None, "The payer knows of no such request."
-    newest = max(answers, key=lambda one: str(one.get("timestamp", "")))
+    newest = max(answers, key=lambda one: str((one or {}).get("timestamp", "")))
     room.keep(case, submission.received, tools)
-    told = Exchanged(Kind.QUERY, now, tools.now())
+    method = pas_metric.X12 if way else pas_metric.RESTFUL
+    told = Exchanged(Kind.QUERY, now, tools.now(), method=method)
     room.take(case, newest, payer, tools, told)
     return None, "The payer answered."
+
+
+def _question(case: Case, address: str, now: datetime, tools: Tools) -> Submission:
+    """Send a PAS inquiry about a request."""
+    mark = f"{case.task['id']}|{now.isoformat()}"
+    uid = UUID(bytes=hashlib.sha256(mark.encode()).digest()[:16], version=4)
+    moment = now.isoformat(timespec="milliseconds")
+    question = pas_notice.inquiry(case.sent, number=trace_of(mark), uid=str(uid), moment=moment)
+    return tools.prior_auth.inquire(address, question, timeout_s=TIMEOUT_S)
+
+
+def _about(case: Case, answer: Resource | None) -> list[Resource | None]:
+    """Return those of a payer's answers to an inquiry that are about our request."""
+    ours = {(str(i.get("system", "")), str(i.get("value", ""))) for i in _claim(case)["identifier"]}
+    return [one for one in pas_notice.inquired(answer) if ours & set(pas_notice.traces(one))]
 
 
 def _claim(case: Case) -> Resource:

@@ -95,30 +95,39 @@ class Submission:
     """What came of a prior authorization request: the payer's Bundle, or the failure.
 
     `received` is every byte that came back; with neither answer nor failure it is no Bundle.
+    `taken` is the number by which a clearinghouse can be asked after the request.
     """
 
     received: bytes = b""
     answer: Resource | None = None
     failure: Failure | None = None
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
     """What came of a 278: the answer, or the failure; with neither it could not be read.
 
-    `received` is every byte that came back.
+    `received` is every byte that came back. `taken` is the number by which the clearinghouse can be
+    asked after the request, "" where it cannot, or has not got it.
     """
 
     received: bytes = b""
     answer: ReviewAnswer | None = None
     failure: Failure | None = None
+    taken: str = ""
 
 
 class ReviewRoute(Protocol):
     """A way to payers that take prior authorization requests as X12 278."""
 
+    @property
+    def payer_system(self) -> str:
+        """The identifier system under which the route knows payers."""
+        ...
+
     def review(self, asked: Review, *, timeout_s: float) -> Reviewed:
-        """Send one request and return what came of it."""
+        """Send one request, or ask after one that was taken; return what came of it."""
         ...
 
 
@@ -239,8 +248,8 @@ class Tools:
 
     Without times for a `digest` each alert is mailed at once. `timeout_s` is what one delivery may
     take. `site` names this installation among all that a payer hears from; `notices` gives, for the
-    id of its Endpoint, where it may tell us of decisions and the token that proves it. `reviews` is
-    there where a clearinghouse takes X12 278.
+    id of its Endpoint, where it may tell us of decisions and the token that proves it. `reviews`
+    are the ways to payers that take X12 278, by the payload type of their Endpoints.
     """
 
     fhir: Fhir
@@ -256,7 +265,7 @@ class Tools:
     provider: str
     site: str
     notices: Callable[[str], tuple[str, str]] | None = None
-    reviews: ReviewRoute | None = None
+    reviews: Mapping[str, ReviewRoute] = field(default_factory=dict)
     digest: tuple[time, ...] = ()
     timeout_s: float = 70.0
 

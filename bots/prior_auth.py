@@ -27,7 +27,6 @@ from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth
 from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
-REVIEW_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
 TIMEOUT_S = 15.0  # PAS asks for an answer to the user within 15 s
 ROUTE = "pas"
 _NO_ROUTE = (
@@ -72,27 +71,37 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     if endpoint is None:
         _move(case.task, Status.READY, _NO_ROUTE, tools)
         return
-    submission = _submitted(case, endpoint, subscribe, tools)
+    submission = _submitted(case, endpoint, payer, subscribe, tools)
+    if submission.taken and not elements.identifier(case.task, prior_auth.TAKEN):
+        # The number is kept before anything else: without it the request would be filed twice.
+        case = replace(
+            case, task=_stored(prior_auth.with_taken(case.task, submission.taken), tools)
+        )
+        submission = _submitted(case, endpoint, payer, subscribe, tools)
     keep(case, submission.received, tools)
+    case = replace(case, task=prior_auth.with_taken(case.task, submission.taken))
     failure = submission.failure
     told = Exchanged(
         pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else "",
-        pas_metric.X12 if payer_address.is_review(endpoint) else pas_metric.RESTFUL,
+        pas_metric.X12 if payer_address.review_of(endpoint) else pas_metric.RESTFUL,
     )  # fmt: skip
     if failure is not None:
         _record(case, told, (), tools)
         task = prior_auth.retried(case.task) if failure.again else case.task
-        _move(task, Status.SEND_FAILED, failure.text, tools)
+        to = Status.SENT if submission.taken else Status.SEND_FAILED
+        _move(task, to, failure.text, tools)
         if failure.again:
             raise RetryLater(failure.code, after_s=failure.after_s)
         return
     take(case, submission.answer, payer, tools, told)
 
 
-def _submitted(case: Case, endpoint: Resource, subscribe: Subscribe, tools: Tools) -> Submission:
+def _submitted(
+    case: Case, endpoint: Resource, payer: Resource, subscribe: Subscribe, tools: Tools
+) -> Submission:
     """Send the request in the way that the payer's Endpoint takes."""
-    if payer_address.is_review(endpoint):
-        return prior_auth_review.submit(case.sent, tools, timeout_s=REVIEW_S)
+    if way := payer_address.review_of(endpoint):
+        return prior_auth_review.submit(case.task, case.sent, payer, way, tools)
     subscribe(case, endpoint, tools)
     is_ours = elements.identifier(case.task, prior_auth.NUMBER).startswith("Claim/")
     is_older = is_ours and payer_address.is_older(endpoint)

@@ -40,7 +40,7 @@ def send(wish: Resource, tools: Tools) -> None:
     endpoint = payer_address.endpoint_of(
         case.task, payer_address.payer_of(case.claim, tools), tools
     )
-    if endpoint is None or payer_address.is_review(endpoint):
+    if endpoint is None or payer_address.review_of(endpoint):
         wishes.end(wish, "rejected", "The payer has no electronic way for documents.", tools)
         return
     left = asks.keys() - _done(case.task, address, tools) - {ask_id}

@@ -1,22 +1,18 @@
-"""A prior authorization to a payer that takes only X12: the same request, as a 278.
+"""A prior authorization to a payer that takes no PAS: the same request, as a review (X12 278).
 
-No Subscription and no inquiry go that way: what the payer decides later people learn by its portal
-or phone.
+No Subscription goes that way: what the payer decides later people learn by asking, where the
+clearinghouse can be asked, else by the payer's portal or phone.
 """
+
+from dataclasses import replace
 
 from bots.mapping import review
 from bots.ports import Failure, Resource, Submission, Tools
-from fhir_profiles import prior_auth
+from fhir_profiles import elements, payers, prior_auth, systems
 
-_NO_ROUTE = Failure(
-    "not-supported",
-    "No clearinghouse for X12 278 is configured: name `core` in INFORCE_BOTS_ROUTES, or send it by "
-    "the payer's portal or fax.",
-    again=False,
-    supported=False,
-)
-
-
+TRANSACTION = "278"
+TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
+_ROUTES = {prior_auth.X12_278: "core", prior_auth.SERVICE_REVIEWS: "availity"}
 _NOT_FIRST = Failure(
     "not-supported",
     "Updates, cancellations and appeals do not go by X12 278 here: tell the payer by its portal or "
@@ -26,15 +22,45 @@ _NOT_FIRST = Failure(
 )
 
 
-def submit(sent: Resource, tools: Tools, *, timeout_s: float) -> Submission:
-    """Send a request Bundle as a 278; its answer comes back as a PAS response Bundle."""
-    if tools.reviews is None:
-        return Submission(failure=_NO_ROUTE)
+_NO_ID = Failure(
+    "payer-not-on-route",
+    "This route has no id for the payer: add one to its Organization.",
+    again=False,
+    supported=False,
+)
+
+
+def submit(task: Resource, sent: Resource, payer: Resource, way: str, tools: Tools) -> Submission:
+    """Send a request Bundle as a review by the route for that payload type; `way` is its code.
+
+    Its answer comes back as a PAS response Bundle. A request that a clearinghouse has taken before
+    is only asked after.
+    """
+    route = tools.reviews.get(way)
+    if route is None:
+        return Submission(failure=_no_route(way))
     if not prior_auth.is_first(sent["entry"][0]["resource"]):
         return Submission(failure=_NOT_FIRST)
+    ids = payers.ids(payer or review.insurer(sent), tools.now().date(), TRANSACTION)
+    known = ids.get(route.payer_system) or ids.get(systems.PAYER_ID)
+    if not known:
+        return Submission(failure=_NO_ID)
     asked = review.review(sent)
-    found = tools.reviews.review(asked, timeout_s=timeout_s)
+    asked = replace(
+        asked,
+        payer=replace(asked.payer, id=known, id_qualifier="PI"),
+        taken=elements.identifier(task, prior_auth.TAKEN),
+    )
+    found = route.review(asked, timeout_s=TIMEOUT_S)
     if found.answer is None:
-        return Submission(found.received, failure=found.failure)
+        return Submission(found.received, failure=found.failure, taken=found.taken)
     made = review.bundle(found.answer, asked, sent, tools.now())
-    return Submission(found.received, answer=made)
+    return Submission(found.received, answer=made, taken=found.taken)
+
+
+def _no_route(way: str) -> Failure:
+    text = (
+        f"No clearinghouse for {way} is configured: name `{_ROUTES[way]}` in INFORCE_BOTS_ROUTES, "
+        "or send it by the payer's portal or fax."
+    )
+    return Failure("not-supported", text, again=False, supported=False)

@@ -25,6 +25,9 @@ EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
 EXT_EXPIRES = f"{systems.BASE}/StructureDefinition/prior-auth-expires"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
+TAKEN = f"{systems.BASE}/NamingSystem/prior-auth-taken"  # by a clearinghouse, under this number
+# Payload types of Endpoints that take no PAS, both of our own: X12 278 in CORE envelopes, and JSON.
+X12_278, SERVICE_REVIEWS = "x12-278", "availity-service-reviews"
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
 # Endpoint that was discovered for it.
 REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"
@@ -52,6 +55,7 @@ class Status(StrEnum):
 
 # What a bot has still to send, and what a payer has still to decide.
 TO_SEND = frozenset({Status.READY, Status.SEND_FAILED})
+_RETRIED = frozenset({Status.SEND_FAILED, Status.SENT})
 WAITING = frozenset({Status.SENT, Status.PENDED, Status.MORE_INFORMATION, Status.UNREADABLE})
 _STATUS = {
     Status.DRAFT: "draft",
@@ -90,7 +94,7 @@ def moved(task: Resource, to: Status, reason: str = "") -> Resource:
     begun = "requested" if to in TO_SEND else "in-progress"
     found = {**task, "status": _STATUS.get(to, begun), "businessStatus": status}
     found.pop("statusReason", None)
-    if to is not Status.SEND_FAILED:
+    if to not in _RETRIED:
         found["extension"] = _marks(task)
     if not found.get("extension"):
         found.pop("extension", None)
@@ -159,19 +163,19 @@ def _renewed_item(item: Resource, certification: str, number: str) -> Resource:
 
 
 def retried(task: Resource) -> Resource:
-    """Return the Task marked as one that goes out again by itself."""
+    """Return the Task marked as one that goes out again, or is asked after, by itself."""
     return {**task, "extension": [*_marks(task), {"url": systems.EXT_RETRY, "valueBoolean": True}]}
 
 
 def is_retried(task: Resource) -> bool:
-    """Tell whether a request that could not be sent goes out again by itself."""
+    """Tell whether a request goes out again, or is asked after, by itself."""
     return elements.has_extension(task, systems.EXT_RETRY)
 
 
 def is_due(task: Resource) -> bool:
     """Tell whether a bot is to send a request: it is ready, or failed on the way."""
     found = status(task)
-    return found == Status.READY or (found == Status.SEND_FAILED and is_retried(task))
+    return found == Status.READY or (found in _RETRIED and is_retried(task))
 
 
 def again(task: Resource, number: str) -> Resource:
@@ -188,6 +192,12 @@ def again(task: Resource, number: str) -> Resource:
             found[where] = [one for one in listed if not elements.code(one.get("type"), PART)]
         found["identifier"] = [{"system": NUMBER, "value": number}]
     return {name: value for name, value in found.items() if value != []}
+
+
+def with_taken(task: Resource, number: str) -> Resource:
+    """Return the Task with the number under which a clearinghouse has the request, "" for none."""
+    kept = [one for one in task.get("identifier", []) if one.get("system") != TAKEN]
+    return {**task, "identifier": [*kept, *([{"system": TAKEN, "value": number}] * bool(number))]}
 
 
 def _marks(task: Resource) -> list[Resource]:

@@ -14,6 +14,7 @@ from sandbox import faults, fixtures
 from sandbox.core import core
 from sandbox.coverages import Coverages
 from sandbox.received import told
+from sandbox.service_reviews import ServiceReviews
 from sandbox.world import World
 
 JSON_2024 = "/2024-04-01/change/medicalnetwork/eligibility/v3"
@@ -50,6 +51,7 @@ def clearinghouse(world: World) -> Blueprint:
         answer = partial(lambda way, x12: settle(way, x12, read_270(x12)), route)
         wires.register_blueprint(core(route, answer), url_prefix=prefix)
         wires.register_blueprint(Coverages(world, route).blueprint(), url_prefix=prefix)
+        wires.register_blueprint(ServiceReviews(world, route).blueprint(), url_prefix=prefix)
     return wires
 
 

@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from bots.connectors import availity, core, opkit, stedi
 from bots.connectors.access import Access
-from bots.ports import Clearinghouse
+from bots.connectors.reviews import Reviews
+from bots.connectors.service_reviews import ServiceReviews
+from bots.ports import Clearinghouse, ReviewRoute
+from fhir_profiles import prior_auth
 
 # name (as in INFORCE_BOTS_ROUTES) -> how to build it
 CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
@@ -14,4 +17,9 @@ CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
     "optum": stedi.connect_optum,
     "sandbox": stedi.connect,
     "stedi": stedi.connect,
+}
+# payload type of a payer's Endpoint -> the route that takes such requests, and how to build it
+REVIEWS: dict[str, tuple[str, Callable[[Access], ReviewRoute]]] = {
+    prior_auth.X12_278: ("core", Reviews),
+    prior_auth.SERVICE_REVIEWS: ("availity", ServiceReviews),
 }

@@ -9,9 +9,8 @@ import time
 from collections import OrderedDict
 from dataclasses import replace
 from http import HTTPStatus
-from itertools import chain, repeat
 
-from bots.connectors import wire
+from bots.connectors import polls, wire
 from bots.connectors.access import Access
 from bots.connectors.tokens import Bearer, Grant
 from bots.connectors.wire import Reply, Wire
@@ -23,12 +22,10 @@ from fhir_profiles import codec, systems
 
 TOKEN_PATH = "/v1/token"  # noqa: S105 a path
 SCOPE = "healthcare-hipaa-transactions"
-POLLS_S = (0.5, 1.0, 2.0, 3.0)  # and then every LAST_POLL_S
-LAST_POLL_S = 5.0
 WAITING_LIMIT = 10_000
-_RUNNING = ("0", "R1")
+RUNNING = ("0", "R1")
 _COMPLETE, _INVALID = "4", "3"
-_DOWN = ("7", "13", "14", "15")
+DOWN = ("7", "13", "14", "15")
 
 
 def connect(access: Access) -> "Availity":
@@ -95,22 +92,11 @@ class Availity:
 
     def _poll(self, fhir_id: str, limit: float) -> Reply | Failure:
         """Ask after a question until it is finished or the time is up."""
-        for pause_s in chain(POLLS_S, repeat(LAST_POLL_S)):
-            if time.monotonic() + pause_s > limit:
-                return wire.no_answer()
-            time.sleep(pause_s)
-            reply = self._call("GET", f"{coverages.PATH}/{fhir_id}", limit)
-            if isinstance(reply, Failure):
-                if reply.code == "not-delivered":
-                    continue  # it is the payer's answer that we wait for, not this one call
-                return reply
-            passes = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            if passes or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-                continue
-            body = wire.payload(reply.content) or {}
-            if reply.status >= HTTPStatus.BAD_REQUEST or _status(body) not in _RUNNING:
-                return reply
-        raise AssertionError("the polls never end")
+        return polls.until(
+            lambda: self._call("GET", f"{coverages.PATH}/{fhir_id}", limit),
+            lambda reply: _status(wire.payload(reply.content) or {}) in RUNNING,
+            limit,
+        )
 
     def _call(
         self, method: str, path: str, limit: float, form: fields.Json | None = None
@@ -151,7 +137,7 @@ def _status(body: fields.Json) -> str:
 
 
 def _unfinished(status: str) -> Failure:
-    if status in _DOWN:
+    if status in DOWN:
         text = f"The payer could not be reached (status {status})."
         return Failure("route-failed", text, again=True)
     if status in (_COMPLETE, _INVALID):

@@ -13,12 +13,15 @@ from bots.ports import Failure, Reviewed
 from bots.x12 import review_278
 from bots.x12.envelope import Sender
 from bots.x12.syntax import Unreadable
+from fhir_profiles import systems
 
 PAYLOAD_TYPE = "X12_278_Request_005010X217E1_2"
 
 
 class Reviews:
     """Sends requests by one configured access, the clearinghouse that takes CORE envelopes."""
+
+    payer_system = systems.CORE_PAYER
 
     def __init__(self, access: Access) -> None:
         """Keep the access and a pool of connections."""

@@ -49,7 +49,8 @@ class Review:
     """One request: `number` BHT03, `trace` and `originator` TRN02 and TRN03 of the event.
 
     `dependent` is the patient where that is not the subscriber; `level` UM06. `diagnoses` are
-    ICD-10-CM codes with the day of record, `documents` PWK01 and PWK06.
+    ICD-10-CM codes with the day of record, `documents` PWK01 and PWK06. `taken` is the number under
+    which a clearinghouse has the request already, so that it is only asked after.
     """
 
     number: str
@@ -65,6 +66,7 @@ class Review:
     documents: tuple[tuple[str, str], ...]
     note: str
     services: tuple[Service, ...]
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,12 @@ def review(sent: Resource) -> Review:
     )  # fmt: skip
 
 
+def insurer(sent: Resource) -> Resource:
+    """Return the payer's Organization as a request Bundle has it."""
+    held = {entry["fullUrl"]: entry["resource"] for entry in sent["entry"]}
+    return _at(held, sent["entry"][0]["resource"].get("insurer"))
+
+
 def bundle(answer: ReviewAnswer, asked: Review, sent: Resource, moment: datetime) -> Resource:
     """Return the answer as a PAS response Bundle about the request as it was sent.
 

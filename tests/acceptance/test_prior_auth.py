@@ -1,6 +1,7 @@
 """Prior authorizations over the real programs: submitted, decided, shown to the EHR, kept."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -347,6 +348,39 @@ def test_a_payer_that_takes_only_x12_is_asked_by_278(
         (found,) = other.search("Task?focus=Claim/x12")
         assert "partial" == prior_auth.status(found)
         assert found["restriction"]["period"]["end"]
+
+
+@pytest.mark.req("R80")
+def test_a_payer_behind_availity_is_asked_by_a_service_review(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> None:
+    """Filed once and asked after, a late decision when a person asks; the EHR has its Bundle."""
+    other = Programs(
+        tmp_path_factory.mktemp("availity"), new_database(),
+        {"INFORCE_BOTS_ROUTES": "availity", "INFORCE_BOTS_AVAILITY_CLIENT_ID": "clinic",
+         "INFORCE_BOTS_AVAILITY_CLIENT_SECRET": "secret"},
+    )  # fmt: skip
+    other.environment["INFORCE_BOTS_AVAILITY_URL"] = other.sandbox
+    takes = {**endpoint(other), "payloadType": [{"coding": [{"code": prior_auth.SERVICE_REVIEWS}]}]}
+    with other.running(*given.world(payer(), takes)):
+        assert other.put(of_code("97110", "22612", fhir_id="review")).ok
+        answer = requests.post(f"{other.fhir}/Claim/review/$submit", timeout=30)
+        assert {1: "A1", 2: "A3"} == actions(response_of(answer.json()))
+
+        assert other.put(of_code("72148", fhir_id="later")).ok
+        answer = requests.post(f"{other.fhir}/Claim/later/$submit", timeout=30)
+        assert {1: "A4"} == actions(response_of(answer.json()))
+        (found,) = other.search("Task?focus=Claim/later")
+        assert "pended" == prior_auth.status(found)
+        time.sleep(2)  # the payer decides then
+        wish = {"resourceType": "Task", "id": "wish", "status": "requested", "intent": "order",
+                "code": given.coded(systems.TASK_CODE, prior_auth.INQUIRE),
+                "focus": {"reference": f"Task/{found['id']}"}}  # fmt: skip
+        assert other.put(wish).ok
+        wait_for(
+            lambda: "approved" == prior_auth.status(other.search("Task?focus=Claim/later")[0]),
+            "the decision",
+        )
 
 
 @pytest.mark.req("R75")

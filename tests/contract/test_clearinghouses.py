@@ -17,7 +17,7 @@ import pytest
 import requests
 import responses
 
-from bots.connectors import CLEARINGHOUSES, availity, stedi
+from bots.connectors import CLEARINGHOUSES, availity, polls, stedi
 from bots.connectors.access import Access
 from bots.ports import Clearinghouse, Exchange
 from bots.shapes import coverages, opkit
@@ -35,8 +35,8 @@ TOKEN = {"access_token": "token-1", "expires_in": 300, "token_type": "Bearer"}
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls come at once."""
-    monkeypatch.setattr(availity, "POLLS_S", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(availity, "LAST_POLL_S", 1000.0)
+    monkeypatch.setattr(polls, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(polls, "LAST_S", 1000.0)
 
 
 def connect(name: str = "stedi", shape: str = "") -> Clearinghouse:

@@ -15,8 +15,8 @@ from server.operations import OPERATIONS
 ROOT = Path(__file__).parents[2]
 # Modules of the connectors package that are no clearinghouse.
 SHARED = {
-    "access", "backend_services", "breaker", "cds_hooks", "envelopes", "pace", "pas", "reviews",
-    "route", "tokens", "wire",
+    "access", "backend_services", "breaker", "cds_hooks", "envelopes", "pace", "pas", "polls",
+    "reviews", "route", "service_reviews", "tokens", "wire",
 }  # fmt: skip
 
 

@@ -225,8 +225,9 @@ def test_what_follows_an_earlier_request_does_not_go_as_a_new_one(kind: str) -> 
         "cancel": {**prior_auth.cancellation(first, NOW.isoformat()), "id": "now"},
         "appeal": {**prior_auth.renewed(first, NOW.isoformat(), "2", {}), "id": "now"},
     }
-    kit = replace(tools(FakeFhir()), reviews=Never())
-    found = prior_auth_review.submit(built(claims[kind], first), kit, timeout_s=1)
+    kit = replace(tools(FakeFhir()), reviews={prior_auth.X12_278: Never()})
+    sent = built(claims[kind], first)
+    found = prior_auth_review.submit({}, sent, {}, prior_auth.X12_278, kit)
 
     assert found.failure is not None
     assert "by its portal" in found.failure.text
@@ -234,6 +235,8 @@ def test_what_follows_an_earlier_request_does_not_go_as_a_new_one(kind: str) -> 
 
 class Never:
     """A route that nothing may go by."""
+
+    payer_system = ""
 
     def review(self, asked: Any, *, timeout_s: float) -> Any:
         raise AssertionError((asked, timeout_s))

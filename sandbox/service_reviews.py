@@ -1,0 +1,150 @@
+"""A clearinghouse that takes requests for review as JSON, in the shape of Availity.
+
+A request is taken with a number; the first poll finds it at work. It is decided by the code of each
+service, as by the PAS payer (fixtures/pas/scenarios.json).
+"""
+
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from sandbox import faults, fixtures
+from sandbox.received import told
+from sandbox.world import World
+
+PATH = "/v2/service-reviews"
+VALID_DAYS = 90
+_JSON = "application/json"
+_RUNNING, _DOWN = "0", "7"
+_WORDS = {
+    "A1": "Certified in Total", "A2": "Certified - Partial", "A3": "Not Certified",
+    "A4": "Pended", "A6": "Modified", "CT": "Contact Payer", "NA": "No Action Required",
+}  # fmt: skip
+_DECIDED = ("A1", "A2", "A3", "A6")
+_numbers = itertools.count(1)
+Entry = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A request, when it came, and how often it was asked after."""
+
+    body: Entry
+    number: str
+    is_down: bool = False
+    polls: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+
+class ServiceReviews:
+    """The calls of one route."""
+
+    def __init__(self, world: World, route: str) -> None:
+        """Answer on the route of that name."""
+        self._world, self._route = world, route
+        self._kept: dict[str, Kept] = {}
+
+    def blueprint(self) -> Blueprint:
+        """Return the calls; the token comes from the route's other shape."""
+        calls = Blueprint(f"service-reviews-{self._route}", __name__)
+        calls.post(PATH)(self.take)
+        calls.get(f"{PATH}/<number>")(self.tell)
+        return calls
+
+    def take(self) -> Response:
+        """Take a request; what it lacks is refused by field."""
+        body: Entry = request.get_json(silent=True) or {}
+        self._world.received(told(self._route))
+        lacking = [
+            name for name, there in (
+                ("payer.id", body.get("payer", {}).get("id")),
+                ("requestTypeCode", body.get("requestTypeCode")),
+                ("subscriber.memberId", body.get("subscriber", {}).get("memberId")),
+                ("patient.birthDate", body.get("patient", {}).get("birthDate")),
+                ("requestingProvider.npi", body.get("requestingProvider", {}).get("npi")),
+                ("procedures", body.get("procedures")),
+            ) if not there
+        ]  # fmt: skip
+        if lacking:
+            errors = [{"field": one, "errorMessage": "This field is required."} for one in lacking]
+            return _reply({"userMessage": "invalid", "statusCode": 400, "errors": errors}, 400)
+        fault = self._world.next_fault(self._route)
+        is_down = fault is not None and fault.kind == "aaa-42"
+        spoilt = faults.misbehave(fault, request.environ, "") if fault and not is_down else None
+        if spoilt is not None:
+            return spoilt
+        number = f"SR{next(_numbers):08}"
+        with self._world.lock:
+            self._kept[number] = Kept(body, number, is_down=is_down)
+        reply = Response("", 202)
+        reply.headers["Location"] = f"{request.base_url}/{number}"
+        return reply
+
+    def tell(self, number: str) -> Response:
+        """Tell how a request stands."""
+        with self._world.lock:
+            kept = self._kept.get(number)
+            if kept is None:
+                return _reply({"userMessage": "not found", "statusCode": 404}, 404)
+            kept.polls += 1
+        if kept.polls == 1:
+            return _reply({"id": number, "statusCode": _RUNNING, "status": "In Progress"}, 202)
+        if kept.is_down:
+            return _reply({"id": number, "statusCode": _DOWN, "status": "Communication Error"})
+        return _reply({"id": number, "controlNumber": kept.number, **_decided(kept)})
+
+
+def _decided(kept: Kept) -> Entry:
+    scenarios = json.loads((fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8"))
+    lines = [_line(one, scenarios.get(one.get("code"), {}), kept) for one in _lines(kept.body)]
+    actions = {line["statusCode"] for line in lines}
+    whole = actions.pop() if len(actions) == 1 else "A2"
+    return {
+        **{name: value for name, value in kept.body.items() if name != "procedures"},
+        "statusCode": whole,
+        "status": _WORDS[whole],
+        "updatable": False,
+        "deletable": whole == "A4",
+        "procedures": lines,
+    }
+
+
+def _lines(body: Entry) -> list[Entry]:
+    listed: list[Entry] = body["procedures"]
+    return listed
+
+
+def _line(asked: Entry, scenario: Entry, kept: Kept) -> Entry:
+    decision = scenario if "error" not in scenario else {}
+    is_later = "then" in decision and time.monotonic() - kept.began > decision["after_s"]
+    decision = decision["then"] if is_later else decision
+    action = decision.get("code", "A1")
+    made = {**asked, "statusCode": action, "status": _WORDS[action]}
+    if action in _DECIDED:
+        made["certificationNumber"] = f"{kept.number}-{asked['code']}"
+    if action in _DECIDED and action != "A3":
+        made |= _dates(datetime.now(UTC).date())
+    if decision.get("units"):
+        made["quantity"] = str(decision["units"])
+    if decision.get("reason"):
+        made["statusReasons"] = [{"code": decision["reason"]}]
+    if decision.get("note"):
+        made["notes"] = [{"message": decision["note"]}]
+    return made
+
+
+def _dates(today: date) -> Entry:
+    return {
+        "certificationIssueDate": today.isoformat(),
+        "certificationEffectiveDate": today.isoformat(),
+        "certificationExpirationDate": (today + timedelta(days=VALID_DAYS)).isoformat(),
+    }
+
+
+def _reply(body: Entry, status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type=_JSON)
