@@ -4,7 +4,7 @@ from bots import payer_address, wishes
 from bots.errors import RetryLater
 from bots.mapping import member_match
 from bots.ports import Resource, Tools
-from fhir_profiles import elements
+from fhir_profiles import elements, prior_auth_route
 
 TIMEOUT_S = 15.0
 FOUND = "The payer knows the patient; its identifier is kept."
@@ -23,7 +23,7 @@ def match(wish: Resource, tools: Tools) -> None:
     payer = payer_address.payer_of({"insurer": insurer}, tools)
     endpoint = payer_address.endpoint_of({}, payer, tools)
     (patient,) = tools.fhir.read_all([elements.reference(coverage.get("beneficiary"))])
-    if endpoint is not None and payer_address.review_of(endpoint):
+    if endpoint is not None and prior_auth_route.review_of(endpoint):
         endpoint = None
     if patient is None or endpoint is None:
         words = "The patient is not on this server." if endpoint else "The payer has no endpoint."

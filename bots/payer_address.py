@@ -10,12 +10,9 @@ from bots import directory
 from bots.directory import Ambiguous
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Tools
-from fhir_profiles import elements, pas, prior_auth, systems
+from fhir_profiles import elements, pas, prior_auth, prior_auth_route, systems
 
-PAS_PAYLOAD = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition behind it
-EDITIONS = ("2.2", "2.1", "2.0")  # those that we speak, the one to prefer first
 TIMEOUT_S = 5.0
-_REVIEWS = (prior_auth.X12_278, prior_auth.SERVICE_REVIEWS)
 _CONNECTION = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
 _log = logging.getLogger(__name__)
 
@@ -38,11 +35,10 @@ def endpoint_of(task: Resource, payer: Resource, tools: Tools) -> Resource | Non
     It is the one that was discovered for it, else the payer's own: of PAS before the others.
     """
     (found,) = tools.fhir.read_all([prior_auth.part(task, prior_auth.ENDPOINT)])
-    if found is not None and _is_usable(found):
+    if found is not None and prior_auth_route.is_usable(found):
         return found
     addresses = [elements.reference(one) for one in payer.get("endpoint", [])]
-    listed = [one for one in tools.fhir.read_all(addresses) if one is not None]
-    return max(filter(_is_usable, listed), key=_edition, default=None)
+    return prior_auth_route.best(tools.fhir.read_all(addresses))
 
 
 def endpoint_for(payload: str, payer: Resource, tools: Tools) -> Resource | None:
@@ -51,7 +47,7 @@ def endpoint_for(payload: str, payer: Resource, tools: Tools) -> Resource | None
     listed = [one for one in tools.fhir.read_all(addresses) if one is not None]
     return next(
         (one for one in listed if one.get("status") == "active"
-         and any(code.startswith(payload) for code in _codes(one))),
+         and any(code.startswith(payload) for code in prior_auth_route.codes(one))),
         None,
     )  # fmt: skip
 
@@ -68,7 +64,7 @@ def discovered(task: Resource, claim: Resource, sent: Resource, tools: Tools) ->
     if not location:
         return task
     addresses = tools.prior_auth.discover(location, timeout_s=TIMEOUT_S)
-    codes = (f"{PAS_PAYLOAD}#{edition}" for edition in EDITIONS)
+    codes = (f"{prior_auth_route.PAS}#{edition}" for edition in prior_auth_route.EDITIONS)
     code = next((one for one in codes if one in addresses), "")
     if not code:
         _log.warning("no PAS address was discovered for prior authorization %s", task["id"])
@@ -103,30 +99,3 @@ def _endpoint(code: str, address: str, insurer: Resource) -> Resource:
         "payloadType": [{"coding": [{"system": pas.ENDPOINT_CODES, "code": code}]}],
         "address": address,
     }
-
-
-def review_of(endpoint: Resource) -> str:
-    """Return how an Endpoint that takes no PAS takes reviews, as its code; "" where it does."""
-    if _edition(endpoint):
-        return ""
-    return next((one for one in _codes(endpoint) if one in _REVIEWS), "")
-
-
-def is_older(endpoint: Resource) -> bool:
-    """Tell whether an Endpoint speaks PAS 2.0 and nothing newer."""
-    return _edition(endpoint).startswith(f"{PAS_PAYLOAD}#2.0")
-
-
-def _is_usable(endpoint: Resource) -> bool:
-    is_known = _edition(endpoint) or review_of(endpoint)
-    return endpoint.get("status") == "active" and bool(is_known)
-
-
-def _edition(endpoint: Resource) -> str:
-    """Return the newest PAS edition in the payload types, as the code; "" for another protocol."""
-    return max((one for one in _codes(endpoint) if one.startswith(PAS_PAYLOAD)), default="")
-
-
-def _codes(endpoint: Resource) -> list[str]:
-    codings = [c for one in endpoint.get("payloadType", []) for c in one.get("coding", [])]
-    return [str(c.get("code", "")) for c in codings]

@@ -20,7 +20,7 @@ from bots.mapping.pas_notice import Kept, Notice
 from bots.mapping.request import trace_of
 from bots.ports import Failure, Resource, Submission, Tools
 from bots.prior_auth import Case
-from fhir_profiles import codec, elements, prior_auth, systems
+from fhir_profiles import codec, elements, prior_auth, prior_auth_route, systems
 
 PATH = "/payers/<endpoint_id>/notifications"
 EVENT = "event-notification"
@@ -85,7 +85,7 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     """Ask now; return why the payer did not answer, or what it did."""
     now, payer = tools.now(), payer_address.payer_of(case.claim, tools)
     endpoint = payer_address.endpoint_of(case.task, payer, tools)
-    way = payer_address.review_of(endpoint) if endpoint else ""
+    way = prior_auth_route.review_of(endpoint) if endpoint else ""
     if endpoint is None or (way and not elements.identifier(case.task, prior_auth.TAKEN)):
         return None, "The payer has no electronic way to be asked."
     others = [e for e in case.task.get("extension", []) if e.get("url") != EXT_ASKED]

@@ -23,7 +23,7 @@ from bots.mapping import (
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Submission, Tools
-from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth
+from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth, prior_auth_route
 from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
@@ -83,7 +83,7 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     failure = submission.failure
     told = Exchanged(
         pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else "",
-        pas_metric.X12 if payer_address.review_of(endpoint) else pas_metric.RESTFUL,
+        pas_metric.X12 if prior_auth_route.review_of(endpoint) else pas_metric.RESTFUL,
     )  # fmt: skip
     if failure is not None:
         _record(case, told, (), tools)
@@ -100,11 +100,11 @@ def _submitted(
     case: Case, endpoint: Resource, payer: Resource, subscribe: Subscribe, tools: Tools
 ) -> Submission:
     """Send the request in the way that the payer's Endpoint takes."""
-    if way := payer_address.review_of(endpoint):
+    if way := prior_auth_route.review_of(endpoint):
         return prior_auth_review.submit(case.task, case.sent, payer, way, tools)
     subscribe(case, endpoint, tools)
     is_ours = elements.identifier(case.task, prior_auth.NUMBER).startswith("Claim/")
-    is_older = is_ours and payer_address.is_older(endpoint)
+    is_older = is_ours and prior_auth_route.is_older(endpoint)
     sent = pas_older.bundle(case.sent) if is_older else case.sent
     return tools.prior_auth.submit(str(endpoint["address"]), sent, timeout_s=TIMEOUT_S)
 

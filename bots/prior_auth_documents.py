@@ -10,7 +10,7 @@ from bots.mapping import pas_attachment, pas_metric
 from bots.mapping.pas_asks import kind_of, title
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Resource, Tools
-from fhir_profiles import elements, payer_asks, prior_auth, systems
+from fhir_profiles import elements, payer_asks, prior_auth, prior_auth_route, systems
 from fhir_profiles.prior_auth import Status
 
 TIMEOUT_S = 30.0
@@ -40,7 +40,7 @@ def send(wish: Resource, tools: Tools) -> None:
     endpoint = payer_address.endpoint_of(
         case.task, payer_address.payer_of(case.claim, tools), tools
     )
-    if endpoint is None or payer_address.review_of(endpoint):
+    if endpoint is None or prior_auth_route.review_of(endpoint):
         wishes.end(wish, "rejected", "The payer has no electronic way for documents.", tools)
         return
     left = asks.keys() - _done(case.task, address, tools) - {ask_id}

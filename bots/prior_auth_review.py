@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from bots.mapping import review
 from bots.ports import Failure, Resource, Submission, Tools
-from fhir_profiles import elements, payers, prior_auth, systems
+from fhir_profiles import elements, payers, prior_auth, prior_auth_route, systems
 
 TRANSACTION = "278"
 TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
-_ROUTES = {prior_auth.X12_278: "core", prior_auth.SERVICE_REVIEWS: "availity"}
+_ROUTES = {prior_auth_route.X12_278: "core", prior_auth_route.SERVICE_REVIEWS: "availity"}
 _NOT_FIRST = Failure(
     "not-supported",
     "Updates, cancellations and appeals do not go by X12 278 here: tell the payer by its portal or "

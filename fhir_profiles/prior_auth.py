@@ -26,8 +26,6 @@ EXT_EXPIRES = f"{systems.BASE}/StructureDefinition/prior-auth-expires"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
 TAKEN = f"{systems.BASE}/NamingSystem/prior-auth-taken"  # by a clearinghouse, under this number
-# Payload types of Endpoints that take no PAS, both of our own: X12 278 in CORE envelopes, and JSON.
-X12_278, SERVICE_REVIEWS = "x12-278", "availity-service-reviews"
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
 # Endpoint that was discovered for it.
 REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"

@@ -7,7 +7,7 @@ from bots.connectors.access import Access
 from bots.connectors.reviews import Reviews
 from bots.connectors.service_reviews import ServiceReviews
 from bots.ports import Clearinghouse, ReviewRoute
-from fhir_profiles import prior_auth
+from fhir_profiles import prior_auth_route
 
 # name (as in INFORCE_BOTS_ROUTES) -> how to build it
 CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
@@ -20,6 +20,6 @@ CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
 }
 # payload type of a payer's Endpoint -> the route that takes such requests, and how to build it
 REVIEWS: dict[str, tuple[str, Callable[[Access], ReviewRoute]]] = {
-    prior_auth.X12_278: ("core", Reviews),
-    prior_auth.SERVICE_REVIEWS: ("availity", ServiceReviews),
+    prior_auth_route.X12_278: ("core", Reviews),
+    prior_auth_route.SERVICE_REVIEWS: ("availity", ServiceReviews),
 }

@@ -12,7 +12,7 @@ from server.interactions import read
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorizations
-from server.web.authorizations import Resource
+from server.web.authorization_row import Resource
 
 
 @dataclass(frozen=True, slots=True)

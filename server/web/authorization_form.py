@@ -18,7 +18,8 @@ from server.interactions import read, search, update
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorization_story, authorizations, lines, records
-from server.web.authorizations import words
+from server.web.authorization_words import person as named
+from server.web.authorization_words import words
 from server.web.today import person
 
 Resource = dict[str, Any]
@@ -308,7 +309,7 @@ def _clinicians(engine: Engine, address: str) -> Iterator[tuple[str, str]]:
 
 
 def _clinician(engine: Engine, role: Resource) -> str:
-    who = authorizations.person(_referenced(engine, role["practitioner"]))
+    who = named(_referenced(engine, role["practitioner"]))
     where = str(_referenced(engine, role["organization"]).get("name", ""))
     return f"{who}, {where}" if where else who
 

@@ -1,8 +1,7 @@
 """The page of one prior authorization: what was asked, what the payer decided, and its story."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +9,6 @@ from zoneinfo import ZoneInfo
 from fhir_profiles import (
     codec,
     codes,
-    decisions,
     elements,
     pas,
     payer_asks,
@@ -20,49 +18,23 @@ from fhir_profiles import (
     systems,
 )
 from fhir_profiles.decision_clock import Urgency
-from fhir_profiles.decisions import Action, Item
 from fhir_profiles.prior_auth import Status
 from server.interactions import history, read, search
 from server.interactions.engine import Engine
 from server.search.values import moment
-from server.web import authorization_clock, authorizations
+from server.web import authorization_clock, authorization_owner, authorizations
+from server.web.authorization_lines import Line, lines, used
 from server.web.authorization_record import Exchange, exchanges, notes
-from server.web.authorizations import MAY_SEND, NO_WORD, WORDS, Row, service, words
+from server.web.authorization_row import LIVE, Held, Row, row_of
+from server.web.authorization_words import NO_WORD, WORDS, known, person, words
+from server.web.authorization_words import asked as words_of_ask
+from server.web.authorizations import MAY_SEND
 from server.web.states import Word
 
 Resource = dict[str, Any]
-_KINDS = {payer_asks.REPORT: "document of X12 755"}
 _RENEWABLE = frozenset({Status.DENIED, Status.PARTIAL, Status.MODIFIED, Status.EXPIRED})
 Find = Callable[[str], Resource]  # what stands at an address, {} where nothing does
 STEPS = 50
-VISITS, KEPT = "VS", "arrived,checked-in,fulfilled"
-_ACTIONS = {
-    Action.CERTIFIED: Word("Approved", "✓", "good", ""),
-    Action.PARTIAL: Word("Partly approved", "✓!", "look", ""),
-    Action.DENIED: Word("Denied", "✕", "bad", ""),
-    Action.PENDED: Word("In review", "…", "open", ""),
-    Action.MODIFIED: Word("Approved with changes", "✓!", "look", ""),
-    Action.CANCELLED: Word("Cancelled", "–", "open", ""),
-    Action.CONTACT_PAYER: Word("Call the payer", "☎", "look", ""),
-    Action.NOT_REQUIRED: Word("Not required", "✓", "good", ""),
-}
-_LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One service: what was asked, what was decided, and all that the payer says of it."""
-
-    sequence: int
-    service: str
-    decision: Word
-    code: str
-    number: str
-    period: str
-    reasons: list[str]
-    notes: list[str]
-    instead: list[str]
-    approved: int | None = None  # units of what was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +79,9 @@ class Story:
     may_extend: bool
     may_judge: bool
     notes: list[str]
-    used: str
+    used: list[tuple[int, int]]
+    owner: str
+    owners: list[tuple[str, str]]
 
 
 def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
@@ -116,10 +90,12 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
     claim, find = _sent(engine, task)
     address = prior_auth.part(task, prior_auth.RESPONSE)
     response = read.referenced(engine, "ClaimResponse", address)
+    stored = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
+    told = list(lines(claim, response))
     status = prior_auth.status(task)
     return Story(
-        row=authorizations.row_of(engine, task, zone),
-        lines=list(_lines(claim, response)),
+        row=row_of(Held(engine), task, zone),
+        lines=told,
         asks=asked(engine, task),
         steps=_steps(engine, task_id, zone),
         claim=elements.reference(task["focus"]),
@@ -137,7 +113,9 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_extend=authorization_clock.may_extend(task),
         may_judge=authorization_clock.may_judge(task),
         notes=list(notes(task, zone)),
-        used=_used(engine, task, claim, response),
+        used=list(used(engine, claim, stored, told)),
+        owner=elements.reference(task.get("owner")),
+        owners=authorization_owner.choices(engine),
     )
 
 
@@ -165,7 +143,7 @@ def may_renew(task: Resource) -> bool:
 def numbers(engine: Engine, task: Resource, claim: Resource) -> dict[int, str]:
     """Return the numbers of the decisions on a request, by item."""
     response = read.referenced(engine, "ClaimResponse", prior_auth.part(task, prior_auth.RESPONSE))
-    return {line.sequence: line.number for line in _lines(claim, response) if line.number}
+    return {line.sequence: line.number for line in lines(claim, response) if line.number}
 
 
 def _linked(engine: Engine, task: Resource) -> Iterator[tuple[str, str]]:
@@ -176,14 +154,14 @@ def _linked(engine: Engine, task: Resource) -> Iterator[tuple[str, str]]:
             yield address.removeprefix("Task/"), "Follows from an earlier request"
     wanted = [("based-on", f"Task/{task['id']}"), ("code", prior_auth.TOKEN)]
     for later in search.found(engine, "Task", wanted, STEPS):
-        word = WORDS.get(authorizations.known(prior_auth.status(later)), NO_WORD)
+        word = WORDS.get(known(prior_auth.status(later)), NO_WORD)
         yield str(later["id"]), f"Asked again: {word.word}"
 
 
 def may_cancel(task: Resource) -> bool:
     """Tell whether a request was built here, and is live at the payer."""
     is_built = elements.identifier(task, prior_auth.NUMBER).startswith("Claim/")
-    return is_built and prior_auth.status(task) in prior_auth.WAITING | _LIVE
+    return is_built and prior_auth.status(task) in prior_auth.WAITING | LIVE
 
 
 def _sent(engine: Engine, task: Resource) -> tuple[Resource, Find]:
@@ -207,7 +185,7 @@ def _along(claim: Resource, find: Find) -> Iterator[tuple[str, str]]:
     for one in claim.get("careTeam", []):
         role = find(elements.reference(one.get("provider")))
         who = find(elements.reference(role.get("practitioner"))) if role else {}
-        yield "Treats", authorizations.person(who)
+        yield "Treats", person(who)
     for one in claim.get("item", [])[:1]:
         place = elements.code(one.get("locationCodeableConcept"), pas.PLACE_OF_SERVICE)
         yield "Place", codes.names("place_of_service").get(place, place) or "Not stated"
@@ -221,47 +199,6 @@ def _along(claim: Resource, find: Find) -> Iterator[tuple[str, str]]:
         elif "valueReference" in one:
             there = find(elements.reference(one["valueReference"]))
             yield "Document", str(there.get("description") or words(there.get("type", {})))
-
-
-def _lines(claim: Resource, response: Resource | None) -> Iterator[Line]:
-    items = claim.get("item", [])
-    answer = None
-    if response is not None:
-        with suppress(decisions.Unreadable):
-            answer = decisions.read(response, [one["sequence"] for one in items])
-    decided = {one.sequence: one for one in answer.items} if answer else {}
-    for item in items:
-        yield _line(item, decided.get(item["sequence"], Item(item["sequence"], None)))
-    for one in answer.extra if answer else ():
-        yield replace(_line({}, one), service="not asked for", instead=_services(one))
-
-
-def _line(item: Resource, decided: Item) -> Line:
-    word = _ACTIONS[decided.action] if decided.action else NO_WORD
-    return Line(
-        sequence=decided.sequence,
-        service=service(item),
-        decision=word,
-        code=decided.action.value if decided.action else "",
-        number=decided.number,
-        period=" to ".join(day for day in decided.period if day),
-        reasons=[f"{text or 'no words'} (X12 886 {code})" for code, text in decided.reasons],
-        notes=list(decided.notes),
-        instead=_services(decided),
-        approved=_approved(item, decided),
-    )
-
-
-def _approved(item: Resource, decided: Item) -> int | None:
-    """Return how many units are approved: those that were asked for, or others in their place."""
-    if decided.action not in (Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED):
-        return None
-    amounts = [one.get("quantity", {}) for one in decided.authorized or (item,)]
-    return sum(int(one["value"]) for one in amounts if "value" in one) or None
-
-
-def _services(item: Item) -> list[str]:
-    return [service(one) for one in item.authorized]
 
 
 def asked(engine: Engine, task: Resource) -> list[Ask]:
@@ -280,14 +217,9 @@ def _asks(engine: Engine, task: Resource, response: Resource) -> Iterator[Ask]:
     forms = list(_questionnaires(engine, patient))
     sent = _documents_sent(engine, task["id"])
     for ask_id, ask in payer_asks.asks(response).items():
-        told = [
-            f"{_KINDS.get(system, 'document of LOINC')} {code}"
-            for system, code in payer_asks.codes(ask) if code != pas.QUESTIONNAIRE
-        ]  # fmt: skip
         is_form = payer_asks.is_questionnaire(ask)
-        told += ["a questionnaire to fill in"] if is_form else []
         there = sent.get((f"ClaimResponse/{response['id']}", ask_id), "")
-        yield Ask(ask_id, ", ".join(told) or "not stated", forms if is_form else documents, there)
+        yield Ask(ask_id, words_of_ask(ask), forms if is_form else documents, there)
 
 
 def _questionnaires(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:
@@ -318,7 +250,7 @@ def _steps(engine: Engine, task_id: str, zone: ZoneInfo) -> list[Step]:
     found: list[Step] = []
     for version in reversed(past.versions):
         body = codec.decode(version.body) if version.body is not None else {}
-        word = WORDS.get(authorizations.known(prior_auth.status(body)), NO_WORD)
+        word = WORDS.get(known(prior_auth.status(body)), NO_WORD)
         step = Step(
             moment(version.updated).astimezone(zone), word,
             str(body.get("statusReason", {}).get("text", "")),
@@ -339,25 +271,3 @@ def _told(engine: Engine, task_id: str) -> str:
         return ""
     wish = codec.decode(found[0])
     return str(wish.get("statusReason", {}).get("text", "")) or "The payer is being asked."
-
-
-def _used(engine: Engine, task: Resource, claim: Resource, response: Resource | None) -> str:
-    """Return how many of the approved visits were kept, "" where none are approved.
-
-    Visits are Appointments that are based on the order and were kept.
-    """
-    lines = list(_lines(claim, response)) if response else []
-    items = {one["sequence"]: one for one in claim.get("item", [])}
-    told = []
-    stored = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
-    orders = {one["sequence"]: elements.reference(elements.extension_value(
-        one, pas.EXT_REQUESTED_SERVICE)) for one in stored.get("item", [])}  # fmt: skip
-    for line in lines:
-        quantity = items.get(line.sequence, {}).get("quantity", {})
-        if line.approved is None or quantity.get("code") != VISITS or not orders.get(line.sequence):
-            continue
-        wanted = [("based-on", orders[line.sequence]), ("status", KEPT), ("_total", "accurate"),
-                  ("_summary", "count")]  # fmt: skip
-        kept = search.search(engine, "Appointment", wanted).total or 0
-        told.append(f"{kept} of {line.approved} visits used")
-    return "; ".join(told)

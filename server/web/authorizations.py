@@ -2,9 +2,10 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,67 +14,20 @@ from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
 from server.interactions import read, search
 from server.interactions.engine import Engine
-from server.web.states import Word
+from server.web.authorization_row import Held, Row, row_of
+from server.web.authorization_words import WORDS, words
 
 Resource = dict[str, Any]
 SHOWN, EXPORTED = 50, 1000
-IN_HOURS = timedelta(hours=48)  # below it, the time left is told in hours
-OPEN, ALL = "open", "all"
+OPEN, ALL, NOBODY = "open", "all", "nobody"
 SOON, EXPIRING = 7, 14  # days
-WORDS = {
-    Status.DRAFT: Word("Draft", "✎", "look", "It is not sent: do what the reason says."),
-    Status.NEEDS_DOCUMENTS: Word("Needs documents", "!", "look", "Add what the payer asks for."),
-    Status.READY: Word("Ready", "…", "open", "It is being sent; with a reason, send it yourself."),
-    Status.SENT: Word("Sent", "→", "open", "Wait for the payer, or ask now."),
-    Status.PENDED: Word("In review", "…", "open", "Wait for the payer, or ask now."),
-    Status.MORE_INFORMATION: Word("More information asked", "!", "look", "Send what is asked for."),
-    Status.APPROVED: Word("Approved", "✓", "good", "The visit may go ahead as approved."),
-    Status.MODIFIED: Word("Approved with changes", "✓!", "look", "Compare what was approved."),
-    Status.PARTIAL: Word("Partly approved", "✓!", "look", "Look at each service."),
-    Status.DENIED: Word("Denied", "✕", "bad", "Read the reason; appeal, or ask anew."),
-    Status.CANCELLED: Word("Cancelled", "–", "open", "Nothing is left to do."),
-    Status.EXPIRED: Word("Expired", "–", "bad", "Ask anew before the next visit."),
-    Status.SEND_FAILED: Word(
-        "Send failed", "✕", "bad", "Correct what the reason names, or send again."
-    ),
-    Status.UNREADABLE: Word(
-        "Could not read the answer", "?", "bad", "Call the payer; its answer is kept."
-    ),
-}
-NO_WORD = Word("Not answered yet", "…", "open", "")
+_TREATS = "focus:Claim.care-team:PractitionerRole.practitioner.name"
+_OWNER = re.compile(r"(Practitioner|PractitionerRole|Organization)/[A-Za-z0-9.-]{1,64}")
 MAY_SEND = prior_auth.TO_SEND | {Status.DRAFT}
 _OURS = frozenset(
     {Status.DRAFT, Status.NEEDS_DOCUMENTS, Status.READY, Status.MORE_INFORMATION,
      Status.SEND_FAILED, Status.UNREADABLE}
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The payer's clock in words, and the moment it ends; `tone` as in site.css."""
-
-    words: str
-    tone: str
-    due: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One prior authorization in the list."""
-
-    id: str
-    clock: Clock
-    patient: str
-    payer: str
-    services: list[str]
-    day: str
-    is_before: bool  # the service is to be before the decision is due
-    status: Word
-    reason: str
-    is_waiting: bool  # for the payer, who can be asked
-    changed: datetime | None
-    is_urgent: bool
-    expires: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +47,8 @@ class Filters:
     state: str = OPEN
     urgency: str = ""  # a Task.priority
     payer: str = ""  # the beginning of its name
+    treats: str = ""  # the beginning of the name of who treats
+    owner: str = ""  # an address, or nobody
     soon: str = ""  # "yes": the service is within seven days
     expiring: str = ""  # "yes": what was approved ends within fourteen days
 
@@ -103,10 +59,14 @@ class Filters:
             wanted.append(("business-status", f"{prior_auth.STATUS}|{self.state}"))
         elif self.state == OPEN:
             wanted.append(("status", "draft,requested,in-progress"))
-        if self.urgency:
-            wanted.append(("priority", self.urgency))
-        if self.payer:
-            wanted.append(("focus:Claim.insurer.name", elements.escaped(self.payer)))
+        is_free = self.owner == NOBODY
+        narrowed = [
+            ("priority", self.urgency),
+            ("focus:Claim.insurer.name", elements.escaped(self.payer)),
+            (_TREATS, elements.escaped(self.treats)),
+            ("owner:missing", "true") if is_free else ("owner", self.owner),
+        ]
+        wanted += [(name, value) for name, value in narrowed if value]
         if self.soon:
             wanted += _within("focus:Claim.service-date", today, SOON)
         if self.expiring:
@@ -121,11 +81,13 @@ def _within(name: str, today: date, days: int) -> list[tuple[str, str]]:
 
 def filters(asked: Mapping[str, str]) -> Filters:
     """Return what the address asks for; what makes no sense is left out."""
-    state, urgency = asked.get("state", ""), asked.get("urgency", "")
+    state, urgency, owner = (asked.get(name, "") for name in ("state", "urgency", "owner"))
     return Filters(
         state=state if state in {*set(Status), ALL} else OPEN,
         urgency=urgency if urgency in prior_auth_clock.PRIORITIES.values() else "",
         payer=asked.get("payer", "").strip(),
+        treats=asked.get("treats", "").strip(),
+        owner=owner if owner == NOBODY or _OWNER.fullmatch(owner) else "",
         soon="yes" if asked.get("soon") else "",
         expiring="yes" if asked.get("expiring") else "",
     )
@@ -138,14 +100,16 @@ def worklist(
     chosen = filters(asked)
     today = engine.now().astimezone(zone).date()
     page = search.search(engine, "Task", [*chosen.query(today), ("_count", str(shown))])
-    rows = [row_of(engine, codec.decode(body), zone) for body in page.bodies]
+    held = Held(engine)
+    rows = [row_of(held, codec.decode(body), zone) for body in page.bodies]
     overdue = sum(1 for row in rows if row.clock.tone == "bad")
     return Worklist(sorted(rows, key=_place), bool(page.next), chosen, overdue)
 
 
 _COLUMNS = (
-    "id", "patient", "payer", "state", "urgency", "reason", "clock", "due", "services",
-    "service date", "expires", "last change",
+    "id", "patient", "payer", "payer id", "way", "state", "codes", "urgency", "reason", "asked for",
+    "clock", "rule", "due", "services", "service date", "numbers", "visits used", "expires",
+    "owner", "last change", "by",
 )  # fmt: skip
 
 
@@ -159,9 +123,13 @@ def table(page: Worklist) -> str:
             at.isoformat(timespec="minutes") if at else "" for at in (row.clock.due, row.changed)
         )
         cells = (
-            row.id, row.patient, row.payer, row.status.word,
-            "urgent" if row.is_urgent else "standard", row.reason, row.clock.words, due,
-            "; ".join(row.services), row.day, row.expires, changed,
+            row.id, row.patient, row.payer.name, row.payer.id, row.payer.way, row.status.word,
+            "; ".join(row.codes),
+            "urgent" if row.is_urgent else "standard", " ".join([row.reason, *row.why]).strip(),
+            "; ".join(row.asks),
+            row.clock.words, row.clock.rule, due, "; ".join(row.services), row.day,
+            "; ".join(row.numbers), "; ".join(f"{kept} of {of}" for kept, of in row.used),
+            row.expires, row.owner, changed, row.by,
         )  # fmt: skip
         lines.writerow(f"'{cell}" if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells)
     return text.getvalue()
@@ -181,105 +149,6 @@ def found(engine: Engine, task_id: str) -> Resource:
     if elements.code(task.get("code"), systems.TASK_CODE) != prior_auth.CODE:
         raise NotFound("There is no such prior authorization.")
     return task
-
-
-def row_of(engine: Engine, task: Resource, zone: ZoneInfo) -> Row:
-    """Return the row of one Task, with the names that it refers to."""
-    claim = read.referenced(engine, "Claim", elements.reference(task.get("focus"))) or {}
-    patient = read.referenced(engine, "Patient", elements.reference(task.get("for")))
-    clock = _clock(task, engine.now(), zone)
-    day = min(_days(claim), default="")
-    changed = task.get("lastModified") or task.get("authoredOn")
-    return Row(
-        id=task["id"],
-        clock=clock,
-        patient=person(patient),
-        payer=_payer(engine, claim),
-        services=[service(item) for item in claim.get("item", [])],
-        day=day,
-        is_before=bool(day and clock.due and day <= clock.due.date().isoformat()),
-        status=WORDS.get(known(prior_auth.status(task)), NO_WORD),
-        reason=str(task.get("statusReason", {}).get("text", "")),
-        changed=datetime.fromisoformat(changed).astimezone(zone) if changed else None,
-        is_waiting=prior_auth.status(task) in prior_auth.WAITING,
-        is_urgent=task.get("priority") == "urgent",
-        expires=str(elements.extension_value(task, prior_auth.EXT_EXPIRES) or ""),
-    )
-
-
-def known(status: str) -> Status:
-    """Return a business status; what is none of ours is a draft: nothing is known to be sent."""
-    return Status(status) if status in set(Status) else Status.DRAFT
-
-
-def _clock(task: Resource, now: datetime, zone: ZoneInfo) -> Clock:
-    due, start = _bounds(task, zone)
-    if due is None:
-        return Clock("No clock", "open", None)
-    if task.get("status") in ("completed", "cancelled"):
-        return Clock("Ended", "open", None)
-    left, local, start = due - now, due.astimezone(zone), start or due
-    if left < timedelta():
-        return Clock(f"{_span(-left)} overdue", "bad", local)
-    tone = "look" if now >= start + (due - start) * prior_auth.AT_RISK_SHARE else "open"
-    return Clock(f"{_span(left)} left", tone, local)
-
-
-def _bounds(task: Resource, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
-    """Return when a decision is due and since when the clock runs; None for what is not said."""
-    period = task.get("restriction", {}).get("period", {})
-    found: list[datetime | None] = []
-    for name in ("end", "start"):
-        try:
-            at = datetime.fromisoformat(period.get(name, ""))
-            found.append(at if at.tzinfo else at.replace(tzinfo=zone))
-        except ValueError:
-            found.append(None)
-    return found[0], found[1]
-
-
-def _span(time: timedelta) -> str:
-    if time < IN_HOURS:
-        minutes = int(time.total_seconds() // 60)
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{time.days} days"
-
-
-def person(patient: Resource | None) -> str:
-    """Return a person's name as people say it."""
-    name = elements.human_name(patient or {})
-    given = " ".join(elements.texts(name, "given"))
-    return " ".join(part for part in (given, name.get("family", "")) if part) or "Not on file"
-
-
-def _payer(engine: Engine, claim: Resource) -> str:
-    insurer = claim.get("insurer", {})
-    payer = read.referenced(engine, "Organization", elements.reference(insurer)) or {}
-    return str(payer.get("name") or insurer.get("display") or "Not on file")
-
-
-def _days(claim: Resource) -> Iterator[str]:
-    for item in claim.get("item", []):
-        served = item.get("servicedDate") or item.get("servicedPeriod", {}).get("start")
-        if served:
-            yield str(served)
-
-
-def service(item: Resource) -> str:
-    """Return what an item asks for, and how much of it."""
-    what = words(item.get("productOrService", {}))
-    quantity = item.get("quantity", {})
-    if "value" not in quantity:
-        return what
-    return f"{what} × {quantity['value']} {quantity.get('unit', '')}".strip()
-
-
-def words(concept: Resource) -> str:
-    """Return what a CodeableConcept says to people: its text or a display, and its first code."""
-    codings = concept.get("coding", [])
-    shown = concept.get("text") or next((c["display"] for c in codings if "display" in c), "")
-    code = next((str(c["code"]) for c in codings if "code" in c), "")
-    return " ".join(text for text in (code, str(shown)) if text) or "not stated"
 
 
 def documents(engine: Engine, patient: str) -> Iterator[tuple[str, str]]:

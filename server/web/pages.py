@@ -15,6 +15,7 @@ from server.web import (
     authorization_actions,
     authorization_clock,
     authorization_form,
+    authorization_owner,
     authorization_story,
     authorizations,
 )
@@ -22,6 +23,7 @@ from server.web import deliveries as delivered
 from server.web.actions import Call
 from server.web.authorization_clock import Notice
 from server.web.authorization_form import Form
+from server.web.authorization_words import WORDS as STATUSES
 from server.web.benefits import summary
 from server.web.directory import directory
 from server.web.states import WORDS
@@ -44,6 +46,7 @@ _DONE = {
     "document": "The document is on its way; load this page again for the payer's word.",
     "extend": "The payer's notice is recorded, and the clock ends later.",
     "judge": "The urgency is recorded; the clock follows from it.",
+    "assigned": "It is written down who looks after it.",
     "asked": "The payers are asked about each that waits for them, at most once an hour.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
@@ -71,6 +74,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.get("/payers")(shown.payers)
     site.get("/authorizations")(shown.authorizations)
     site.post("/authorizations")(_ours(shown.authorizations_ask))
+    site.post("/authorizations/assign")(_ours(shown.authorizations_assign))
     site.get("/authorizations.csv")(shown.authorizations_csv)
     site.get("/authorizations/new")(forms.authorization_new)
     site.post("/authorizations/new")(_ours(forms.authorization_make))
@@ -79,6 +83,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/change")(_ours(forms.authorization_change))
     site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
+    site.post("/authorizations/<task_id>/assign")(_ours(shown.authorization_assign))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
     site.post("/authorizations/<task_id>/renew")(_ours(shown.authorization_renew))
     site.post("/authorizations/<task_id>/extend")(_ours(shown.authorization_extend))
@@ -144,18 +149,23 @@ class _Pages:
     def authorizations(self) -> str:
         page = authorizations.worklist(self._engine, self._zone, request.args)
         done = _DONE.get(request.args.get("done", ""), "")
-        csv = f"{url_for('pages.authorizations_csv')}?{urlencode(request.args.to_dict())}"
+        kept = urlencode(request.args.to_dict())
         return render_template(
-            "authorizations.html", page=page, words=authorizations.WORDS, done=done, csv=csv
-        )
+            "authorizations.html", page=page, words=STATUSES, done=done, kept=kept,
+            owners=authorization_owner.choices(self._engine),
+        )  # fmt: skip
 
     def authorizations_ask(self) -> Response:
         page = authorizations.worklist(self._engine, self._zone, request.args)
         for row in page.rows:
             if row.is_waiting:
                 authorization_actions.ask(self._engine, row.id)
-        kept = urlencode({**request.args.to_dict(), "done": "asked"})
-        return _see(f"{url_for('pages.authorizations')}?{kept}")
+        return _see_list("asked")
+
+    def authorizations_assign(self) -> Response:
+        for task_id in request.form.getlist("task"):
+            authorization_owner.assign(self._engine, task_id, request.form.get("owner", ""))
+        return _see_list("assigned")
 
     def authorizations_csv(self) -> Response:
         page = authorizations.worklist(
@@ -189,6 +199,10 @@ class _Pages:
         urgency, by = (request.form.get(name, "") for name in ("urgency", "by"))
         authorization_clock.judge(self._engine, task_id, urgency, by, self._zone)
         return _see(url_for("pages.authorization", task_id=task_id, done="judge"))
+
+    def authorization_assign(self, task_id: str) -> Response:
+        authorization_owner.assign(self._engine, task_id, request.form.get("owner", ""))
+        return _see(url_for("pages.authorization", task_id=task_id, done="assigned"))
 
     def authorization_send(self, task_id: str) -> Response:
         authorization_actions.send_again(self._engine, task_id)
@@ -276,6 +290,12 @@ def _ours(act: Callable[..., Response]) -> Callable[..., Response]:
         return act(**place) if _is_ours() else refuse(403)
 
     return guarded
+
+
+def _see_list(done: str) -> Response:
+    """Answer a form of the worklist with the same list, told what was done."""
+    kept = urlencode({**request.args.to_dict(), "done": done})
+    return _see(f"{url_for('pages.authorizations')}?{kept}")
 
 
 def _see(address: str) -> Response:

@@ -52,6 +52,11 @@ def programs(
         ("state=approved&payer=exam&urgency=urgent", {"urgent"}),
         ("state=approved&payer=Other", set()),
         ("state=approved&expiring=yes", set()),
+        ("state=approved&treats=Oka", {"urgent", "later"}),
+        ("state=approved&treats=Silva", set()),
+        ("state=approved&owner=nobody", {"urgent", "later"}),
+        ("state=approved&owner=Practitioner/ward", set()),
+        ("state=approved&owner=nonsense", {"urgent", "later"}),
     ],
 )
 def test_the_list_is_narrowed(programs: Programs, query: str, names: set[str]) -> None:
@@ -66,6 +71,85 @@ def test_the_list_is_narrowed(programs: Programs, query: str, names: set[str]) -
     assert table.headers["Content-Type"].startswith("text/csv")
     for row in rows:
         assert ("Example Health", "Approved") == (row["payer"], row["state"])
+
+
+def test_requests_are_given_to_who_looks_after_them(programs: Programs, browser: Browser) -> None:
+    """Several at once by keyboard, or one on its page; back to nobody, too."""
+    who = {
+        "resourceType": "Practitioner",
+        "id": "ward",
+        "name": [{"family": "Ward", "given": ["B"]}],
+    }
+    gone = {**who, "id": "gone", "active": False, "name": [{"family": "Gone"}]}
+    assert programs.put(who).ok
+    assert programs.put(gone).ok
+    chosen = [task(programs, name)["id"] for name in ("pended", "asked")]
+    page = opened(browser, f"{programs.server}/authorizations?state=open")
+    for fhir_id in chosen:
+        box = page.locator(f'input[name=task][value="{fhir_id}"]')
+        box.focus()
+        page.keyboard.press("Space")
+    assert [] == page.get_by_label("Give the selected to").locator("text=Gone").all()
+    page.get_by_label("Give the selected to").select_option("B Ward")
+    page.get_by_role("button", name="Give", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("who looks after it")
+    assert "state=open" in page.url
+    for fhir_id in chosen:
+        (found,) = programs.search(f"Task?_id={fhir_id}")
+        assert {"reference": "Practitioner/ward", "display": "B Ward"} == found["owner"]
+    mine = requests.get(f"{programs.server}/authorizations?owner=Practitioner/ward", timeout=9).text
+    assert set(chosen) == set(re.findall(r'href="/authorizations/([^"/]+)"', mine))
+
+    page.goto(f"{programs.server}/authorizations/{chosen[0]}")
+    steps = page.locator("h2:has-text('What happened') + ol li").count()
+    page.get_by_text("Give to…").click()
+    page.get_by_label("Who looks after it").select_option("Nobody")
+    page.get_by_role("button", name="Give", exact=True).click()
+    assert "owner" not in programs.search(f"Task?_id={chosen[0]}")[0]
+    assert steps == page.locator("h2:has-text('What happened') + ol li").count()
+    page.context.close()
+
+
+@pytest.mark.parametrize("owner", ["Practitioner/gone", "Practitioner/none", "Patient/pat", "x"])
+def test_a_request_is_given_to_nobody_who_is_not_there(programs: Programs, owner: str) -> None:
+    """404, with the next step; it stays with whom it was."""
+    found = task(programs, "urgent")
+    gone = {"resourceType": "Practitioner", "id": "gone", "active": False}
+    assert programs.put(gone).ok
+    address = f"{programs.server}/authorizations/{found['id']}/assign"
+
+    assert 404 == requests.post(address, data={"owner": owner}, timeout=9).status_code
+    assert "owner" not in task(programs, "urgent")
+
+
+def test_a_row_says_who_decides_by_which_clock_and_what_was_decided(programs: Programs) -> None:
+    """As the table has it; the page says the same."""
+    claim = of_code("22612", fhir_id="row")
+    assert programs.put(claim).ok
+    assert requests.post(f"{programs.fhir}/Claim/row/$submit", timeout=30).ok
+    table = requests.get(f"{programs.server}/authorizations.csv?state=all", timeout=9).text
+    rows = {row["id"]: row for row in csv.DictReader(table.splitlines())}
+    denied, asked = rows[task(programs, "row")["id"]], rows[task(programs, "asked")["id"]]
+
+    assert ("00099", "PAS", "A3", "the payer") == tuple(
+        denied[name] for name in ("payer id", "way", "codes", "by")
+    )
+    assert denied["numbers"].startswith("AUTH")
+    assert "Not medically necessary (X12 886 01)" in denied["reason"]
+    wanted = ["document of LOINC 34117-2", "document of X12 755 OB", "a questionnaire to fill in"]
+    assert ("7 days", "; ".join(wanted)) == (asked["rule"], asked["asked for"])
+
+
+def test_a_number_is_copied(programs: Programs, browser: Browser) -> None:
+    """By a button; without script one click marks all of it."""
+    found = task(programs, "urgent")
+    page = opened(browser, f"{programs.server}/authorizations/{found['id']}", scripts=True)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    number = page.locator("code.whole").inner_text()
+    page.get_by_role("button", name=f"Copy {number}").click()
+    expect(page.get_by_role("button", name=f"Copy {number}")).to_have_text("Copied")
+    assert number == page.evaluate("navigator.clipboard.readText()")
+    page.context.close()
 
 
 @pytest.mark.req("R70")

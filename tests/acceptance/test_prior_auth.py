@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from bots import payer_notices
-from fhir_profiles import coverage_information, elements, pas, prior_auth, systems
+from fhir_profiles import coverage_information, elements, pas, prior_auth, prior_auth_route, systems
 from server.validation import check
 from tests import pas as given
 from tests.contract.payer import actions, built, inquiry, of_code, response_of
@@ -361,7 +361,10 @@ def test_a_payer_behind_availity_is_asked_by_a_service_review(
          "INFORCE_BOTS_AVAILITY_CLIENT_SECRET": "secret"},
     )  # fmt: skip
     other.environment["INFORCE_BOTS_AVAILITY_URL"] = other.sandbox
-    takes = {**endpoint(other), "payloadType": [{"coding": [{"code": prior_auth.SERVICE_REVIEWS}]}]}
+    takes = {
+        **endpoint(other),
+        "payloadType": [{"coding": [{"code": prior_auth_route.SERVICE_REVIEWS}]}],
+    }
     with other.running(*given.world(payer(), takes)):
         assert other.put(of_code("97110", "22612", fhir_id="review")).ok
         answer = requests.post(f"{other.fhir}/Claim/review/$submit", timeout=30)

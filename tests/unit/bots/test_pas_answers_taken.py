@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bots import payer_address, payer_notices
+from bots import payer_notices
 from bots import prior_auth as room
 from bots.errors import RetryLater
 from bots.mapping import pas_notice
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Failure, Submission
-from fhir_profiles import elements, pas, prior_auth
+from fhir_profiles import elements, pas, prior_auth, prior_auth_route
 from fhir_profiles.prior_auth import Status
 from tests import pas as given
 from tests.contract.payer import of_code
@@ -264,7 +264,7 @@ def test_a_retry_is_the_identical_request_whatever_was_edited() -> None:
 def test_the_newest_edition_that_a_payer_speaks_is_taken() -> None:
     """Of several Endpoints."""
     fhir = world()
-    kind = {"coding": [{"code": f"{payer_address.PAS_PAYLOAD}#2.0"}]}
+    kind = {"coding": [{"code": f"{prior_auth_route.PAS}#2.0"}]}
     old = endpoint(id="old", address="https://payer.example/old", payloadType=[kind])
     fhir.put(old)
     fhir.put(payer() | {"endpoint": [{"reference": "Endpoint/old"}, {"reference": "Endpoint/pas"}]})

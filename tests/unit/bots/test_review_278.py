@@ -12,7 +12,7 @@ from bots.mapping import review as mapped
 from bots.x12 import review_278
 from bots.x12.envelope import Sender
 from bots.x12.syntax import Unreadable
-from fhir_profiles import decisions, pas, prior_auth
+from fhir_profiles import decisions, pas, prior_auth, prior_auth_route
 from fhir_profiles.decisions import Action, State
 from sandbox import review as payer
 from server.validation import check
@@ -225,9 +225,9 @@ def test_what_follows_an_earlier_request_does_not_go_as_a_new_one(kind: str) -> 
         "cancel": {**prior_auth.cancellation(first, NOW.isoformat()), "id": "now"},
         "appeal": {**prior_auth.renewed(first, NOW.isoformat(), "2", {}), "id": "now"},
     }
-    kit = replace(tools(FakeFhir()), reviews={prior_auth.X12_278: Never()})
+    kit = replace(tools(FakeFhir()), reviews={prior_auth_route.X12_278: Never()})
     sent = built(claims[kind], first)
-    found = prior_auth_review.submit({}, sent, {}, prior_auth.X12_278, kit)
+    found = prior_auth_review.submit({}, sent, {}, prior_auth_route.X12_278, kit)
 
     assert found.failure is not None
     assert "by its portal" in found.failure.text

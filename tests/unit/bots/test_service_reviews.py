@@ -20,7 +20,7 @@ from bots.mapping import review as mapped
 from bots.ports import Failure, Reviewed, Tools
 from bots.shapes import service_reviews
 from bots.shapes.service_reviews import Inexpressible
-from fhir_profiles import codec, decisions, elements, pas, prior_auth, systems
+from fhir_profiles import codec, decisions, elements, pas, prior_auth, prior_auth_route, systems
 from fhir_profiles.decisions import Action, State
 from server.validation import check, structure
 from tests import pas as given
@@ -285,14 +285,14 @@ def world(**more: Any) -> FakeFhir:
         claim="Claim/pa", patient={"reference": "Patient/pat"},
         number="Claim/pa/_history/1", bundle="", authored=NOW.isoformat(),
     )  # fmt: skip
-    way = {"payloadType": [{"coding": [{"code": prior_auth.SERVICE_REVIEWS}]}]}
+    way = {"payloadType": [{"coding": [{"code": prior_auth_route.SERVICE_REVIEWS}]}]}
     number = {"system": systems.AVAILITY_PAYER, "value": "EXHLTH"}
     known = payer(identifier=[{"system": systems.PAYER_ID, "value": "00099"}, number])
     return FakeFhir(*given.world(known, endpoint(**way, **more)), claim, {**task, "id": "pa"})
 
 
 def kit(fhir: FakeFhir, way: Any, **more: Any) -> Tools:
-    return replace(tools(fhir, **more), reviews={prior_auth.SERVICE_REVIEWS: way})
+    return replace(tools(fhir, **more), reviews={prior_auth_route.SERVICE_REVIEWS: way})
 
 
 def send(fhir: FakeFhir, way: Any) -> None:
