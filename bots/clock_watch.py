@@ -44,8 +44,9 @@ def run(tools: Tools) -> int:
     Raises RetryLater, NeverRetry.
     """
     now = tools.now()
-    made = _end(tools, now)
+    ended = _end(tools, now)
     known = _known(tools)
+    wishes: list[tuple[Resource, str]] = []
     for task in _running(tools, now):
         try:
             period = task["restriction"]["period"]
@@ -58,9 +59,9 @@ def run(tools: Tools) -> int:
         cause = f"{warning[0]}-{task['id']}"
         if cause not in known:
             wish = _task(task, warning, cause, now)
-            tools.fhir.create_once(wish, f"identifier={systems.CAUSE}|{cause}")
-            made += 1
-    return made
+            wishes.append((wish, f"identifier={systems.CAUSE}|{cause}"))
+    tools.fhir.create_each_once(wishes)
+    return ended + len(wishes)
 
 
 def _end(tools: Tools, now: datetime) -> int:

@@ -22,6 +22,7 @@ from fhir_profiles import codec
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9.\-]{1,64}|\?.+)")
 CONNECTIONS = 64
+BATCH = 200  # resources that are created in one call
 _AGAIN = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -171,6 +172,23 @@ class FhirClient:
         type_name, name, value = resource["resourceType"], *condition.split("=", 1)
         return self.search(type_name, [(name, value)])[0]
 
+    def create_each_once(self, resources: Sequence[tuple[Resource, str]]) -> None:
+        """Create each resource unless something meets its condition, many in one call.
+
+        Each stands for itself. Raises NeverRetry where some are refused, once the others are there.
+        """
+        refused = 0
+        for start in range(0, len(resources), BATCH):
+            entries = [
+                {"resource": one, "request": {
+                    "method": "POST", "url": one["resourceType"], "ifNoneExist": condition}}
+                for one, condition in resources[start : start + BATCH]
+            ]  # fmt: skip
+            statuses = [str(one["response"]["status"]) for one in self._each(entries)]
+            refused += sum(1 for one in statuses if not one.startswith("2"))
+        if refused:
+            raise NeverRetry(f"FHIR server refused {refused} of {len(resources)} resources")
+
     def update(self, resource: Resource) -> Resource | None:
         """Store the next version under If-Match; None where the resource changed meanwhile."""
         version = resource.get("meta", {}).get("versionId")
@@ -236,15 +254,19 @@ class FhirClient:
         if len(addresses) == 1 and "?" not in addresses[0]:
             return [self._get(addresses[0])]
         entries = [{"request": {"method": "GET", "url": a}} for a in addresses]
+        return [_entry(one) for one in self._each(entries)]
+
+    def _each(self, entries: list[Resource]) -> list[Resource]:
+        """Return the answer to each entry of a batch."""
         bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
         try:
             answer = self._client.execute("", method="post", data=bundle) or {}
         except Refused as error:
             raise NeverRetry(f"FHIR server refused a batch: {error}") from error
-        listed = answer.get("entry", [])
-        if len(listed) != len(addresses):
+        listed: list[Resource] = answer.get("entry", [])
+        if len(listed) != len(entries):
             raise RetryLater("FHIR server: the batch was not answered entry by entry")
-        return [_entry(one) for one in listed]
+        return listed
 
     def _before(self, history: Resource, version: str) -> Resource | None:
         versions = [e["resource"] for e in history.get("entry", []) if "resource" in e]

@@ -202,6 +202,10 @@ class Fhir(Protocol):
         """Create unless a resource meets the search `condition`; return what is then there."""
         ...
 
+    def create_each_once(self, resources: Sequence[tuple[Resource, str]]) -> None:
+        """Create each unless a resource meets its search condition; each stands for itself."""
+        ...
+
     def update(self, resource: Resource) -> Resource | None:
         """Store the next version; None where somebody else changed the resource meanwhile."""
         ...

@@ -80,6 +80,10 @@ class FakeFhir:
         found = self.search(resource["resourceType"], [(name, value)])
         return found[0] if found else self.put({**resource, "id": f"new-{next(self._ids)}"})
 
+    def create_each_once(self, resources: Sequence[tuple[Resource, str]]) -> None:
+        for one, condition in resources:
+            self.create_once(one, condition)
+
     def update(self, resource: Resource) -> Resource | None:
         there = self.versions[f"{resource['resourceType']}/{resource['id']}"][-1]
         if self.lose_next_update:

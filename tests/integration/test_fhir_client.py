@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
+from bots import fhir_client
 from bots.errors import NeverRetry, RetryLater
 from bots.fhir_client import FhirClient
 from tests import samples
@@ -70,6 +71,24 @@ def test_what_is_there_is_not_created_again(programs: Programs) -> None:
     assert first["id"] == again["id"]
     assert "dependent" not in again
     assert 1 == len(client.search("Coverage", [("identifier", "http://x|once")]))
+
+
+def test_each_of_many_is_created_once(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In calls of a few; one that is refused keeps no other from being there."""
+    monkeypatch.setattr(fhir_client, "BATCH", 2)
+    client = FhirClient(programs.fhir)
+    many = [
+        ({"resourceType": "Patient", "identifier": [{"system": "http://many", "value": str(n)}]},
+         f"identifier=http://many|{n}")
+        for n in range(5)
+    ]  # fmt: skip
+    client.create_each_once(many[:3])
+    wrong = {"resourceType": "Patient", "gender": "x"}
+    with pytest.raises(NeverRetry, match="refused 1 of 6 resources"):
+        client.create_each_once([(wrong, "identifier=http://many|x"), *many])
+
+    found = client.search("Patient", [("identifier", "http://many|")])
+    assert sorted("01234") == sorted(one["identifier"][0]["value"] for one in found)
 
 
 def test_refusals_and_outages(programs: Programs) -> None:
