@@ -4,6 +4,7 @@ Source: FHIR R4 http.html. The server may be any that speaks R4; batch is used t
 resources at once.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -23,6 +24,8 @@ TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9.\-]{1,64}|\?.+)")
 CONNECTIONS = 64
 BATCH = 200  # resources that are created in one call
+_UNTOLD = ("not-found", "not-supported")  # issues of a server that does not know the profile
+_log = logging.getLogger(__name__)
 _AGAIN = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -148,6 +151,25 @@ class FhirClient:
             following = next((k["url"] for k in links if k["relation"] == "next"), "")
             page = self._get(following) if following else None
         return found
+
+    def problems(self, resource: Resource, profile: str) -> list[tuple[str, str]]:
+        """Return where a resource breaks a profile, as FHIRPath and words, by `$validate`.
+
+        [] from a server that has no such operation, or does not know the profile.
+        """
+        path = f"{resource['resourceType']}/$validate"
+        try:
+            found = self._client.execute(
+                path, method="post", data=resource, params={"profile": profile}
+            )
+        except Refused as error:
+            _log.warning("this FHIR server does not hold resources against profiles: %s", error)
+            return []
+        issues = [one for one in found["issue"] if one["severity"] in ("error", "fatal")]
+        if any(one["code"] in _UNTOLD for one in issues):
+            _log.warning("this FHIR server does not know the profile %s", profile)
+            return []
+        return [(next(iter(one.get("expression", [])), ""), _words(one)) for one in issues]
 
     def create(self, resource: Resource) -> Resource:
         """Store a new resource and return it."""
@@ -293,6 +315,10 @@ def _entry(one: Resource) -> Resource | None:
         raise RetryLater(f"FHIR server: HTTP {status} in a batch")
     found: Resource | None = one.get("resource")
     return found
+
+
+def _words(issue: Resource) -> str:
+    return str(issue.get("diagnostics") or issue.get("details", {}).get("text", ""))
 
 
 def _issues(content: bytes) -> str:

@@ -194,6 +194,13 @@ class Fhir(Protocol):
         """Return every match, all pages."""
         ...
 
+    def problems(self, resource: Resource, profile: str) -> list[tuple[str, str]]:
+        """Return where a resource breaks a profile, as FHIRPath and words.
+
+        [] where the server cannot tell.
+        """
+        ...
+
     def create(self, resource: Resource) -> Resource:
         """Store a new resource."""
         ...

@@ -5,6 +5,7 @@ an answer is kept before the Task says so.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,6 +36,7 @@ _NO_ROUTE = (
 )
 _DENIED = "Not sent: a denied request cannot be updated. Submit a new one, without `related`."
 ANNOTATE_TRIES = 3
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.resource")
 ANNOTATED = ("ServiceRequest/", "DeviceRequest/", "MedicationRequest/")  # have an `insurance`
 CHAIN_LIMIT = 50  # updates of one request
 _log = logging.getLogger(__name__)
@@ -232,10 +234,10 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
     if sent is None:
         number = f"Claim/{claim['id']}/_history/{claim['meta']['versionId']}"
         sent = _built(_chain(claim, tools), number, tools)
-        breaches = [one for one in pas_rules.check(sent) if one.is_error]
+        breaches = _breaches(sent, tools)
         if breaches:
-            told = "; ".join(f"{one.path}: {one.text}" for one in breaches)
-            _move(task, Status.DRAFT, f"Not sent, the request is not complete. {told}", tools)
+            text = f"Not sent, the request is not complete. {'; '.join(breaches)}"
+            _move(task, Status.DRAFT, text, tools)
             return None
         kept = tools.fhir.create(sent)
         task = prior_auth.with_part(task, "input", prior_auth.REQUEST, f"Bundle/{kept['id']}")
@@ -245,6 +247,22 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
         _move(task, Status.DRAFT, _DENIED, tools)
         return None
     return case
+
+
+def _breaches(sent: Resource, tools: Tools) -> list[str]:
+    """Return what keeps a request from being sent: its profiles, and the rules of the guide."""
+    told = {one.path: one.text for one in pas_rules.check(sent) if one.is_error}
+    found = dict(tools.fhir.problems(sent, pas.REQUEST_BUNDLE)) | told  # the rules say it better
+    return [f"{_place(path, sent)}: {text}" for path, text in found.items()]
+
+
+def _place(path: str, sent: Resource) -> str:
+    """Return where a breach is as people know it: by the resource, not by its place in a Bundle."""
+    there = _ENTRY.match(path)
+    if there is None:
+        return path
+    one = sent["entry"][int(there[1])]["resource"]
+    return f"{one['resourceType']}/{one.get('id', '')}".rstrip("/") + path[there.end() :]
 
 
 def _built(chain: list[Resource], number: str, tools: Tools) -> Resource:

@@ -13,6 +13,7 @@ from bots.ports import Exchange, Finding, Submission, Tools
 from bots.vault import Vault
 from bots.x12 import eligibility_270, eligibility_271
 from fhir_profiles import elements, prior_auth, systems
+from server.validation import check
 
 Resource = dict[str, Any]
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -79,6 +80,10 @@ class FakeFhir:
         name, _, value = condition.partition("=")
         found = self.search(resource["resourceType"], [(name, value)])
         return found[0] if found else self.put({**resource, "id": f"new-{next(self._ids)}"})
+
+    def problems(self, resource: Resource, profile: str) -> list[tuple[str, str]]:
+        issues = check.against(resource, profile)
+        return [(one.expression, one.text) for one in issues]
 
     def create_each_once(self, resources: Sequence[tuple[Resource, str]]) -> None:
         for one, condition in resources:

@@ -156,6 +156,7 @@ def _constraints(element: Json, sets: dict[str, Json]) -> Json:
         "codes": _codes(element.get("binding", {}), sets),
         "types": [] if codes == ["Resource"] else codes,
         "profiles": profiles,
+        "targets": _targets(types),
     }
     found |= {key: value for key, value in listed.items() if value}
     found |= _rules(element)
@@ -164,6 +165,12 @@ def _constraints(element: Json, sets: dict[str, Json]) -> Json:
         found["by"] = [[d["type"], _segments(d["path"])] for d in given]
         found["closed"] = element["slicing"].get("rules") == "closed"
     return found
+
+
+def _targets(types: list[Json]) -> list[str]:
+    """Return what a reference is to lead to, where the guide says more of it than its type."""
+    found = [url.partition("|")[0] for one in types for url in one.get("targetProfile", [])]
+    return found if any(not url.startswith(FHIR) for url in found) else []
 
 
 def _rules(element: Json) -> Json:

@@ -16,7 +16,7 @@ from server.interactions import bundle as bundles
 from server.interactions import create, read, search, update
 from server.interactions._write import Origin, Saved
 from server.interactions.engine import Engine
-from server.validation import check as validation
+from server.validation import profiles, structure
 
 Resource = dict[str, Any]
 WAIT_S = 13.0  # of the 15 s that PAS gives, two for the way
@@ -199,10 +199,18 @@ def _pend() -> Resource:
 
 
 def _check(body: Resource) -> None:
-    issues = validation.against(body, pas.REQUEST_BUNDLE)
+    issues = structure.check(body)
     if not issues:
-        breaches = (one for one in pas_rules.check(body) if one.is_error)
-        issues = [Issue("business-rule", one.text, one.path) for one in breaches]
+        breaches = [one for one in pas_rules.check(body) if one.is_error]
+        told = {one.path for one in breaches}  # in better words than the profile's
+        issues = [
+            *(
+                one
+                for one in profiles.check(body, pas.REQUEST_BUNDLE)
+                if one.expression not in told
+            ),
+            *(Issue("business-rule", one.text, one.path) for one in breaches),
+        ]
     if issues:
         raise Unprocessable(issues=issues)
 

@@ -1,8 +1,9 @@
 """Profiles: what they ask of a resource beyond R4, from the tables in fhir_profiles.
 
 A table is a tree of elements, each with min, max, fixed, pattern, codes (the pairs of a required
-binding), types (of a choice), profiles (any of them, by URL), rules (key, FHIRPath, sentence and
-path of an invariant) and slices; a slice says in `where` which values are its own.
+binding), types (of a choice), profiles (any of them, by URL), targets (profiles of what a reference
+leads to), rules (key, FHIRPath, sentence and path of an invariant) and slices; a slice says in
+`where` which values are its own.
 Source: FHIR R4 profiling.html, elementdefinition.html.
 """
 
@@ -26,7 +27,8 @@ def check(resource: dict[str, Any], url: str) -> list[Issue]:
     kind = resource.get("resourceType", profile["type"])
     if kind != profile["type"]:
         return [Issue("structure", f"The profile is of {profile['type']}.", str(kind))]
-    return list(_node(profile["root"], resource, str(kind)))
+    found = list(_node(profile["root"], resource, str(kind)))
+    return [*found, *_led_to(profile["root"], resource)] if kind == "Bundle" else found
 
 
 def is_known(url: str) -> bool:
@@ -66,15 +68,67 @@ def _node(node: Node, value: Any, path: str) -> Iterator[Issue]:
             yield from _child(child, name, value, path)
 
 
+def _led_to(root: Node, bundle: Node) -> Iterator[Issue]:
+    """Yield where an entry breaks the profile that a reference inside the Bundle asks of it.
+
+    What the Bundle does not hold is not looked for. Source: FHIR R4 references.html#contained, and
+    profiling.html on target profiles.
+    """
+    there = {
+        entry.get("fullUrl"): (f"Bundle.entry[{place}].resource", entry.get("resource"))
+        for place, entry in enumerate(bundle.get("entry", []))
+    }
+    todo, seen = list(_targets(root, bundle)), set()
+    while todo:
+        address, urls = todo.pop(0)
+        path, one = there.get(address, ("", None))
+        asked = [url for url in urls if is_known(url) and _profiles()[url]["type"] == _type(one)]
+        if one is None or not asked or (address, *asked) in seen:
+            continue
+        seen.add((address, *asked))
+        yield from _any_profile(tuple(asked), one, path)
+        todo += _targets(_profiles()[asked[0]]["root"], one)
+
+
+def _targets(node: Node, value: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield each reference in a value that is to lead to profiles, with their URLs."""
+    if not isinstance(value, dict):
+        return
+    if "targets" in node and isinstance(value.get("reference"), str):
+        yield value["reference"], node["targets"]
+    known = (url for url in node.get("profiles", ()) if is_known(url))
+    url = next(
+        (url for url in known if _profiles()[url]["type"] in (_type(value), "Extension")), ""
+    )
+    if url:
+        yield from _targets(_profiles()[url]["root"], value)
+    for name, child in node.get("children", {}).items():
+        for one in (one for key in _keys(name, value) for one in _listed(value[key])):
+            yield from _targets(child, one)
+            own = next((part for part in child.get("slices", ()) if _is_of(part, one)), None)
+            if own is not None:
+                yield from _targets(own, one)
+
+
+def _type(resource: Any) -> str:
+    return str(resource.get("resourceType", "")) if isinstance(resource, dict) else ""
+
+
 def _any_profile(urls: tuple[str, ...], value: Any, path: str) -> Iterator[Issue]:
     """Yield what is wrong where the value fits none of the profiles that are known."""
     known = [url for url in urls if is_known(url)]
     if not known or not isinstance(value, dict) or len(known) < len(urls):
         return
-    found = [_node(_profiles()[url]["root"], value, path) for url in known]
-    issues = [list(one) for one in found]
-    if all(issues):
-        yield from min(issues, key=len)
+    roots = [_profiles()[url]["root"] for url in known]
+    roots.sort(key=lambda root: _lacks(root, value))
+    if all(any(True for _ in _node(root, value, path)) for root in roots):
+        yield from min((list(_node(root, value, path)) for root in roots), key=len)
+
+
+def _lacks(root: Node, value: Node) -> int:
+    """Return how many elements a value lacks that a profile makes mandatory: a first look."""
+    children = root.get("children", {}).items()
+    return sum(1 for name, child in children if child.get("min") and not _keys(name, value))
 
 
 def _child(node: Node, name: str, parent: Node, path: str) -> Iterator[Issue]:

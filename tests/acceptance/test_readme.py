@@ -87,7 +87,7 @@ def test_posting_a_coverage_with_curl(tmp_path: Path) -> None:
 
     assert (0, 0) == (checked.returncode, authorized.returncode), authorized.stderr
     assert same(told_after("curl"), checked.stdout)
-    assert same(told_after("Claim/spine"), authorized.stdout)
+    assert same(told_after("Claim/first"), authorized.stdout)
 
 
 def test_the_wheel_runs_alone(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import requests
 from bots import fhir_client
 from bots.errors import NeverRetry, RetryLater
 from bots.fhir_client import FhirClient
+from fhir_profiles import pas
+from tests import pas as given
 from tests import samples
+from tests.contract.payer import built
 from tests.programs import Programs, free_port
 
 pytestmark = pytest.mark.loopback
@@ -71,6 +74,19 @@ def test_what_is_there_is_not_created_again(programs: Programs) -> None:
     assert first["id"] == again["id"]
     assert "dependent" not in again
     assert 1 == len(client.search("Coverage", [("identifier", "http://x|once")]))
+
+
+def test_a_resource_is_held_against_a_profile(programs: Programs) -> None:
+    """Where it breaks it, in words; nothing from a server that does not know the profile."""
+    client = FhirClient(programs.fhir)
+    bundle = built(given.claim(), given.patient(identifier=[]))
+
+    ((path, text),) = client.problems(bundle, pas.REQUEST_BUNDLE)
+    assert path.endswith(".resource.identifier")
+    assert "at least 1" in text
+    assert [] == client.problems(built(given.claim()), pas.REQUEST_BUNDLE)
+    assert [] == client.problems(bundle, "http://unknown.example/StructureDefinition/x")
+    assert [] == client.problems({"resourceType": "Nonsense"}, pas.REQUEST_BUNDLE)
 
 
 def test_each_of_many_is_created_once(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:

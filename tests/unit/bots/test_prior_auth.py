@@ -166,13 +166,14 @@ def test_an_incomplete_request_is_not_sent() -> None:
     del claim["item"][0]["category"]
     nameless = given.coverage(identifier=[])
     del nameless["subscriberId"]
-    fhir = world(claim, nameless)
+    fhir = world(claim, nameless, given.patient(identifier=[]))
     asked = run(fhir)
     reason = the_task(fhir)["statusReason"]["text"]
 
     assert ([], "draft") == (asked.sent, prior_auth.status(the_task(fhir)))
     assert "item[0].category" in reason
-    assert "identifier: Expected the member id" in reason
+    assert "Coverage/cov.identifier: Expected the member id" in reason
+    assert "Patient/pat.identifier" in reason
 
 
 @pytest.mark.parametrize(

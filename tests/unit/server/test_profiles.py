@@ -1,12 +1,15 @@
 """Profiles are enforced where they are claimed (VAL-06)."""
 
+import re
 from typing import Any
 
 import pytest
 
 from fhir_profiles import systems
 from server.validation import check
+from tests import pas as pas_samples
 from tests import samples
+from tests.contract.payer import built
 
 HREX = "http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-coverage"
 PAS = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition"
@@ -216,3 +219,32 @@ def test_an_invariant_beyond_the_engine_refuses_nothing() -> None:
 
     found = check.against(order, f"{PAS}/profile-servicerequest")
     assert [] == [issue for issue in found if issue.code == "invariant"]
+
+
+@pytest.mark.req("VAL-06")
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (pas_samples.patient(), set()),
+        (pas_samples.patient(identifier=[]), {("required", "Patient.identifier")}),
+        (pas_samples.patient(name=[]), {("required", "Patient.name")}),
+        (pas_samples.coverage(relationship=None), {("required", "Coverage.relationship")}),
+        (pas_samples.clinic(active=None), {("required", "Organization.active")}),
+    ],
+)
+def test_what_a_bundle_refers_to_fits_the_profiles_that_are_asked_of_it(
+    change: dict[str, Any], expected: set[tuple[str, str]]
+) -> None:
+    """By the role it has there: a beneficiary, a coverage, a requestor."""
+    told = {name: value for name, value in change.items() if value not in (None, [])}
+    bundle = built(pas_samples.claim(), told)
+    names = {
+        f"Bundle.entry[{place}].resource": entry["resource"]["resourceType"]
+        for place, entry in enumerate(bundle["entry"])
+    }
+    found = {
+        (code, re.sub(r"^Bundle\.entry\[\d+\]\.resource", lambda m: names[m[0]], where))
+        for code, where in said(bundle, f"{PAS}/profile-pas-request-bundle")
+    }
+
+    assert (expected, bool(expected)) == (expected & found, bool(found))
