@@ -6,7 +6,7 @@ was approved is turned when it holds no longer.
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import tasks
@@ -56,7 +56,7 @@ def run(tools: Tools) -> int:
             continue  # somebody else's Task, with a clock that we do not read
         if warning is None:
             continue
-        cause = f"{warning[0]}-{task['id']}"
+        cause = f"{warning[0]}-{task['id']}-{due.astimezone(UTC):%Y%m%d%H%M}"
         if cause not in known:
             wish = _task(task, warning, cause, now)
             wishes.append((wish, f"identifier={systems.CAUSE}|{cause}"))

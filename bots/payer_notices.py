@@ -100,14 +100,16 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     else:
         submission = _question(case, str(endpoint["address"]), now, tools)
         answers = _about(case, submission.answer)
+    method = pas_metric.X12 if way else pas_metric.RESTFUL
+    told = Exchanged(Kind.QUERY, now, tools.now(), method=method)
     if submission.failure is not None:
+        room.record(case, replace(told, failure=submission.failure.code), (), tools)
         return submission.failure, ""
     if not answers:
+        room.record(case, replace(told, failure="unknown-request"), (), tools)
         return None, "The payer knows of no such request."
     newest = max(answers, key=lambda one: str((one or {}).get("timestamp", "")))
     room.keep(case, submission.received, tools)
-    method = pas_metric.X12 if way else pas_metric.RESTFUL
-    told = Exchanged(Kind.QUERY, now, tools.now(), method=method)
     room.take(case, newest, payer, tools, told)
     return None, "The payer answered."
 

@@ -24,7 +24,15 @@ from bots.mapping import (
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
 from bots.ports import Resource, Submission, Tools
-from fhir_profiles import decisions, elements, pas, pas_rules, prior_auth, prior_auth_route
+from fhir_profiles import (
+    decisions,
+    elements,
+    pas,
+    pas_rules,
+    prior_auth,
+    prior_auth_route,
+    systems,
+)
 from fhir_profiles.decisions import Answer, Item, State
 from fhir_profiles.prior_auth import Status
 
@@ -88,7 +96,7 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
         pas_metric.X12 if prior_auth_route.review_of(endpoint) else pas_metric.RESTFUL,
     )  # fmt: skip
     if failure is not None:
-        _record(case, told, (), tools)
+        record(case, told, (), tools)
         task = prior_auth.retried(case.task) if failure.again else case.task
         to = Status.SENT if submission.taken else Status.SEND_FAILED
         _move(task, to, failure.text, tools)
@@ -119,11 +127,13 @@ def _asked(task: Resource, tools: Tools) -> datetime:
     return min(datetime.fromisoformat(turned), tools.now())
 
 
-def _record(case: Case, told: Exchanged, items: Iterable[Item], tools: Tools) -> None:
+def record(case: Case, told: Exchanged, items: Iterable[Item], tools: Tools) -> None:
     """Keep the record of one exchange; a slow one is told of."""
     if told.is_slow:
         _log.warning("the answer to prior authorization %s took more than 15 s", case.task["id"])
-    tools.fhir.create(pas_metric.record(case.task, case.claim, case.sent, told, items))
+    made = pas_metric.record(case.task, case.claim, case.sent, told, items)
+    cause = elements.identifier(made, systems.CAUSE)
+    tools.fhir.create_once(made, f"identifier={systems.CAUSE}|{cause}")
 
 
 def case_of(task: Resource, tools: Tools) -> Case | None:
@@ -150,29 +160,40 @@ def take(
         is_newer = answer is not None and pas_answer.is_newer(answer, before)
     except decisions.Unreadable as error:
         _log.warning("the answer to prior authorization %s is unreadable", case.task["id"])
+        record(case, replace(told, failure="unreadable"), (), tools)
         if before is None and prior_auth.status(case.task) != Status.CANCELLED:
             text = f"Could not read the answer: {error}."
             timed = _timed(seen, _replaced(case, tools), payer, tools)
             _move(timed, Status.UNREADABLE, text, tools)
-        _record(case, replace(told, failure="unreadable"), (), tools)
         return
     if answer is None or not is_newer:
         return
     is_asked = told.kind is Kind.QUERY
     is_no_news = is_asked and read_as.state in (State.PENDED, State.MORE_INFORMATION)
+    turned = None
     if before is None or not (is_no_news or read_as.state is State.REJECTED):
         case = case if read_as.state is State.REJECTED else seen
-        case = _turn(case, answer, read_as, payer, tools)
-    _record(case, told, read_as.items, tools)
+        turned = _stated(case, answer, read_as, payer, tools)
+    case = turned or case
+    record(case, told, read_as.items, tools)
+    if turned is not None:
+        to, reason = pas_answer.status(read_as)
+        _log.info("prior authorization %s: %s", case.task["id"], to.value)
+        _move(case.task, to, reason, tools)  # last: whoever sees it finds the rest done
 
 
-def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools: Tools) -> Case:
-    """Store what an answer says, and move the Task to where it then stands."""
+def _stated(
+    case: Case, answer: Resource, read_as: Answer, payer: Resource, tools: Tools
+) -> Case | None:
+    """Store what an answer says; return the case with the Task that refers to it, not moved yet.
+
+    None where the Task is over: its update or its cancellation holds.
+    """
     made = pas_answer.claim_response(case.task, case.claim, case.sent, answer, read_as)
     cause = made["identifier"][-1]
     response = tools.fhir.create_once(made, f"identifier={cause['system']}|{cause['value']}")
     if prior_auth.status(case.task) == Status.CANCELLED:
-        return case  # its update or its cancellation holds
+        return None
     older = [] if read_as.state is State.REJECTED else _replaced(case, tools)
     if read_as.state is not State.REJECTED:
         _annotate(case, older, response, tools)
@@ -182,14 +203,11 @@ def _turn(case: Case, answer: Resource, read_as: Answer, payer: Resource, tools:
         address = f"{one['resourceType']}/{one['id']}"
         task = prior_auth.with_part(task, "output", code, address)
     task = prior_auth.with_expiry(task, pas_answer.expiry(read_as))
-    to, reason = pas_answer.status(read_as)
-    _log.info("prior authorization %s: %s", task["id"], to.value)
     if read_as.asks:
         _gather(case, task, response, payer, tools)
     for old in older:
         text = f"Replaced by its update {elements.reference(case.task['focus'])}."
         _move(old, Status.CANCELLED, text, tools)
-    _move(task, to, reason, tools)  # last: whoever sees it finds the rest done
     return replace(case, task=task)
 
 

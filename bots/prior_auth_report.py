@@ -7,6 +7,7 @@ from bots.ports import Resource, Tools
 from fhir_profiles import prior_auth
 
 PAGE = "1000"  # matches of one search's page
+BEFORE = timedelta(days=366)  # looked at, too: an item counts when it was decided first
 
 
 def run(tools: Tools, start: date, end: date) -> Resource:
@@ -18,8 +19,9 @@ def run(tools: Tools, start: date, end: date) -> Resource:
         datetime.combine(day, time(), tools.zone) for day in (start, end + timedelta(days=1))
     )
     wanted = [
-        ("measure", prior_auth.EXCHANGE), ("date", f"ge{first.isoformat()}"),
+        ("measure", prior_auth.EXCHANGE), ("date", f"ge{(first - BEFORE).isoformat()}"),
         ("date", f"lt{after.isoformat()}"), ("_count", PAGE),
     ]  # fmt: skip
     records = tools.fhir.search("MeasureReport", wanted)
-    return tools.fhir.put(pas_metric.summary(records, start, end, tools.now()))
+    items = pas_metric.decided(records, since=first)
+    return tools.fhir.put(pas_metric.summary(items, start, end, tools.now()))

@@ -24,6 +24,8 @@ METRIC = f"{systems.BASE}/CodeSystem/prior-auth-metric"
 EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
 EXT_EXPIRES = f"{systems.BASE}/StructureDefinition/prior-auth-expires"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
+EXT_JUDGED = f"{systems.BASE}/StructureDefinition/prior-auth-urgency"
+_LASTING = frozenset({EXT_LONGER, EXT_JUDGED})
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
 TAKEN = f"{systems.BASE}/NamingSystem/prior-auth-taken"  # by a clearinghouse, under this number
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
@@ -235,9 +237,19 @@ def group(task: Resource) -> str:
 
 
 def continued(task: Resource, old: Resource) -> Resource:
-    """Return the Task of an update, that goes on with the group and the clock of the one before."""
+    """Return the Task of an update, that goes on with the group and the clock of the one before.
+
+    So do the payer's notice that it takes longer, who held it how urgent, and its owner.
+    """
+    there = {one["url"] for one in task.get("extension", [])}
+    marks = [one for one in old.get("extension", []) if one["url"] in _LASTING - there]
     found = {**task, "groupIdentifier": {"system": NUMBER, "value": group(old)}}
-    return found | ({"restriction": old["restriction"]} if "restriction" in old else {})
+    if marks:
+        found["extension"] = [*task.get("extension", []), *marks]
+    if any(one["url"] == EXT_JUDGED for one in marks):
+        found["priority"] = old["priority"]
+    lasting = ("restriction",) if "owner" in task else ("restriction", "owner")
+    return found | {name: old[name] for name in lasting if name in old}
 
 
 def extension(task: Resource) -> Resource | None:

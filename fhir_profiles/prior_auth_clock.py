@@ -7,11 +7,10 @@ Source: 42 CFR 422.568(b)(1)(i), 422.572(b); PAS metrics ask for both.
 from datetime import datetime, tzinfo
 from typing import Any
 
-from fhir_profiles import decision_clock, elements, pas, prior_auth, systems
+from fhir_profiles import decision_clock, elements, pas, prior_auth
 from fhir_profiles.decision_clock import Clock, Extension, Judged, Limit, Urgency
 
 Resource = dict[str, Any]
-EXT_JUDGED = f"{systems.BASE}/StructureDefinition/prior-auth-urgency"
 PRIORITIES = {Urgency.EXPEDITED: "urgent", Urgency.STANDARD: "routine"}
 
 
@@ -29,7 +28,7 @@ def urgency(task: Resource, claim: Resource) -> Urgency:
 
 def judgements(task: Resource) -> tuple[Judged, ...]:
     """Return who held it how urgent, and when, the oldest first."""
-    found = (elements.parts(one) for one in elements.extensions(task, EXT_JUDGED))
+    found = (elements.parts(one) for one in elements.extensions(task, prior_auth.EXT_JUDGED))
     return tuple(
         Judged(Urgency(one["urgency"]), str(one["by"]), datetime.fromisoformat(one["at"]))
         for one in found
@@ -42,7 +41,7 @@ def judged(task: Resource, said: Judged, limit: Limit | None, zone: tzinfo) -> R
     `zone` is the payer's. Without a limit there is no clock any more.
     """
     mark = {
-        "url": EXT_JUDGED,
+        "url": prior_auth.EXT_JUDGED,
         "extension": [
             {"url": "urgency", "valueCode": said.urgency.value},
             {"url": "by", "valueString": said.by},

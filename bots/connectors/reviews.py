@@ -4,13 +4,14 @@ CAQH CORE 278 rule: real time, the response within 20 seconds.
 """
 
 import time
+from dataclasses import replace
 
-from bots.connectors import envelopes
+from bots.connectors import envelopes, wire
 from bots.connectors.access import Access
 from bots.connectors.envelopes import Envelopes
 from bots.domain.review import Review
 from bots.ports import Failure, Reviewed
-from bots.x12 import review_278
+from bots.x12 import acknowledgement, review_278
 from bots.x12.envelope import Sender
 from bots.x12.syntax import Unreadable
 from fhir_profiles import systems
@@ -41,4 +42,13 @@ class Reviews:
         try:
             return Reviewed(reply.content, answer=review_278.read(found))
         except Unreadable:
-            return Reviewed(reply.content)
+            return Reviewed(reply.content, failure=_acknowledged(found))
+
+
+def _acknowledged(x12: str) -> Failure | None:
+    """Return what a 999, 997 or TA1 in the place of a 278 means, None where there is none.
+
+    A request that was taken is not sent again by itself.
+    """
+    told = acknowledgement.within(x12)
+    return replace(wire.acknowledged(told), again=False, after_s=None) if told else None

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from bots.ports import Failure, Finding
+from bots.x12.acknowledgement import Acknowledgement
 from bots.x12.eligibility_270 import OutsideGuide
 from bots.x12.eligibility_271 import NotA271
 from fhir_profiles import codec
@@ -158,8 +159,11 @@ def unreadable(text: str) -> Failure:
 def no_271(error: NotA271) -> Failure:
     """Return the failure of X12 that is no 271: an acknowledgement, or nothing that can be read."""
     told = error.acknowledgement
-    if told is None:
-        return unreadable("The answer holds no readable 271.")
+    return unreadable("The answer holds no readable 271.") if told is None else acknowledged(told)
+
+
+def acknowledged(told: Acknowledgement) -> Failure:
+    """Return the failure of a 999, 997 or TA1 that came in the place of an answer."""
     if told.is_accepted:
         text = f"The question was taken, and its answer did not come ({told})."
         return Failure("no-answer", text, again=True, after_s=NO_RESEND_S)

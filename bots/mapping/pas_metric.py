@@ -13,6 +13,7 @@ from typing import Any
 
 from bots.domain import decision_figures
 from bots.domain.decision_figures import Decided, Share, Times
+from bots.mapping.request import trace_of
 from fhir_profiles import elements, pas, prior_auth, prior_auth_clock, systems
 from fhir_profiles.decision_clock import Urgency
 from fhir_profiles.decisions import Action, Item
@@ -88,8 +89,10 @@ def record(
         "measureScore": _quantity(took, "s"),
         "stratifier": [_stratifier(name, value) for name, value in facts.items() if value],
     }
+    mark = f"{task['id']}|{told.kind}|{_instant(told.asked)}|{told.failure}"
     return {
         "resourceType": "MeasureReport",
+        "identifier": [{"system": systems.CAUSE, "value": f"exchange-{trace_of(mark)}"}],
         "status": "complete",
         "type": "individual",
         "measure": prior_auth.EXCHANGE,
@@ -134,12 +137,15 @@ def _items(
         yield group
 
 
-def decided(records: Iterable[Resource]) -> list[Decided]:
+def decided(records: Iterable[Resource], since: datetime | None = None) -> list[Decided]:
     """Return each item that was decided, once, by its first decision in the records.
 
-    What an update left alone is the same item; what it changed is decided anew.
+    What an update left alone is the same item; what it changed is decided anew. What was decided
+    first before `since` is left out.
     """
-    found: dict[tuple[str, str, str], Decided] = {}
+    found: dict[tuple[str, str], Decided] = {}
+    newest: dict[tuple[str, str], tuple[str, str]] = {}  # an item -> the same, as changed last
+    earlier: set[tuple[str, str]] = set()
     for one in sorted(records, key=lambda r: datetime.fromisoformat(r["period"]["end"])):
         task = elements.reference(one["evaluatedResource"][0])
         head, *groups = one["group"]
@@ -148,20 +154,24 @@ def decided(records: Iterable[Resource]) -> list[Decided]:
             actions = {action.value: action for action in Action}
             action = actions[_said(group, "review-action")]
             if action in _APPROVED or action is Action.DENIED:
-                where = task if _said(group, "changed") else _said(head, "request")
-                key = (where, group["code"]["text"], _said(group, "changed"))
+                item = (_said(head, "request"), group["code"]["text"])
+                if _said(group, "changed"):
+                    newest[item] = (task, group["code"]["text"])
+                key = newest.get(item, item)
+                if since is not None and datetime.fromisoformat(one["period"]["end"]) < since:
+                    earlier.add(key)
                 found.setdefault(key, Decided(
                     urgency, action in _APPROVED,
                     timedelta(seconds=float(group["measureScore"]["value"])),
                     extended=_said(group, "extended") == "yes",
                     appealed=_said(group, "appealed") == "yes",
                 ))  # fmt: skip
-    return list(found.values())
+    return [one for key, one in found.items() if key not in earlier]
 
 
-def summary(records: list[Resource], start: date, end: date, moment: datetime) -> Resource:
-    """Return the MeasureReport of the decisions in some records, both days included."""
-    found = decision_figures.figures(decided(records))
+def summary(items: list[Decided], start: date, end: date, moment: datetime) -> Resource:
+    """Return the MeasureReport of the items decided from one day to another, both included."""
+    found = decision_figures.figures(items)
     groups: list[Resource] = []
     for name in (field.name for field in fields(found)):
         told = getattr(found, name)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bots.x12.envelope import Sender, Transaction, interchange, wrap
+from bots.x12.envelope import Sender, Transaction, interchange, transactions, wrap
 from bots.x12.guide import Finding
-from bots.x12.syntax import Segment
+from bots.x12.syntax import Segment, Unreadable
 
 VERSION = "005010X231A1"
 KINDS = ("999", "997", "TA1")
@@ -40,6 +40,15 @@ class Acknowledgement:
     def __str__(self) -> str:
         """Return it in one line, without data."""
         return ", ".join([f"{self.kind} {self.code}".strip(), *self.notes])
+
+
+def within(text: str) -> Acknowledgement | None:
+    """Return the first TA1, 999 or 997 in an interchange, None where there is none to read."""
+    try:
+        found = list(transactions(text))
+    except Unreadable:
+        return None
+    return next((read(one) for one in found if one.set_id in KINDS), None)
 
 
 def read(transaction: Transaction) -> Acknowledgement:

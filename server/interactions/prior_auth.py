@@ -87,14 +87,24 @@ def _number(claim: Resource) -> str:
 def draft(engine: Engine, claim_id: str, reason: str, origin: Origin, *, based_on: str = "") -> str:
     """Return the id of the Task of a stored Claim that a person has still to send.
 
-    `based_on` is the address of the Task that it follows from.
+    `based_on` is the address of the Task that it follows from. One that is there already, of
+    whatever version of the Claim, is the one.
     """
+    there = newest(engine, claim_id)
+    if there is not None:
+        return str(there["id"])
     body = codec.decode(read.read(engine, "Claim", claim_id).body)
     number = _number(body)
     made = _made(engine, f"Claim/{claim_id}", body, number, "")
     if based_on:
         made["basedOn"] = [{"reference": based_on}]
     return _once(engine, prior_auth.moved(made, Status.DRAFT, reason), number, origin)
+
+
+def newest(engine: Engine, claim_id: str) -> Resource | None:
+    """Return the newest Task of a stored Claim, None where it has none."""
+    tasks = _of_focus(engine, f"Claim/{claim_id}")
+    return max(tasks, key=lambda one: str(one["authoredOn"]), default=None)
 
 
 def send_again(engine: Engine, task: Resource, origin: Origin) -> str:

@@ -1,6 +1,6 @@
 """How prior authorizations stand, as the payer said last: what an inquiry of PAS gets back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fhir_profiles import elements, prior_auth, systems
@@ -42,13 +42,15 @@ def fitting(engine: Engine, body: Any) -> list[Resource]:
     )
     if not isinstance(patient, dict) or not isinstance(provider, dict):
         raise BadRequest("Expected patient and provider in the Bundle.", expression="Bundle.entry")
-    npi = elements.identifier(provider, systems.NPI)
-    return [
-        _standing(engine, task)
+    npi = elements.identifier(provider, systems.NPI) or _of_role(provider, held.get)
+    found = [
+        task
         for address in dict.fromkeys(_patients(engine, patient))
         for task in _tasks(engine, ("patient", address))
         if npi and npi == _npi(engine, task) and _has_gone_out(task)
     ]
+    newest = {prior_auth.group(task): task for task in reversed(found)}  # what was updated is over
+    return [_standing(engine, task) for task in newest.values()]
 
 
 def _patients(engine: Engine, patient: Resource) -> Iterator[str]:
@@ -91,8 +93,16 @@ def _has_gone_out(task: Resource) -> bool:
 def _npi(engine: Engine, task: Resource) -> str:
     claim = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
     address = elements.reference(claim.get("provider"))
-    provider = read.referenced(engine, address.partition("/")[0], address) if address else None
-    return elements.identifier(provider or {}, systems.NPI)
+    provider = read.referenced(engine, address.partition("/")[0], address) or {}
+    return elements.identifier(provider, systems.NPI) or _of_role(
+        provider, lambda one: read.referenced(engine, one.partition("/")[0], one)
+    )
+
+
+def _of_role(provider: Resource, find: Callable[[str], Any]) -> str:
+    """Return the NPI of who a PractitionerRole is of, "" for anything else."""
+    who = find(elements.reference(provider.get("practitioner")))
+    return elements.identifier(who, systems.NPI) if isinstance(who, dict) else ""
 
 
 def _standing(engine: Engine, task: Resource) -> Resource:

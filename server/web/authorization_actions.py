@@ -4,6 +4,7 @@ from typing import Any
 
 from fhir_profiles import elements, pas, payer_asks, prior_auth, prior_auth_clock, systems
 from fhir_profiles.decision_clock import Urgency
+from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
 from server.interactions import create, read
 from server.interactions import prior_auth as requests
@@ -93,5 +94,15 @@ def renew(engine: Engine, task_id: str, kind: str) -> str:
     now = engine.now().isoformat(timespec="milliseconds")
     made = prior_auth.renewed(claim, now, certification, numbers)
     origin = Origin(engine.new_id())
+    first, count = made["identifier"][0], 1
     claim_id = requests.keep_claim(engine, made, origin)
+    while _is_withheld(engine, claim_id):  # that one never goes out: another may
+        count += 1
+        named = {**first, "value": f"{first['value']}-{count}"}
+        claim_id = requests.keep_claim(engine, {**made, "identifier": [named]}, origin)
     return requests.draft(engine, claim_id, RENEWED, origin, based_on=f"Task/{task_id}")
+
+
+def _is_withheld(engine: Engine, claim_id: str) -> bool:
+    task = requests.newest(engine, claim_id)
+    return task is not None and prior_auth.status(task) == Status.CANCELLED

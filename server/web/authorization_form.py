@@ -97,11 +97,17 @@ def check(engine: Engine, filled: Wishes, task_id: str = "") -> Form:
 def keep(engine: Engine, filled: Wishes, *, is_reviewed: bool) -> str:
     """Store the Claim, and its Task as a draft to look at or, if `is_reviewed`, as one that goes.
 
-    Returns the id of the Task. Sent twice, it is one request.
+    Returns the id of the Task. Sent twice, it is one request; sent again with something else, as
+    after “Back”, it changes the draft. Raises NotFound where that has gone out meanwhile.
     """
     origin = Origin(engine.new_id())
     made = claim(filled, _named(engine, filled), _now(engine))
     claim_id = requests.keep_claim(engine, made, origin)
+    there = requests.newest(engine, claim_id)
+    kept = read.referenced(engine, "Claim", f"Claim/{claim_id}") or {}
+    if there is not None and wishes(kept) != filled:
+        change(engine, str(there["id"]), filled)
+        return str(there["id"])
     if is_reviewed:
         return requests.of_claim(engine, claim_id, origin)
     return requests.draft(engine, claim_id, REVIEW, origin)

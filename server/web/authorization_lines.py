@@ -40,6 +40,7 @@ class Line:
     notes: list[str]
     instead: list[str]
     approved: int | None = None  # units of what was asked for
+    days: tuple[str, str] = ("", "")  # first and last of those approved
 
 
 def lines(claim: Resource, response: Resource | None) -> Iterator[Line]:
@@ -69,6 +70,7 @@ def _line(item: Resource, decided: Item) -> Line:
         notes=list(decided.notes),
         instead=_services(decided),
         approved=_approved(item, decided),
+        days=decided.period,
     )
 
 
@@ -89,8 +91,8 @@ def used(
 ) -> Iterator[tuple[int, int]]:
     """Yield how many of the approved visits were kept, and how many are approved, by service.
 
-    Visits are Appointments that are based on the order and were kept. `claim` is the one that went
-    out, `stored` ours: it names the orders.
+    Visits are Appointments that are based on the order and were kept in the time approved. `claim`
+    is the one that went out, `stored` ours: it names the orders.
     """
     items = {one["sequence"]: one for one in claim.get("item", [])}
     orders = {one["sequence"]: elements.reference(elements.extension_value(
@@ -101,4 +103,8 @@ def used(
             continue
         wanted = [("based-on", orders[line.sequence]), ("status", KEPT), ("_total", "accurate"),
                   ("_summary", "count")]  # fmt: skip
+        wanted += [
+            ("date", f"{sign}{day}")
+            for sign, day in zip(("ge", "le"), line.days, strict=True) if day
+        ]  # fmt: skip
         yield search.search(engine, "Appointment", wanted).total or 0, line.approved

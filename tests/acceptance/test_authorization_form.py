@@ -167,6 +167,29 @@ def test_sent_twice_it_is_one_request(programs: Programs) -> None:
     assert twice[0].url == twice[1].url
 
 
+def test_what_is_corrected_after_back_changes_the_draft(programs: Programs) -> None:
+    """Under the same key: one draft, as it was filled in last; once it has gone out, no more."""
+    address = f"{programs.server}/authorizations/new"
+    told = {**RIGHT, "key": "form-back"}
+    pages = [
+        requests.post(address, data={**told, "quantity": quantity}, timeout=9).url
+        for quantity in ("8", "5", "5")
+    ]
+    (claim,) = programs.search("Claim?identifier=form-back")
+    (found,) = programs.search(f"Task?focus=Claim/{claim['id']}")
+
+    assert 1 == len({page.partition("?")[0] for page in pages})
+    assert 5 == claim["item"][0]["quantity"]["value"]
+    assert requests.post(f"{pages[0].partition('?')[0]}/send", timeout=9).ok
+    wait_for(
+        lambda: prior_auth.status(programs.search(f"Task?_id={found['id']}")[0]) == "approved",
+        "the decision",
+    )
+    assert 404 == requests.post(address, data={**told, "quantity": "9"}, timeout=9).status_code
+    (kept,) = programs.search("Claim?identifier=form-back")
+    assert 5 == kept["item"][0]["quantity"]["value"]
+
+
 def test_without_an_order_the_next_step_is_told(programs: Programs) -> None:
     """A patient whom nobody ordered anything for; an unknown coverage is not found."""
     assert programs.put(given.patient(id="new")).ok

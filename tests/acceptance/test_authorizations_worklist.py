@@ -198,11 +198,12 @@ def test_used_visits_are_counted(programs: Programs) -> None:
     claim = of_code("97112", fhir_id="used")
     claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/visits"}
     participant = [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}]
+    today = datetime.now(UTC).date().isoformat()
     visits = [
-        {"resourceType": "Appointment", "id": f"visit-{status}", "status": status,
+        {"resourceType": "Appointment", "id": f"visit-{status}-{day}", "status": status,
          "basedOn": [{"reference": "ServiceRequest/visits"}], "participant": participant,
-         "start": "2026-11-20T15:00:00Z", "end": "2026-11-20T15:30:00Z"}
-        for status in ("fulfilled", "noshow")
+         "start": f"{day}T23:00:00Z", "end": f"{day}T23:30:00Z"}
+        for status, day in (("fulfilled", today), ("noshow", today), ("fulfilled", "2026-01-05"))
     ]  # fmt: skip
     for one in (order, claim, *visits):
         assert programs.put(one).ok
@@ -251,6 +252,25 @@ def test_a_denial_is_appealed_or_asked_anew(
     wait_for(
         lambda: programs.search(f"Task?_id={fhir_id}")[0]["status"] == "completed", "the decision"
     )
+
+
+def test_an_appeal_that_was_withheld_may_be_made_again(programs: Programs) -> None:
+    """The withheld one never goes out; another draft takes its place."""
+    assert programs.put(of_code("22612", fhir_id="again")).ok
+    assert requests.post(f"{programs.fhir}/Claim/again/$submit", timeout=30).ok
+    address = f"{programs.server}/authorizations"
+    made = []
+    for _ in range(3):
+        page = requests.post(
+            f"{address}/{task(programs, 'again')['id']}/renew", data={"kind": "appeal"}, timeout=9
+        )
+        made.append(page.url.partition("?")[0].rpartition("/")[2])
+        if len(made) == 1:
+            assert requests.post(f"{address}/{made[0]}/withhold", timeout=9).ok
+
+    assert made[0] != made[1] == made[2]
+    (second,) = programs.search(f"Task?_id={made[1]}")
+    assert "draft" == second["status"]
 
 
 @pytest.mark.parametrize("name", ["pended", "urgent"])

@@ -56,6 +56,20 @@ def test_a_clock_goes_through_both() -> None:
     assert ["prior-auth-at-risk", "prior-auth-overdue"] == [code for code, _ in warnings(fhir)]
 
 
+def test_a_clock_that_ends_later_warns_again() -> None:
+    """After a payer's notice that it takes longer: at risk, and late, by the new end."""
+    fhir = FakeFhir(SOON)
+    clock_watch.run(tools(fhir))
+    (there,) = [one for one in fhir.all("Task") if one["id"] == "soon"]
+    later = (NOW + 8 * DAY).isoformat()
+    there["restriction"]["period"]["end"] = later
+    fhir.put(there)
+    assert 0 == clock_watch.run(tools(fhir))
+    clock_watch.run(tools(fhir, now=lambda: NOW + 7 * DAY))
+
+    assert ["prior-auth-at-risk"] * 2 == [code for code, _ in warnings(fhir)]
+
+
 @pytest.mark.parametrize("to", [Status.APPROVED, Status.DENIED, Status.CANCELLED])
 def test_what_is_decided_is_not_watched(to: Status) -> None:
     """Nor what was cancelled."""

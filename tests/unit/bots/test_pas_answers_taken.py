@@ -278,6 +278,14 @@ def test_an_update_keeps_the_clock_of_what_it_updates() -> None:
     fhir = world(first)
     run(fhir)
     due = the_task(fhir)["restriction"]
+    by = {"reference": "Practitioner/ward"}
+    longer = {"url": prior_auth.EXT_LONGER, "extension": [{"url": "days", "valueInteger": 3}]}
+    held = {"url": prior_auth.EXT_JUDGED, "extension": [
+        {"url": "urgency", "valueCode": "expedited"}, {"url": "by", "valueString": "Dr. Okafor"},
+        {"url": "at", "valueDateTime": NOW.isoformat()},
+    ]}  # fmt: skip
+    fhir.put({**the_task(fhir), "owner": by, "priority": "urgent",
+              "extension": [*the_task(fhir)["extension"], longer, held]})  # fmt: skip
     prior = {"claim": {"reference": "Claim/pa"}, "relationship": given.coded(pas.RELATED, "prior")}
     identifier = {**first["identifier"][0], "value": "PA-now"}
     fhir.put({**first, "id": "now", "related": [prior], "identifier": [identifier]})
@@ -292,6 +300,8 @@ def test_an_update_keeps_the_clock_of_what_it_updates() -> None:
 
     assert ("pended", due) == (prior_auth.status(now), now["restriction"])
     assert datetime.fromisoformat(due["period"]["start"]) == NOW
+    assert (by, "urgent") == (now["owner"], now["priority"])
+    assert {prior_auth.EXT_LONGER, prior_auth.EXT_JUDGED} < {e["url"] for e in now["extension"]}
 
 
 def test_a_drug_is_known_in_the_bundle_of_an_ehr() -> None:

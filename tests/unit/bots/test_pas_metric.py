@@ -1,20 +1,23 @@
 """The record of each exchange about a prior authorization, and their summary."""
 
+from copy import deepcopy
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bots import prior_auth_report
+from bots import payer_notices, prior_auth_report
+from bots import prior_auth as room
 from bots.mapping import pas_metric
 from bots.ports import Failure, Submission, Tools
 from fhir_profiles import elements, pas, prior_auth, systems
 from server.validation import structure
 from tests import pas as given
 from tests.contract.payer import of_code
-from tests.fakes import NOW, FakeFhir, tools
+from tests.fakes import NOW, FakeFhir, FakePayer, tools
 from tests.unit.bots.test_payer_notices import hear, message, newer
-from tests.unit.bots.test_prior_auth import answered, run, updated, world
+from tests.unit.bots.test_prior_auth import answered, run, the_task, updated, world
 
 Resource = dict[str, Any]
 DAY = date(2026, 11, 24)
@@ -120,6 +123,76 @@ def test_what_an_update_changed_is_decided_anew() -> None:
 
     assert [True, False, True, True] == [
         one.is_approved for one in pas_metric.decided(records(fhir))
+    ]
+
+
+@pytest.mark.req("R71")
+def test_what_an_update_added_and_the_next_left_alone_counts_once() -> None:
+    """It is the same item, under another Task."""
+    first = of_code("97110")
+    fhir, _ = updated(first, first["item"][0], given.item(2))
+    made = records(fhir)
+    again = deepcopy(made[-1])
+    again["evaluatedResource"] = [{"reference": "Task/later"}]
+    for group in again["group"][1:]:
+        group["stratifier"] = [
+            one for one in group["stratifier"] if "changed" not in str(one["code"])
+        ]
+
+    assert 2 == len(pas_metric.decided([*made, again]))
+
+
+@pytest.mark.req("R71")
+def test_what_was_decided_before_is_no_first_decision() -> None:
+    """A period counts what was decided first in it."""
+    fhir = world(of_code("22612"))
+    run(fhir)
+    later = NOW + timedelta(days=3)
+    hear(fhir, message(newer(fhir, "97110"), count=1), at(fhir, later))
+    days = [NOW.date(), later.date()]
+    found = [
+        prior_auth_report.run(tools(fhir, now=lambda: later), day, day)["group"][0]["population"]
+        for day in days
+    ]
+
+    assert [1, 0] == [counts[0]["count"] for counts in found]
+
+
+@pytest.mark.req("R72")
+def test_a_stop_before_the_task_moves_loses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made before, and once: the same exchange told again makes no second one."""
+    fhir = world()
+
+    class Killed(Exception):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dead, pytest.raises(Killed):
+        dead.setattr(room, "_move", die)
+        run(fhir)
+    assert ("ready", ["initial"]) == (prior_auth.status(the_task(fhir)), kinds(fhir))
+    run(fhir)
+
+    assert ("approved", ["initial"]) == (prior_auth.status(the_task(fhir)), kinds(fhir))
+
+
+@pytest.mark.req("R72")
+def test_an_inquiry_that_comes_to_nothing_is_recorded() -> None:
+    """What failed, and that the payer knows nothing of it."""
+    fhir = world(of_code("72148"))
+    run(fhir)
+    down = Submission(failure=Failure("not-delivered", "The payer is away.", again=True))
+    for hours, answer in ((1, down), (3, Submission(b"{}", answer={"resourceType": "Parameters"}))):
+        case = room.case_of(the_task(fhir), tools(fhir))
+        assert case is not None
+        later = NOW + timedelta(hours=hours)
+        payer_notices.inquire(case, replace(at(fhir, later), prior_auth=FakePayer(answer)))
+
+    assert ["initial", "query", "query"] == kinds(fhir)
+    assert ["not-delivered", "unknown-request"] == [
+        said(one["group"][0])["issue"] for one in records(fhir)[1:]
     ]
 
 

@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 from datetime import date
+from html import escape
 from typing import Any
 
 import pytest
+import responses
 
 from bots import prior_auth_review
+from bots.connectors.access import Access
+from bots.connectors.reviews import Reviews
+from bots.connectors.wire import REJECTED
 from bots.domain.review import Decision
 from bots.mapping import review as mapped
-from bots.x12 import review_278
+from bots.x12 import acknowledgement, envelope, review_278
 from bots.x12.envelope import Sender
 from bots.x12.syntax import Unreadable
 from fhir_profiles import decisions, pas, prior_auth, prior_auth_route
@@ -231,6 +236,26 @@ def test_what_follows_an_earlier_request_does_not_go_as_a_new_one(kind: str) -> 
 
     assert found.failure is not None
     assert "by its portal" in found.failure.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "says"),
+    [("A", "no-answer", "was taken"), ("R", REJECTED, "refused our request")],
+)
+def test_an_acknowledgement_is_no_answer(verdict: str, code: str, says: str) -> None:
+    """A 999 in its place: taken, and never sent again by itself, or refused."""
+    lines = [["AK1", "HI", "7"], ["IK5", verdict], ["AK9", verdict, "1", "1", "1"]]
+    told = envelope.wrap(lines, set_id="999", group_id="FA", sender=SENDER, control=1, moment=NOW,
+                         version=acknowledgement.VERSION)  # fmt: skip
+    body = f"<e><Payload>{escape(told)}</Payload><ErrorCode>Success</ErrorCode></e>"
+    access = Access("core", "https://hub.example", "k", "INFORCE", lambda: NOW, lambda: 7, "soap")
+    with responses.RequestsMock() as hub:
+        hub.post("https://hub.example", body=body)
+        found = Reviews(access).review(mapped.review(built(given.claim())), timeout_s=9)
+
+    assert found.failure is not None
+    assert (code, False) == (found.failure.code, found.failure.again)
+    assert says in found.failure.text
 
 
 class Never:
