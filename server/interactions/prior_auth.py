@@ -7,21 +7,18 @@ that we hold, is what people look for. Source: Da Vinci PAS 2.2.1, Claim/$submit
 from collections.abc import Container, Iterator
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 from fhir_profiles import codec, elements, pas, pas_rules, prior_auth, prior_auth_clock
 from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest, Conflict, Issue, Unprocessable
 from server.interactions import bundle as bundles
-from server.interactions import create, read, search, update
+from server.interactions import create, prior_auth_answer, read, search, update
 from server.interactions._write import Origin, Saved
 from server.interactions.engine import Engine
 from server.validation import profiles, structure
 
 Resource = dict[str, Any]
 WAIT_S = 13.0  # of the 15 s that PAS gives, two for the way
-_ADJUDICATION = "http://terminology.hl7.org/CodeSystem/adjudication"
-_SUBMITTED = {"coding": [{"system": _ADJUDICATION, "code": "submitted"}]}
 
 
 def accept(engine: Engine, body: Any, origin: Origin) -> str:
@@ -144,68 +141,10 @@ def answer(engine: Engine, task_id: str) -> bytes | None:
         return read.read(engine, "Bundle", there.removeprefix("Bundle/")).body
     status, reason = prior_auth.status(task), str(task.get("statusReason", {}).get("text", ""))
     if prior_auth.is_retried(task) or (status == Status.READY and reason):
-        return codec.encode(pended(engine, task_id))
+        return codec.encode(prior_auth_answer.pended(engine, task_id))
     if status in (Status.READY, Status.SENT):
         return None
     raise Unprocessable(reason or f"The request is {status}.", expression="Claim")
-
-
-def pended(engine: Engine, task_id: str) -> Resource:
-    """Return the response Bundle that says that nothing is decided yet, item by item."""
-    task = codec.decode(read.read(engine, "Task", task_id).body)
-    sent = prior_auth.part(task, prior_auth.REQUEST).removeprefix("Bundle/")
-    first, *others = (
-        codec.decode(read.read(engine, "Bundle", sent).body)["entry"]
-        if sent
-        else _entries(engine, elements.reference(task["focus"]))
-    )
-    claim, now = first["resource"], engine.now().isoformat(timespec="milliseconds")
-    parties = {elements.reference(claim[name]) for name in ("patient", "insurer", "provider")}
-    response = {
-        "resourceType": "ClaimResponse",
-        "identifier": claim.get("identifier", [])[:1],
-        "status": "active",
-        "type": claim["type"],
-        "use": "preauthorization",
-        "patient": claim["patient"],
-        "created": now,
-        "insurer": claim["insurer"],
-        "requestor": claim["provider"],
-        "request": {"reference": first["fullUrl"]},
-        "outcome": "complete",
-        "disposition": "The payer has not answered yet; the request stays open.",
-        "item": [
-            {"itemSequence": item["sequence"], "adjudication": [_pend()]}
-            for item in claim.get("item", [])
-        ],
-    }
-    uid = str(UUID(bytes=UUID(engine.new_id()).bytes, version=4))
-    return {
-        "resourceType": "Bundle",
-        "identifier": {"system": prior_auth.NUMBER, "value": f"pended-{task_id}"},
-        "type": "collection",
-        "timestamp": now,
-        "entry": [
-            {"fullUrl": f"urn:uuid:{uid}", "resource": response},
-            *(entry for entry in others if entry["fullUrl"] in parties),
-        ],
-    }
-
-
-def _entries(engine: Engine, address: str) -> list[Resource]:
-    """Return a stored Claim and its parties as entries, before its Bundle is built."""
-    claim = read.referenced(engine, "Claim", address) or {}
-    named = [elements.reference(claim.get(name)) for name in ("patient", "insurer", "provider")]
-    found = [(address, claim)]
-    found += [(a, read.referenced(engine, a.partition("/")[0], a) or {}) for a in named if a]
-    return [{"fullUrl": url, "resource": one} for url, one in found if one]
-
-
-def _pend() -> Resource:
-    concept = {"coding": [{"system": pas.REVIEW_ACTION, "code": "A4"}]}
-    action = {"url": pas.EXT_REVIEW_CODE, "valueCodeableConcept": concept}
-    review = {"url": pas.EXT_REVIEW_ACTION, "extension": [action]}
-    return {"extension": [review], "category": _SUBMITTED}
 
 
 def _check(body: Resource) -> None:

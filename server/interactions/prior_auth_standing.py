@@ -6,8 +6,7 @@ from typing import Any
 from fhir_profiles import elements, prior_auth, systems
 from fhir_profiles.prior_auth import Status
 from server.errors import BadRequest
-from server.interactions import prior_auth as requests
-from server.interactions import read, search
+from server.interactions import prior_auth_answer, read, search
 from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
@@ -109,4 +108,4 @@ def _standing(engine: Engine, task: Resource) -> Resource:
     """Return the payer's last answer as it came, or one that says that it has not answered."""
     there = prior_auth.part(task, prior_auth.ANSWER)
     answer = read.referenced(engine, "Bundle", there)
-    return answer if answer is not None else requests.pended(engine, str(task["id"]))
+    return answer if answer is not None else prior_auth_answer.pended(engine, str(task["id"]))

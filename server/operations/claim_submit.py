@@ -6,7 +6,7 @@ Source: Da Vinci PAS 2.2.1, OperationDefinition Claim-submit; FHIR R4 claim-oper
 from typing import Any
 
 from fhir_profiles import pas
-from server.interactions import answers, prior_auth
+from server.interactions import answers, prior_auth, prior_auth_answer
 from server.operations.operation import INSTANCE, TYPE, Answer, Call, Operation
 
 
@@ -27,7 +27,7 @@ def submit(call: Call) -> dict[str, Any] | Answer:
         task = prior_auth.accept(call.engine, body, call.origin)
     wait_s = min(answers.wait_s(call.preferences), prior_auth.WAIT_S)
     found = answers.awaited(lambda: prior_auth.answer(call.engine, task), wait_s)
-    return Answer(found) if found is not None else prior_auth.pended(call.engine, task)
+    return Answer(found) if found is not None else prior_auth_answer.pended(call.engine, task)
 
 
 OPERATION = Operation(

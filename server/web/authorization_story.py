@@ -22,7 +22,12 @@ from fhir_profiles.prior_auth import Status
 from server.interactions import history, read, search
 from server.interactions.engine import Engine
 from server.search.values import moment
-from server.web import authorization_clock, authorization_owner, authorizations
+from server.web import (
+    authorization_clock,
+    authorization_owner,
+    authorization_told,
+    authorizations,
+)
 from server.web.authorization_lines import Line, lines, used
 from server.web.authorization_record import Exchange, exchanges, notes
 from server.web.authorization_row import LIVE, Held, Row, row_of
@@ -78,6 +83,7 @@ class Story:
     linked: list[tuple[str, str]]
     may_extend: bool
     may_judge: bool
+    may_record: bool
     notes: list[str]
     used: list[tuple[int, int]]
     owner: str
@@ -112,6 +118,7 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         linked=list(_linked(engine, task)),
         may_extend=authorization_clock.may_extend(task),
         may_judge=authorization_clock.may_judge(task),
+        may_record=authorization_told.may_record(task),
         notes=list(notes(task, zone)),
         used=list(used(engine, claim, stored, told)),
         owner=elements.reference(task.get("owner")),

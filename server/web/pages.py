@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from importlib import resources
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -17,12 +18,14 @@ from server.web import (
     authorization_form,
     authorization_owner,
     authorization_story,
+    authorization_told,
     authorizations,
 )
 from server.web import deliveries as delivered
 from server.web.actions import Call
 from server.web.authorization_clock import Notice
 from server.web.authorization_form import Form
+from server.web.authorization_told import Told
 from server.web.authorization_words import WORDS as STATUSES
 from server.web.benefits import summary
 from server.web.directory import directory
@@ -35,6 +38,7 @@ POLICY = (
 )
 _CALL = ("answer", "day", "agent", "reference", "note")
 # What a form has done, said on the page that follows it.
+_HTML = "text/html; charset=utf-8"
 _DONE = {
     "check": "The payer is asked again; load this page again for the answer.",
     "retry": "The payer is asked again about each of them; load this page again for the answers.",
@@ -47,6 +51,7 @@ _DONE = {
     "extend": "The payer's notice is recorded, and the clock ends later.",
     "judge": "The urgency is recorded; the clock follows from it.",
     "assigned": "It is written down who looks after it.",
+    "record": "What the payer told is being recorded; load this page again.",
     "asked": "The payers are asked about each that waits for them, at most once an hour.",
     "ask": "The payer is asked; load this page again for the answer.",
     "report": "Reported: a task for support holds what the payer sent.",
@@ -84,6 +89,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/withhold")(_ours(forms.authorization_withhold))
     site.post("/authorizations/<task_id>/send")(_ours(shown.authorization_send))
     site.post("/authorizations/<task_id>/assign")(_ours(shown.authorization_assign))
+    site.post("/authorizations/<task_id>/record")(_ours(shown.authorization_record))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
     site.post("/authorizations/<task_id>/renew")(_ours(shown.authorization_renew))
     site.post("/authorizations/<task_id>/extend")(_ours(shown.authorization_extend))
@@ -134,7 +140,7 @@ class _Pages:
         if wrong:
             page = summary(self._engine, coverage_id, self._zone)
             text = render_template("benefits.html", page=page, done="", call=told, wrong=wrong)
-            return Response(text, 422, content_type="text/html; charset=utf-8")
+            return Response(text, 422, content_type=_HTML)
         actions.record_call(self._engine, coverage_id, told)
         return _see(url_for("pages.benefits", coverage_id=coverage_id, done="call"))
 
@@ -177,21 +183,13 @@ class _Pages:
         return answer
 
     def authorization(self, task_id: str) -> str:
-        page = authorization_story.story(self._engine, task_id, self._zone)
-        done = _DONE.get(request.args.get("done", ""), "")
-        return render_template(
-            "authorization.html", page=page, done=done, notice=Notice(), wrong=()
-        )
+        return self._story(task_id, _DONE.get(request.args.get("done", ""), ""))
 
     def authorization_extend(self, task_id: str) -> Response:
         told = Notice(*(request.form.get(name, "") for name in ("days", "noticed", "reason")))
         wrong = told.lacks()
         if wrong:
-            page = authorization_story.story(self._engine, task_id, self._zone)
-            text = render_template(
-                "authorization.html", page=page, done="", notice=told, wrong=wrong
-            )
-            return Response(text, 422, content_type="text/html; charset=utf-8")
+            return self._corrected(task_id, notice=told, wrong=wrong)
         authorization_clock.extend(self._engine, task_id, told, self._zone)
         return _see(url_for("pages.authorization", task_id=task_id, done="extend"))
 
@@ -199,6 +197,29 @@ class _Pages:
         urgency, by = (request.form.get(name, "") for name in ("urgency", "by"))
         authorization_clock.judge(self._engine, task_id, urgency, by, self._zone)
         return _see(url_for("pages.authorization", task_id=task_id, done="judge"))
+
+    def authorization_record(self, task_id: str) -> Response:
+        told = authorization_told.filled(request.form)
+        wrong = told.lacks()
+        if wrong:
+            return self._corrected(task_id, told=told, mistold=wrong)
+        authorization_told.record(self._engine, task_id, told)
+        return _see(url_for("pages.authorization", task_id=task_id, done="record"))
+
+    def _corrected(self, task_id: str, **shown: Any) -> Response:
+        """Answer a form of a request's page with the page, what is wrong marked."""
+        return Response(self._story(task_id, "", **shown), 422, content_type=_HTML)
+
+    def _story(self, task_id: str, done: str, **shown: Any) -> str:
+        page = authorization_story.story(self._engine, task_id, self._zone)
+        forms: dict[str, Any] = {
+            "notice": Notice(),
+            "wrong": (),
+            "told": Told({}, {}),
+            "mistold": (),
+        }
+        forms |= {"says": authorization_told.WORDS, **shown}
+        return render_template("authorization.html", page=page, done=done, **forms)
 
     def authorization_assign(self, task_id: str) -> Response:
         authorization_owner.assign(self._engine, task_id, request.form.get("owner", ""))
@@ -279,7 +300,7 @@ def _filled() -> Wishes:
 
 def _incomplete(form: Form) -> Response:
     text = render_template("authorization_form.html", form=form)
-    return Response(text, 422, content_type="text/html; charset=utf-8")
+    return Response(text, 422, content_type=_HTML)
 
 
 def _ours(act: Callable[..., Response]) -> Callable[..., Response]:
@@ -335,4 +356,4 @@ def refuse(status: int) -> Response:
         410: "This coverage was deleted.",
     }
     body = render_template("error.html", text=texts.get(status, "This page cannot be shown."))
-    return secure(Response(body, status, content_type="text/html; charset=utf-8"))
+    return secure(Response(body, status, content_type=_HTML))
