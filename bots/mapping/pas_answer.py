@@ -8,7 +8,16 @@ from typing import Any
 
 from bots.mapping import pas_update
 from bots.mapping.request import trace_of
-from fhir_profiles import codec, decision_clock, decisions, elements, pas, prior_auth_clock, systems
+from fhir_profiles import (
+    codec,
+    decision_clock,
+    decisions,
+    elements,
+    pas,
+    prior_auth,
+    prior_auth_clock,
+    systems,
+)
 from fhir_profiles.decision_clock import Clock
 from fhir_profiles.decisions import Action, Answer, Problem, State
 from fhir_profiles.prior_auth import Status
@@ -23,7 +32,7 @@ _NEXT = {
     State.DENIED: (Status.DENIED, "Denied"),
     State.PENDED: (Status.PENDED, "In review by the payer"),
     State.MORE_INFORMATION: (Status.MORE_INFORMATION, "The payer asks for more information"),
-    State.CONTACT_PAYER: (Status.PENDED, "The payer wants to be called"),
+    State.CONTACT_PAYER: (Status.PENDED, prior_auth.CALL),
     State.NOT_REQUIRED: (Status.APPROVED, "No authorization is required"),
     State.CANCELLED: (Status.CANCELLED, "Cancelled"),
     State.REJECTED: (Status.SEND_FAILED, "The payer rejected the request"),

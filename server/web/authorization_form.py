@@ -18,6 +18,7 @@ from server.interactions import read, search, update
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorization_story, authorizations, lines, records
+from server.web.authorization_record import of_order
 from server.web.authorization_words import person as named
 from server.web.authorization_words import words
 from server.web.today import person
@@ -47,6 +48,7 @@ class Form:
     task_id: str  # of the draft that is changed, "" for a new one
     asks: list[str]  # the services for which the payer says that it wants an authorization
     says: list[str]  # what the payer said about the order when it was signed
+    there: list[tuple[str, str]]  # the requests that there are for the order: Task ids, words
     orders: list[tuple[str, str]]
     clinicians: list[tuple[str, str]]
     documents: list[tuple[str, str]]
@@ -65,7 +67,7 @@ def blank(engine: Engine, zone: ZoneInfo, coverage_id: str, order: str) -> Form:
     """
     found = _form(engine, coverage_id, Wishes(engine.new_id(), coverage_id, order))
     if order and order not in dict(found.orders):  # another patient's, or none any more
-        return replace(found, says=[], filled=replace(found.filled, order=""))
+        return replace(found, says=[], there=[], filled=replace(found.filled, order=""))
     if not order and len(found.orders) == 1:
         sole = replace(found.filled, order=found.orders[0][0])
         found = _form(engine, coverage_id, sole)
@@ -142,6 +144,7 @@ def _form(engine: Engine, coverage_id: str, filled: Wishes) -> Form:
         task_id="",
         asks=lines.to_authorize(_items(record.response)),
         says=list(_says(_order(engine, filled.order))),
+        there=list(of_order(engine, patient, filled.order)) if filled.order else [],
         orders=list(_orders(engine, patient)),
         clinicians=list(_clinicians(engine, filled.order)),
         documents=list(authorizations.documents(engine, patient)),

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import elements, prior_auth, prior_auth_clock
-from server.interactions import search
+from fhir_profiles import elements, pas, prior_auth, prior_auth_clock
+from fhir_profiles.prior_auth import Status
+from server.interactions import read, search
 from server.interactions.engine import Engine
+from server.web.authorization_words import NO_WORD, WORDS, known
 
 Resource = dict[str, Any]
 SHOWN = 50
@@ -57,3 +59,17 @@ def notes(task: Resource, zone: ZoneInfo) -> Iterator[str]:
     for said in prior_auth_clock.judgements(task):
         at = said.at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
         yield f"{said.urgency.value.capitalize()}, says {said.by} ({at})"
+
+
+def of_order(engine: Engine, patient: str, order: str) -> Iterator[tuple[str, str]]:
+    """Yield the requests that there are for an order, as Task ids and words; not what was ended."""
+    wanted = [("patient", patient), ("code", prior_auth.TOKEN), ("_sort", "-authored-on")]
+    for task in search.found(engine, "Task", wanted, SHOWN):
+        status = prior_auth.status(task)
+        claim = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
+        orders = [
+            elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
+            for item in claim.get("item", [])
+        ]
+        if order in orders and status not in (Status.CANCELLED, Status.EXPIRED):
+            yield str(task["id"]), WORDS.get(known(status), NO_WORD).word

@@ -29,6 +29,7 @@ _WAYS = {
     "": "PAS", prior_auth_route.X12_278: "X12 278",
     prior_auth_route.SERVICE_REVIEWS: "Availity service review",
 }  # fmt: skip
+CALL = Word("Call the payer", "☎", "look", "Call it, and record what it tells.")
 BY_HAND = "portal or fax"
 LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
 _BY_PAYER = LIVE | {Status.PENDED, Status.MORE_INFORMATION, Status.DENIED, Status.UNREADABLE}
@@ -99,7 +100,7 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
     """Return the row of one Task, with the names that it refers to."""
     claim = held.at(elements.reference(task.get("focus")))
     payer = held.at(elements.reference(claim.get("insurer")))
-    status = prior_auth.status(task)
+    status, reason = prior_auth.status(task), str(task.get("statusReason", {}).get("text", ""))
     clock = _clock(task, payer, held.engine.now(), zone)
     day = min(_days(claim), default="")
     changed = task.get("lastModified") or task.get("authoredOn")
@@ -112,8 +113,8 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
         services=[service(item) for item in claim.get("item", [])],
         day=day,
         is_before=bool(day and clock.due and day <= clock.due.date().isoformat()),
-        status=WORDS.get(known(status), NO_WORD),
-        reason=str(task.get("statusReason", {}).get("text", "")),
+        status=CALL if reason.startswith(prior_auth.CALL) else WORDS.get(known(status), NO_WORD),
+        reason=reason,
         asks=_asks(held, task) if status == Status.MORE_INFORMATION else [],
         codes=_once(line.code for line in told),
         why=_once(one for line in told for one in line.reasons),

@@ -167,6 +167,18 @@ def test_sent_twice_it_is_one_request(programs: Programs) -> None:
     assert twice[0].url == twice[1].url
 
 
+def test_a_request_for_the_same_order_is_shown(programs: Programs) -> None:
+    """Before a second one is made; not what was withheld."""
+    told = {**RIGHT, "key": "form-first"}
+    first = requests.post(f"{programs.server}/authorizations/new", data=told, timeout=9).url
+    path = first.partition("?")[0].removeprefix(programs.server)
+    form = f"{programs.server}/authorizations/new?coverage=cov&order={RIGHT['order']}"
+
+    assert f'href="{path}"' in requests.get(form, timeout=9).text
+    assert requests.post(f"{programs.server}{path}/withhold", timeout=9).ok
+    assert f'href="{path}"' not in requests.get(form, timeout=9).text
+
+
 def test_what_is_corrected_after_back_changes_the_draft(programs: Programs) -> None:
     """Under the same key: one draft, as it was filled in last; once it has gone out, no more."""
     address = f"{programs.server}/authorizations/new"

@@ -140,6 +140,17 @@ def test_a_row_says_who_decides_by_which_clock_and_what_was_decided(programs: Pr
     assert ("7 days", "; ".join(wanted)) == (asked["rule"], asked["asked for"])
 
 
+def test_a_payer_that_wants_a_call_is_called(programs: Programs) -> None:
+    """No “wait”: the next step is a call, and to record what comes of it."""
+    assert programs.put(of_code("E1390", fhir_id="call")).ok
+    assert requests.post(f"{programs.fhir}/Claim/call/$submit", timeout=30).ok
+    found = task(programs, "call")
+    page = requests.get(f"{programs.server}/authorizations/{found['id']}", timeout=9).text
+
+    assert "Call it, and record what it tells." in page
+    assert "Wait for the payer" not in page
+
+
 def test_a_number_is_copied(programs: Programs, browser: Browser) -> None:
     """By a button; without script one click marks all of it."""
     found = task(programs, "urgent")
