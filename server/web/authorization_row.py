@@ -47,11 +47,12 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who decides: its name, the id that it is best known by, and the way it is asked."""
+    """Who decides: its name, the id that it is best known by, the way it is asked, its phone."""
 
     name: str
     id: str
     way: str
+    phone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,14 @@ def _payer(held: Held, task: Resource, claim: Resource, payer: Resource) -> Paye
         name=str(payer.get("name") or insurer.get("display") or "Not on file"),
         id=ids.get(systems.PAYER_ID) or next(iter(ids.values()), ""),
         way=_WAYS[prior_auth_route.review_of(endpoint)] if endpoint else BY_HAND,
+        phone=next(
+            (
+                str(one.get("value", ""))
+                for one in payer.get("telecom", [])
+                if one.get("system") == "phone"
+            ),
+            "",
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from fhir_profiles import (
     codec,
     codes,
+    crosswalk,
     elements,
     pas,
     payer_asks,
@@ -193,7 +194,19 @@ def _along(claim: Resource, find: Find) -> Iterator[tuple[str, str]]:
         role = find(elements.reference(one.get("provider")))
         who = find(elements.reference(role.get("practitioner"))) if role else {}
         yield "Treats", person(who)
+    for one in claim.get("insurance", [])[:1]:
+        coverage = find(elements.reference(one.get("coverage")))
+        numbers = [*crosswalk.member_numbers(coverage)]
+        yield "Member id", str(numbers[0]["value"]) if numbers else "Not stated"
     for one in claim.get("item", [])[:1]:
+        kind = elements.extension_value(one, pas.EXT_REQUEST_TYPE)
+        yield (
+            "Kind",
+            prior_auth_claim.KINDS.get(elements.code(kind, f"{pas.X12}/1525"), "") or "Not stated",
+        )
+        service_type = elements.code(one.get("category"), f"{pas.X12}/1365")
+        named = codes.names("service_type_codes")
+        yield "Service type", named.get(service_type, service_type) or "Not stated"
         place = elements.code(one.get("locationCodeableConcept"), pas.PLACE_OF_SERVICE)
         yield "Place", codes.names("place_of_service").get(place, place) or "Not stated"
     for one in claim.get("diagnosis", []):

@@ -73,7 +73,17 @@ def test_it_waits_for_a_persons_word_and_is_decided(programs: Programs, browser:
     page.get_by_role("button", name="Make the request").press("Enter")
 
     expect(page.locator(".band")).to_contain_text("Draft")
-    for text in ("Ngozi Okafor", "Office", "M54.50", "Pain since May", "11506-3", "× 8"):
+    for text in (
+        "Ngozi Okafor",
+        "INF100001",
+        "Health services",
+        "Physical Therapy",
+        "Office",
+        "M54.50",
+        "Pain since May",
+        "11506-3",
+        "× 8",
+    ):
         expect(page.locator("main")).to_contain_text(text)
     draft = made(programs, page)
     assert "draft" == prior_auth.status(draft)
