@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bots import payer_address, prior_auth_review
+from bots import payer_address, prior_auth_orders, prior_auth_review
 from bots.errors import NeverRetry, RetryLater
 from bots.mapping import (
     pas_answer,
@@ -43,9 +43,7 @@ _NO_ROUTE = (
     "or add a PAS Endpoint to its Organization."
 )
 _DENIED = "Not sent: a denied request cannot be updated. Submit a new one, without `related`."
-ANNOTATE_TRIES = 3
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.resource")
-ANNOTATED = ("ServiceRequest/", "DeviceRequest/", "MedicationRequest/")  # have an `insurance`
 CHAIN_LIMIT = 50  # updates of one request
 _log = logging.getLogger(__name__)
 
@@ -161,10 +159,8 @@ def take(
     except decisions.Unreadable as error:
         _log.warning("the answer to prior authorization %s is unreadable", case.task["id"])
         record(case, replace(told, failure="unreadable"), (), tools)
-        if before is None and prior_auth.status(case.task) != Status.CANCELLED:
-            text = f"Could not read the answer: {error}."
-            timed = _timed(seen, _replaced(case, tools), payer, tools)
-            _move(timed, Status.UNREADABLE, text, tools)
+        if before is None:
+            _unreadable(seen, str(error), payer, tools)
         return
     if answer is None or not is_newer:
         return
@@ -173,13 +169,28 @@ def take(
     turned = None
     if before is None or not (is_no_news or read_as.state is State.REJECTED):
         case = case if read_as.state is State.REJECTED else seen
-        turned = _stated(case, answer, read_as, payer, tools)
+        try:
+            turned = _stated(case, answer, read_as, payer, tools)
+        except NeverRetry as error:
+            _log.error(
+                "the answer to prior authorization %s is not stored: %s", case.task["id"], error
+            )
+            record(case, replace(told, failure="not-stored"), (), tools)
+            _unreadable(seen, "our server does not take it", payer, tools)
+            return
     case = turned or case
     record(case, told, read_as.items, tools)
     if turned is not None:
         to, reason = pas_answer.status(read_as)
         _log.info("prior authorization %s: %s", case.task["id"], to.value)
         _move(case.task, to, reason, tools)  # last: whoever sees it finds the rest done
+
+
+def _unreadable(case: Case, why: str, payer: Resource, tools: Tools) -> None:
+    """Have a person look at an answer that is kept, and says nothing that can be shown."""
+    if prior_auth.status(case.task) != Status.CANCELLED:
+        timed = _timed(case, _replaced(case, tools), payer, tools)
+        _move(timed, Status.UNREADABLE, f"Could not read the answer: {why}.", tools)
 
 
 def _stated(
@@ -196,7 +207,7 @@ def _stated(
         return None
     older = [] if read_as.state is State.REJECTED else _replaced(case, tools)
     if read_as.state is not State.REJECTED:
-        _annotate(case, older, response, tools)
+        prior_auth_orders.annotate(case.claim, [case.task, *older], response, tools)
     kept = tools.fhir.create({k: v for k, v in answer.items() if k != "id"})
     task = case.task if read_as.state is State.REJECTED else _timed(case, older, payer, tools)
     for code, one in ((prior_auth.ANSWER, kept), (prior_auth.RESPONSE, response)):
@@ -207,33 +218,8 @@ def _stated(
         _gather(case, task, response, payer, tools)
     for old in older:
         text = f"Replaced by its update {elements.reference(case.task['focus'])}."
-        _move(old, Status.CANCELLED, text, tools)
+        _move(prior_auth.with_expiry(old, ""), Status.CANCELLED, text, tools)
     return replace(case, task=task)
-
-
-def _annotate(case: Case, older: list[Resource], response: Resource, tools: Tools) -> None:
-    """Have each order that is here refer to the decision on it, in place of those of `older` Tasks.
-
-    Where somebody else changes the order all the time, it stays without.
-    """
-    before = {prior_auth.part(one, prior_auth.RESPONSE) for one in (case.task, *older)} - {""}
-    now = {"reference": f"ClaimResponse/{response['id']}"}
-    named = [
-        elements.reference(elements.extension_value(item, pas.EXT_REQUESTED_SERVICE))
-        for item in case.claim.get("item", [])
-    ]
-    for address in dict.fromkeys(one for one in named if one.startswith(ANNOTATED)):
-        for _ in range(ANNOTATE_TRIES):
-            (order,) = tools.fhir.read_all([address])
-            if order is None or now in order.get("insurance", []):
-                break
-            kept = [i for i in order.get("insurance", []) if elements.reference(i) not in before]
-            try:
-                if tools.fhir.update({**order, "insurance": [*kept, now]}) is not None:
-                    break
-            except NeverRetry as error:
-                _log.error("%s does not take its decision: %s", address, error)
-                break
 
 
 def _gather(case: Case, task: Resource, response: Resource, payer: Resource, tools: Tools) -> None:
@@ -254,7 +240,7 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
         sent = _built(_chain(claim, tools), number, tools)
         breaches = _breaches(sent, tools)
         if breaches:
-            text = f"Not sent, the request is not complete. {'; '.join(breaches)}"
+            text = prior_auth.INCOMPLETE + "; ".join(breaches)
             _move(task, Status.DRAFT, text, tools)
             return None
         kept = tools.fhir.create(sent)

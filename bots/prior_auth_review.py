@@ -15,8 +15,8 @@ TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
 _ROUTES = {prior_auth_route.X12_278: "core", prior_auth_route.SERVICE_REVIEWS: "availity"}
 _NOT_FIRST = Failure(
     "not-supported",
-    "Updates, cancellations and appeals do not go by X12 278 here: tell the payer by its portal or "
-    "phone.",
+    "Updates, cancellations and appeals do not go this way: tell the payer by its portal or phone, "
+    "and record what it tells.",
     again=False,
     supported=False,
 )

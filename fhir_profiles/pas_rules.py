@@ -8,34 +8,19 @@ specification.html and the notes of its profiles.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from fhir_profiles import crosswalk, elements, pas
+from fhir_profiles.pas_claim_rules import Breach, claim_rules, days
 
 Resource = dict[str, Any]
 _V4 = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _URL = re.compile(r"https?://\S+/[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-DIAGNOSES, TEAM, ITEM_TEAM = 12, 14, 10  # that a 278 carries
-_CATEGORIES = frozenset(
-    {"patientEvent", "admissionDates", "dischargeDates", "additionalInformation",
-     "freeFormMessage"}
-)  # fmt: skip
 # Resources that support a request rather than say who and what: supportingInfo points to each.
 _SUPPORTING = frozenset(
     {"AllergyIntolerance", "Condition", "DiagnosticReport", "DocumentReference", "Immunization",
      "Observation", "Procedure", "QuestionnaireResponse"}
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """One rule that a Bundle breaks: where, in words, and whether that stops it."""
-
-    path: str
-    text: str
-    is_error: bool = True
 
 
 def check(bundle: Resource) -> list[Breach]:
@@ -120,6 +105,12 @@ def _addresses(entries: list[Resource]) -> Iterator[Breach]:
             yield Breach("Bundle.entry.resource", f"A {type_name} stands {count} times.")
 
 
+_UNHELD = {
+    False: "{} is not held by the request: store it, or put it into the Bundle, first.",
+    True: "The Bundle holds {} more than once.",
+}
+
+
 def _closure(entries: list[Resource]) -> Iterator[Breach]:
     """Yield each reference that is reached from the Claim and hits no entry, or several.
 
@@ -138,7 +129,7 @@ def _closure(entries: list[Resource]) -> Iterator[Breach]:
             hits = by_url.get(node["reference"], [])
             if len(hits) != 1:
                 where = f"Bundle.entry[{place}].resource.{path}.reference"
-                yield Breach(where, "The Bundle does not hold what is referred to exactly once.")
+                yield Breach(where, _UNHELD[bool(hits)].format(node["reference"]))
             todo += [hit for hit in hits if hit not in seen]
             seen.update(hits)
     for place, entry in enumerate(entries):
@@ -165,123 +156,11 @@ def _parties(entries: list[Resource]) -> Iterator[Breach]:
                 yield Breach(where, f"Expected an Organization or PractitionerRole, got {found}.")
 
 
-def _claim(claim: Resource, path: str) -> Iterator[Breach]:
-    if not [i for i in claim.get("identifier", []) if i.get("system") and i.get("value")]:
-        yield Breach(f"{path}.identifier", "Expected the trace number, with its system.")
-    for name, value in (("status", "active"), ("use", "preauthorization")):
-        if claim.get(name) != value:
-            yield Breach(f"{path}.{name}", f"Expected {value}.")
-    for name in ("patient", "insurer", "provider"):
-        if not elements.reference(claim.get(name)):
-            yield Breach(f"{path}.{name}", "Expected a reference.")
-    if not [one for one in claim.get("insurance", []) if one.get("focal") is True]:
-        yield Breach(f"{path}.insurance", "Expected the focal coverage.")
-    yield from _items(claim, path)
-    yield from _urgent(claim, path)
-    yield from _team(claim, path)
-    yield from _info(claim, path)
-    yield from _diagnoses(claim, path)
-    yield from _days(claim.get("accident", {}), f"{path}.accident", ("date",))
-
-
-def _items(claim: Resource, path: str) -> Iterator[Breach]:
-    if not claim.get("item"):
-        yield Breach(f"{path}.item", "Expected at least one item: every service is one.")
-    for place, one in enumerate(claim.get("item", [])):
-        yield from _item(one, f"{path}.item[{place}]")
-
-
-def _item(item: Resource, path: str) -> Iterator[Breach]:
-    for url, name in (
-        (pas.EXT_REQUEST_TYPE, "request type"),
-        (pas.EXT_CERTIFICATION, "certification type"),
-    ):
-        if elements.extension_value(item, url) is None:
-            yield Breach(f"{path}.extension", f"Expected the {name}.")
-    for name in ("sequence", "category", "productOrService", "locationCodeableConcept"):
-        if not item.get(name):
-            yield Breach(f"{path}.{name}", "Every item has one.")
-    yield from _days(item, path, ("servicedDate", "servicedPeriod"))
-
-
-def _urgent(claim: Resource, path: str) -> Iterator[Breach]:
-    """An immediate appeal needs a level of service; the guide's own invariant never fires."""
-    if elements.extension_value(claim, pas.EXT_LEVEL_OF_SERVICE) is not None:
-        return
-    for place, item in enumerate(claim.get("item", [])):
-        concept = elements.extension_value(item, pas.EXT_CERTIFICATION)
-        if elements.code(concept, pas.CERTIFICATION_TYPE) == pas.IMMEDIATE_APPEAL:
-            text = "An immediate appeal needs the level of service of the Claim."
-            yield Breach(f"{path}.item[{place}].extension", text)
-
-
-def _team(claim: Resource, path: str) -> Iterator[Breach]:
-    team = claim.get("careTeam", [])
-    for place, one in enumerate(team):
-        where = f"{path}.careTeam[{place}]"
-        if not isinstance(elements.extension_value(one, pas.EXT_SCOPE), bool):
-            yield Breach(f"{where}.extension", "Expected whether it is of the whole claim.")
-    overall = {one.get("sequence") for one in team if elements.extension_value(one, pas.EXT_SCOPE)}
-    if len(overall) > TEAM:
-        text = f"{len(overall)} members of the whole claim; X12 carries the first {TEAM}."
-        yield Breach(f"{path}.careTeam", text, is_error=False)
-    for place, item in enumerate(claim.get("item", [])):
-        if len(item.get("careTeamSequence", [])) > ITEM_TEAM:
-            text = f"X12 carries the first {ITEM_TEAM} members of an item."
-            yield Breach(f"{path}.item[{place}].careTeamSequence", text, is_error=False)
-
-
-def _info(claim: Resource, path: str) -> Iterator[Breach]:
-    infos = claim.get("supportingInfo", [])
-    numbers = Counter(one.get("sequence") for one in infos)
-    for place, one in enumerate(infos):
-        where, category = (
-            f"{path}.supportingInfo[{place}]",
-            elements.code(one.get("category"), pas.TEMP_CODES),
-        )
-        if numbers[one.get("sequence")] > 1:
-            yield Breach(f"{where}.sequence", "Expected a number of its own.")
-        if category not in _CATEGORIES:
-            yield Breach(f"{where}.category", "Expected one of the guide's five categories.")
-        if category == "freeFormMessage" and not one.get("valueString"):
-            yield Breach(f"{where}.value", "A message is a string.")
-        if category == "additionalInformation":
-            if not elements.has_extension(one, pas.EXT_DOCUMENT):
-                yield Breach(f"{where}.extension", "Expected what kind of document it is.")
-            if not elements.reference(one.get("valueReference")):
-                yield Breach(f"{where}.value", "Expected a reference.")
-        yield from _days(one, where, ("timingDate", "timingPeriod"))
-
-
-def _diagnoses(claim: Resource, path: str) -> Iterator[Breach]:
-    listed = claim.get("diagnosis", [])
-    if len(listed) > DIAGNOSES:
-        text = f"{len(listed)} diagnoses; X12 carries the first {DIAGNOSES}."
-        yield Breach(f"{path}.diagnosis", text, is_error=False)
-    for place, one in enumerate(listed):
-        recorded = elements.extension_value(one, pas.EXT_RECORDED)
-        if recorded is not None and not _DAY.fullmatch(str(recorded)):
-            yield Breach(f"{path}.diagnosis[{place}].extension", _FULL_DATE)
-
-
-_FULL_DATE = "Expected a full date, YYYY-MM-DD."
-
-
-def _days(node: Resource, path: str, names: tuple[str, ...]) -> Iterator[Breach]:
-    for name in names:
-        value = node.get(name)
-        ends = (
-            [(f".{end}", value[end]) for end in ("start", "end") if end in value]
-            if isinstance(value, dict)
-            else [("", value)]
-        )
-        for suffix, text in ends:
-            if text is not None and not _DAY.fullmatch(str(text)):
-                yield Breach(f"{path}.{name}{suffix}", _FULL_DATE)
-
-
 def _patient(patient: Resource, path: str) -> Iterator[Breach]:
-    yield from _days(patient, path, ("birthDate",))
+    if not patient.get("identifier"):
+        text = "Expected a number of the patient, such as the chart's, with its system."
+        yield Breach(f"{path}.identifier", text)
+    yield from days(patient, path, ("birthDate",))
 
 
 def _coverage(coverage: Resource, path: str) -> Iterator[Breach]:
@@ -329,7 +208,7 @@ def _quantities(resource: Resource, path: str) -> Iterator[Breach]:
         if node.get("value") is None or not (node.get("unit") or node.get("code")):
             yield Breach(name, "A quantity has a value, and a unit or code.")
         if node.get("code") and node.get("system") != pas.QUANTITY_UNIT:
-            yield Breach(name, "The code of a quantity is of X12 673.")
+            yield Breach(name, f"The code of a quantity is of {pas.QUANTITY_UNIT}.")
 
 
 def _amounts(resource: Resource, path: str) -> Iterator[tuple[str, Resource]]:
@@ -363,7 +242,7 @@ def _says_when(timing: Resource) -> bool:
 
 Rule = Callable[[Resource, str], Iterator[Breach]]
 _RULES: dict[str, tuple[Rule, ...]] = {
-    "Claim": (_claim,),
+    "Claim": (claim_rules,),
     "Patient": (_patient,),
     "Coverage": (_coverage,),
     "Organization": (_organization,),

@@ -13,6 +13,7 @@ from fhir_profiles import elements, pas, systems
 Resource = dict[str, Any]
 CODE, INQUIRE = "prior-authorization", "inquire-prior-auth"  # of our task-code list
 TOKEN = f"{systems.TASK_CODE}|{CODE}"  # as a search finds these Tasks
+INCOMPLETE = "Not sent, the request is not complete. "  # how the reason of such a draft begins
 CALL = "The payer wants to be called"  # how the reason begins where it decides by phone (CT)
 APPEALS = frozenset({"1", "2"})  # of certification types (X12 1322): immediate, standard
 # What asks again, by its certification type, in the number of its Claim.

@@ -20,7 +20,7 @@ from sandbox.world import World
 PATH = "/v2/service-reviews"
 VALID_DAYS = 90
 _JSON = "application/json"
-_RUNNING, _DOWN = "0", "7"
+_RUNNING, _DOWN, _REFUSED = "0", "7", "19"
 _WORDS = {
     "A1": "Certified in Total", "A2": "Certified - Partial", "A3": "Not Certified",
     "A4": "Pended", "A6": "Modified", "CT": "Contact Payer", "NA": "No Action Required",
@@ -101,6 +101,14 @@ class ServiceReviews:
 
 def _decided(kept: Kept) -> Entry:
     scenarios = json.loads((fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8"))
+    wrong = [
+        n
+        for n, one in enumerate(_lines(kept.body))
+        if "error" in scenarios.get(one.get("code"), {})
+    ]
+    if wrong:
+        named = [{"field": f"procedures[{n}].code", "errorMessage": "Invalid code."} for n in wrong]
+        return {"statusCode": _REFUSED, "status": "Request Error", "validationMessages": named}
     lines = [_line(one, scenarios.get(one.get("code"), {}), kept) for one in _lines(kept.body)]
     actions = {line["statusCode"] for line in lines}
     whole = actions.pop() if len(actions) == 1 else "A2"
@@ -120,7 +128,7 @@ def _lines(body: Entry) -> list[Entry]:
 
 
 def _line(asked: Entry, scenario: Entry, kept: Kept) -> Entry:
-    decision = scenario if "error" not in scenario else {}
+    decision = scenario
     is_later = "then" in decision and time.monotonic() - kept.began > decision["after_s"]
     decision = decision["then"] if is_later else decision
     action = decision.get("code", "A1")

@@ -136,12 +136,17 @@ def _decided(answer: ReviewAnswer, asked: Review, claim: Resource) -> Resource:
             added.append({
                 "itemSequence": [service.sequence],
                 "productOrService": item["productOrService"],
-                "quantity": {"value": Decimal(own.quantity), "system": pas.QUANTITY_UNIT,
-                             "code": own.unit or service.unit},
+                "quantity": _amount(own.quantity, own.unit or service.unit),
                 "adjudication": [_adjudication(Decision("", action="A1"))],
             })  # fmt: skip
     found = {"item": items, "addItem": added, "processNote": notes}
     return {name: value for name, value in found.items() if value}
+
+
+def _amount(quantity: str, unit: str) -> Resource:
+    """Return how many, and of what (X12 673) where anybody says."""
+    found: Resource = {"value": Decimal(quantity)}
+    return found | ({"system": pas.QUANTITY_UNIT, "code": unit} if unit else {})
 
 
 def _asks(answer: ReviewAnswer, asked: Review, claim: Resource) -> Iterator[tuple[str, Resource]]:

@@ -4,6 +4,7 @@ What an EHR sends is kept as it came and goes to the payer so; the Claim beside 
 that we hold, is what people look for. Source: Da Vinci PAS 2.2.1, Claim/$submit.
 """
 
+import re
 from collections.abc import Container, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -144,7 +145,16 @@ def answer(engine: Engine, task_id: str) -> bytes | None:
         return codec.encode(prior_auth_answer.pended(engine, task_id))
     if status in (Status.READY, Status.SENT):
         return None
+    if reason.startswith(prior_auth.INCOMPLETE):
+        raise Unprocessable(issues=list(_lacks(reason.removeprefix(prior_auth.INCOMPLETE))))
     raise Unprocessable(reason or f"The request is {status}.", expression="Claim")
+
+
+def _lacks(told: str) -> Iterator[Issue]:
+    """Yield an issue for each thing that a draft lacks: Type/id.element: words; and so on."""
+    for one in told.split("; "):
+        where, _, text = one.partition(": ")
+        yield Issue("required", f"{where}: {text}", re.sub(r"^(\w+)/[^.]*", r"\1", where))
 
 
 def _check(body: Resource) -> None:

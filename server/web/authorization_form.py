@@ -53,6 +53,7 @@ class Form:
     clinicians: list[tuple[str, str]]
     documents: list[tuple[str, str]]
     service_types: Mapping[str, str]
+    required: Mapping[str, str]  # those for which the payer says that it wants one
     places: Mapping[str, str]
     kinds: Mapping[str, str]
     units: Mapping[str, str]
@@ -149,6 +150,7 @@ def _form(engine: Engine, coverage_id: str, filled: Wishes) -> Form:
         clinicians=list(_clinicians(engine, filled.order)),
         documents=list(authorizations.documents(engine, patient)),
         service_types=codes.names("service_type_codes"),
+        required=_required(_items(record.response)),
         places=codes.names("place_of_service"),
         kinds=KINDS,
         units=UNITS,
@@ -163,11 +165,23 @@ def _items(response: Resource | None) -> list[Resource]:
     return items
 
 
+def _required(items: list[Resource]) -> dict[str, str]:
+    """Return the service types for which the payer wants an authorization, code -> name."""
+    named = codes.names("service_type_codes")
+    told = [c.get("code") for one in items if one.get("authorizationRequired")
+            for c in one.get("category", {}).get("coding", [])]  # fmt: skip
+    return {code: named[code] for code in told if code in named}
+
+
 def _suggested(engine: Engine, form: Form, zone: ZoneInfo) -> Wishes:
     """Return the form filled in with what the order and the payer's answer say."""
     order = _order(engine, form.filled.order)
     record = records.record(engine, form.coverage_id)
-    asked = [one for one in _items(record.response) if one.get("authorizationRequired")]
+    ordered = {c.get("code") for c in service(order).get("coding", [])} - {None}
+    asked = [
+        one for one in _items(record.response) if one.get("authorizationRequired")
+        and ordered & {c.get("code") for c in one.get("productOrService", {}).get("coding", [])}
+    ]  # fmt: skip
     types = (str(c["code"]) for one in asked for c in one.get("category", {}).get("coding", []))
     period = order.get("occurrencePeriod", {})
     start = str(order.get("occurrenceDateTime") or period.get("start", ""))[: elements.FULL_DATE]

@@ -25,10 +25,12 @@ from server.web.states import Word
 
 Resource = dict[str, Any]
 IN_HOURS = timedelta(hours=48)  # below it, the time left is told in hours
+PAS = "PAS"
 _WAYS = {
-    "": "PAS", prior_auth_route.X12_278: "X12 278",
+    "": PAS, prior_auth_route.X12_278: "X12 278",
     prior_auth_route.SERVICE_REVIEWS: "Availity service review",
 }  # fmt: skip
+SEND_IT = Word("Ready", "!", "look", "Send it by portal or fax, and record what the payer tells.")
 CALL = Word("Call the payer", "☎", "look", "Call it, and record what it tells.")
 BY_HAND = "portal or fax"
 LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
@@ -114,7 +116,7 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
         services=[service(item) for item in claim.get("item", [])],
         day=day,
         is_before=bool(day and clock.due and day <= clock.due.date().isoformat()),
-        status=CALL if reason.startswith(prior_auth.CALL) else WORDS.get(known(status), NO_WORD),
+        status=_word(status, reason),
         reason=reason,
         asks=_asks(held, task) if status == Status.MORE_INFORMATION else [],
         codes=_once(line.code for line in told),
@@ -128,6 +130,13 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
         is_urgent=task.get("priority") == "urgent",
         expires=str(elements.extension_value(task, prior_auth.EXT_EXPIRES) or ""),
     )
+
+
+def _word(status: str, reason: str) -> Word:
+    """Return where a request stands, in words; the reason may say that it is for people to act."""
+    if status == Status.READY and reason:
+        return SEND_IT
+    return CALL if reason.startswith(prior_auth.CALL) else WORDS.get(known(status), NO_WORD)
 
 
 def owner(held: Held, task: Resource) -> str:

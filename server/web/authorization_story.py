@@ -31,7 +31,7 @@ from server.web import (
 )
 from server.web.authorization_lines import Line, lines, used
 from server.web.authorization_record import Exchange, exchanges, notes
-from server.web.authorization_row import LIVE, Held, Row, row_of
+from server.web.authorization_row import LIVE, PAS, Held, Row, row_of
 from server.web.authorization_words import NO_WORD, WORDS, known, person, words
 from server.web.authorization_words import asked as words_of_ask
 from server.web.authorizations import MAY_SEND
@@ -99,9 +99,12 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
     response = read.referenced(engine, "ClaimResponse", address)
     stored = read.referenced(engine, "Claim", elements.reference(task["focus"])) or {}
     told = list(lines(claim, response))
+    row = row_of(Held(engine), task, zone)
+    is_pas = row.payer.way == PAS
+    is_taken = bool(elements.identifier(task, prior_auth.TAKEN))
     status = prior_auth.status(task)
     return Story(
-        row=row_of(Held(engine), task, zone),
+        row=row,
         lines=told,
         asks=asked(engine, task),
         steps=_steps(engine, task_id, zone),
@@ -111,8 +114,8 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_send=status in MAY_SEND,
         may_withhold=may_withhold(task),
         may_change=may_change(task, claim),
-        may_ask=status in prior_auth.WAITING,
-        may_cancel=may_cancel(task),
+        may_ask=status in prior_auth.WAITING and (is_pas or is_taken),
+        may_cancel=may_cancel(task) and is_pas,
         told=_told(engine, task_id),
         exchanges=list(exchanges(engine, task_id, zone)),
         may_renew=may_renew(task),

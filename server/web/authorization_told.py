@@ -12,9 +12,10 @@ from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.interactions.prior_auth_answer import Word
 from server.web import authorizations
+from server.web.authorization_row import LIVE
 
 Resource = dict[str, Any]
-WORDS = {"A1": "Approved", "A3": "Denied", "A4": "In review"}  # X12 306
+WORDS = {"A1": "Approved", "A3": "Denied", "A4": "In review", "C": "Cancelled"}  # X12 306
 _UNITS_LIMIT = 9999
 
 
@@ -43,13 +44,13 @@ class Told:
 
 
 def may_record(task: Resource) -> bool:
-    """Tell whether a payer may have told something: it waits, or is sent by hand."""
+    """Tell whether a payer may have told something: it waits, is granted, or is sent by hand."""
     by_hand = prior_auth.status(task) == Status.READY and "statusReason" in task
     is_built = bool(prior_auth.part(task, prior_auth.REQUEST))
     return is_built and (by_hand or prior_auth.status(task) in _OPEN)
 
 
-_OPEN = prior_auth.WAITING | {Status.SEND_FAILED}
+_OPEN = prior_auth.WAITING | LIVE | {Status.SEND_FAILED}
 
 
 def filled(fields: Mapping[str, str]) -> Told:

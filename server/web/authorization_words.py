@@ -10,7 +10,7 @@ Resource = dict[str, Any]
 WORDS = {
     Status.DRAFT: Word("Draft", "✎", "look", "It is not sent: do what the reason says."),
     Status.NEEDS_DOCUMENTS: Word("Needs documents", "!", "look", "Add what the payer asks for."),
-    Status.READY: Word("Ready", "…", "open", "It is being sent; with a reason, send it yourself."),
+    Status.READY: Word("Ready", "…", "open", "It is being sent."),
     Status.SENT: Word("Sent", "→", "open", "Wait for the payer, or ask now."),
     Status.PENDED: Word("In review", "…", "open", "Wait for the payer, or ask now."),
     Status.MORE_INFORMATION: Word("More information asked", "!", "look", "Send what is asked for."),

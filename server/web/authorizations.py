@@ -14,7 +14,7 @@ from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
 from server.interactions import read, search
 from server.interactions.engine import Engine
-from server.web.authorization_row import Held, Row, row_of
+from server.web.authorization_row import SEND_IT, Held, Row, row_of
 from server.web.authorization_words import WORDS, words
 
 Resource = dict[str, Any]
@@ -139,7 +139,7 @@ def _place(row: Row) -> tuple[int, float]:
     """Return where a row stands: by the time it is due, then what waits for us, then the rest."""
     if row.clock.due is not None:
         return 0, row.clock.due.timestamp()
-    is_ours = any(WORDS[one] is row.status for one in _OURS)
+    is_ours = row.status is SEND_IT or any(WORDS[one] is row.status for one in _OURS)
     return (1 if is_ours else 2), 0.0
 
 

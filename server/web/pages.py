@@ -50,6 +50,7 @@ _DONE = {
     "document": "The document is on its way; load this page again for the payer's word.",
     "extend": "The payer's notice is recorded, and the clock ends later.",
     "judge": "The urgency is recorded; the clock follows from it.",
+    "unselected": "Nothing was selected: tick the requests first, then give them.",
     "assigned": "It is written down who looks after it.",
     "record": "What the payer told is being recorded; load this page again.",
     "asked": "The payers are asked about each that waits for them, at most once an hour.",
@@ -169,9 +170,10 @@ class _Pages:
         return _see_list("asked")
 
     def authorizations_assign(self) -> Response:
-        for task_id in request.form.getlist("task"):
+        chosen = request.form.getlist("task")
+        for task_id in chosen:
             authorization_owner.assign(self._engine, task_id, request.form.get("owner", ""))
-        return _see_list("assigned")
+        return _see_list("assigned" if chosen else "unselected")
 
     def authorizations_csv(self) -> Response:
         page = authorizations.worklist(

@@ -43,6 +43,7 @@ def filled(programs: Programs, browser: Browser, order: str = "97110") -> Page:
     page.get_by_role("link", name=order).click()
     page.get_by_label("Diagnosis").fill("m54.50")
     page.get_by_label("Who treats").select_option(label="Ngozi Okafor, Riverside Clinic")
+    page.get_by_label("Service type").select_option("PT")
     return page
 
 
@@ -55,11 +56,16 @@ def made(programs: Programs, page: Page) -> Resource:
 def test_it_is_filled_in_from_the_order_and_the_answer(
     programs: Programs, browser: Browser
 ) -> None:
-    """The service type is the one that the payer requires it for; 8 visits are the order's."""
-    page = filled(programs, browser)
+    """8 visits are the order's; the service types that the payer requires it for stand first."""
+    page = opened(
+        browser, f"{programs.server}/authorizations/new?coverage=cov&order={RIGHT['order']}"
+    )
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Ana")
-    expect(page.get_by_label("Service type")).to_have_value("PT")
+    expect(page.get_by_label("Service type")).to_have_value("")  # the order does not say
+    first = page.locator("#service_type optgroup").first
+    expect(first).to_have_attribute("label", "The payer requires it for")
+    expect(first.locator("option")).to_have_text(["Physical Therapy"])
     expect(page.get_by_label("How many")).to_have_value("8")
     expect(page.get_by_label("Of what")).to_have_value("VS")
     page.context.close()

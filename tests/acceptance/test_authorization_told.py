@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from fhir_profiles import decisions, prior_auth
 from fhir_profiles.decisions import Action
@@ -37,17 +37,21 @@ def standing(programs: Programs, name: str) -> str:
     return prior_auth.status(task(programs, name))
 
 
+def say_of_both(page: Page, word: str, by: str) -> None:
+    page.get_by_text("Record what the payer told…").click()
+    for line in ("1. 97110", "2. 22612"):
+        page.get_by_label(line).select_option(word)
+    page.get_by_label("Who told it, and how").fill(by)
+    page.get_by_role("button", name="Record it").press("Enter")
+
+
 def test_a_request_by_hand_is_decided_by_what_a_person_records(
     programs: Programs, browser: Browser
 ) -> None:
-    """In review first, which starts the clock, then item by item; without script, by keyboard."""
+    """In review first, which starts the clock, then item by item, at last cancelled."""
     address = f"{programs.server}/authorizations/{task(programs, 'hand')['id']}"
     page = opened(browser, address)
-    page.get_by_text("Record what the payer told…").click()
-    for line in ("1. 97110", "2. 22612"):
-        page.get_by_label(line).select_option("In review")
-    page.get_by_label("Who told it, and how").fill("fax confirmation")
-    page.get_by_role("button", name="Record it").press("Enter")
+    say_of_both(page, "In review", "fax confirmation")
     expect(page.get_by_role("status")).to_contain_text("is being recorded")
     wait_for(lambda: standing(programs, "hand") == "pended", "the review")
     assert task(programs, "hand")["restriction"]["period"]["end"]
@@ -75,6 +79,9 @@ def test_a_request_by_hand_is_decided_by_what_a_person_records(
     assert ("Told by Kim at the payer, phone: Therapy only.",) == second.notes
     page.goto(address)
     expect(page.locator("main")).to_contain_text("Told by Kim at the payer")
+    say_of_both(page, "Cancelled", "portal")
+    wait_for(lambda: standing(programs, "hand") == "cancelled", "the cancellation")
+    page.goto(address)
     expect(page.get_by_text("Record what the payer told…")).to_have_count(0)
     reports = programs.search(f"MeasureReport?evaluated-resource=Task/{found['id']}")
     assert any("by-hand" in str(one) for one in reports)

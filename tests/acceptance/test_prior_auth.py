@@ -223,15 +223,18 @@ def test_a_claim_of_ours_is_built_from_what_is_stored(programs: Programs) -> Non
 
 
 def test_a_claim_that_lacks_something_is_not_sent(programs: Programs) -> None:
-    """The Task says what is missing."""
+    """The Task says what is missing; the answer names each element."""
     claim = of_code("97110", fhir_id="bare")
     del claim["item"][0]["category"]
+    claim["patient"] = {"reference": "Patient/nobody"}
     assert programs.put(claim).ok
     reply = requests.post(f"{programs.fhir}/Claim/bare/$submit", timeout=30)
     (task,) = programs.search("Task?focus=Claim/bare")
 
     assert (422, "draft") == (reply.status_code, prior_auth.status(task))
-    assert "item[0].category" in reply.text
+    told = {one["expression"][0]: one["diagnostics"] for one in reply.json()["issue"]}
+    assert "X12 1365" in told["Claim.item[0].category"]
+    assert "Patient/nobody is not held" in told["Claim.patient.reference"]
     assert elements.reference(task["focus"]) == "Claim/bare"
 
 

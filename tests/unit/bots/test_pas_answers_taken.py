@@ -9,7 +9,7 @@ import pytest
 
 from bots import payer_notices
 from bots import prior_auth as room
-from bots.errors import RetryLater
+from bots.errors import NeverRetry, RetryLater
 from bots.mapping import pas_notice
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.ports import Failure, Submission
@@ -270,6 +270,24 @@ def test_the_newest_edition_that_a_payer_speaks_is_taken() -> None:
     fhir.put(payer() | {"endpoint": [{"reference": "Endpoint/old"}, {"reference": "Endpoint/pas"}]})
 
     assert "https://payer.example/fhir" == run(fhir).sent[0][0]
+
+
+def test_an_answer_that_our_server_does_not_take_is_told_and_not_asked_for_again() -> None:
+    """It is kept sealed; the request is not sent a second time."""
+    fhir = world()
+
+    def refuse(resource: Resource, condition: str) -> Resource:
+        if resource["resourceType"] == "ClaimResponse":
+            raise NeverRetry("FHIR server refused a new ClaimResponse")
+        return FakeFhir.create_once(fhir, resource, condition)
+
+    fhir.create_once = refuse  # type: ignore[method-assign]
+    run(fhir)
+    found = the_task(fhir)
+
+    assert ("unreadable", False) == (prior_auth.status(found), prior_auth.is_due(found))
+    assert "our server does not take it" in found["statusReason"]["text"]
+    assert fhir.all("DocumentReference")
 
 
 def test_an_update_keeps_the_clock_of_what_it_updates() -> None:

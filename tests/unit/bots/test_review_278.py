@@ -20,7 +20,7 @@ from bots.x12.syntax import Unreadable
 from fhir_profiles import decisions, pas, prior_auth, prior_auth_route
 from fhir_profiles.decisions import Action, State
 from sandbox import review as payer
-from server.validation import check
+from server.validation import check, structure
 from tests import pas as given
 from tests.contract.payer import built, of_code
 from tests.fakes import NOW, FakeFhir, tools
@@ -193,6 +193,17 @@ def test_a_quantity_that_is_no_number_is_left_out(quantity: str, count: int) -> 
 
     assert (Action.MODIFIED, count) == (found.action, len(found.authorized))
     assert made["identifier"]["value"]
+
+
+def test_a_changed_quantity_without_a_unit_has_none() -> None:
+    """Neither side says of what: no code is made up, and none is empty."""
+    claim = of_code("97112")
+    del claim["item"][0]["quantity"]
+    _, bundle = answered(claim)
+    (found,) = decisions.read(bundle["entry"][0]["resource"], [1]).items
+
+    assert [{"value": 4}] == [one["quantity"] for one in found.authorized]
+    assert [] == [str(one) for one in structure.check(bundle)]
 
 
 def test_who_has_no_id_in_the_bundle_is_still_somebody() -> None:
