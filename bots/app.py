@@ -10,7 +10,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
-from bots import clock, clock_watch, digest, payer_notices, sweep
+from bots import clock, clock_watch, digest, payer_notices, review_watch, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES, REVIEWS
 from bots.connectors.access import Access
@@ -25,6 +25,7 @@ from bots.ports import Clearinghouse, Tools
 from bots.receiver import receiver
 from bots.settings import RouteSetting, Settings
 from bots.vault import Vault
+from fhir_profiles import prior_auth_route
 
 THREADS = 64  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
@@ -99,6 +100,8 @@ def application() -> Flask:
         _every_minute(scheduler, sweep.Clock(used, settings.sweep_at, _log.info).tick)
     _every_minute(scheduler, digest.Clock(used, _log.info).tick)
     _every_minute(scheduler, clock_watch.Clock(used, _log.info).tick)
+    if prior_auth_route.SERVICE_REVIEWS in used.reviews:
+        _every_minute(scheduler, review_watch.Clock(used, _log.info).tick)
     scheduler.start()
     app = receiver(used, settings.hook_secret, Deadline(settings.timeout_s, THREADS))
     # Measured: a tenth of a check's time. What was made so far stays, and runs leave few cycles.

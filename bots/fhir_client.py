@@ -24,6 +24,7 @@ TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9.\-]{1,64}|\?.+)")
 CONNECTIONS = 64
 BATCH = 200  # resources that are created in one call
+_ABOUT: tuple[Any, ...] = (None, [], ["profile"])  # where such an issue is about the profile itself
 _UNTOLD = ("not-found", "not-supported")  # issues of a server that does not know the profile
 _log = logging.getLogger(__name__)
 _AGAIN = frozenset(
@@ -37,6 +38,9 @@ _AGAIN = frozenset(
         HTTPStatus.FORBIDDEN,
     }
 )
+
+
+_PASSING = frozenset(str(one.value) for one in _AGAIN)
 
 
 class Refused(Exception):
@@ -165,8 +169,9 @@ class FhirClient:
         except Refused as error:
             _log.warning("this FHIR server does not hold resources against profiles: %s", error)
             return []
-        issues = [one for one in found["issue"] if one["severity"] in ("error", "fatal")]
-        if any(one["code"] in _UNTOLD for one in issues):
+        listed = found.get("issue", []) if isinstance(found, dict) else []
+        issues = [one for one in listed if one["severity"] in ("error", "fatal")]
+        if any(one["code"] in _UNTOLD and one.get("expression") in _ABOUT for one in issues):
             _log.warning("this FHIR server does not know the profile %s", profile)
             return []
         return [(next(iter(one.get("expression", [])), ""), _words(one)) for one in issues]
@@ -207,6 +212,8 @@ class FhirClient:
                 for one, condition in resources[start : start + BATCH]
             ]  # fmt: skip
             statuses = [str(one["response"]["status"]) for one in self._each(entries)]
+            if any(one.startswith("5") or one[:3] in _PASSING for one in statuses):
+                raise RetryLater("FHIR server: not all of a batch was stored")
             refused += sum(1 for one in statuses if not one.startswith("2"))
         if refused:
             raise NeverRetry(f"FHIR server refused {refused} of {len(resources)} resources")

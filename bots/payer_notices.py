@@ -77,11 +77,11 @@ def inquire(case: Case, tools: Tools) -> str:
     asked = elements.extension_value(case.task, EXT_ASKED)
     if asked and tools.now() - datetime.fromisoformat(asked) < ASK_AGAIN:
         return "The payer was asked less than an hour ago."
-    failure, words = _inquire(case, tools)
+    failure, words = ask(case, tools)
     return failure.text if failure else words
 
 
-def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
+def ask(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     """Ask now; return why the payer did not answer, or what it did."""
     now, payer = tools.now(), payer_address.payer_of(case.claim, tools)
     endpoint = payer_address.endpoint_of(case.task, payer, tools)
@@ -103,7 +103,10 @@ def _inquire(case: Case, tools: Tools) -> tuple[Failure | None, str]:
     method = pas_metric.X12 if way else pas_metric.RESTFUL
     told = Exchanged(Kind.QUERY, now, tools.now(), method=method)
     if submission.failure is not None:
+        room.keep(case, submission.received, tools)
         room.record(case, replace(told, failure=submission.failure.code), (), tools)
+        if way and not submission.taken:
+            room.ended(case, submission.failure, tools)
         return submission.failure, ""
     if not answers:
         room.record(case, replace(told, failure="unknown-request"), (), tools)
@@ -200,7 +203,7 @@ def _catch_up(endpoint_id: str, tools: Tools) -> None:
     for task in tools.fhir.search("Task", wanted):
         found = room.case_of(task, tools)
         if found is not None and _is_at(found, endpoint_id, tools):
-            failure, _ = _inquire(found, tools)
+            failure, _ = ask(found, tools)
             failures += [failure] if failure else []
     if failures:
         raise RetryLater(failures[0].code, after_s=failures[0].after_s)

@@ -29,6 +29,14 @@ class Failure:
     after_s: int | None = None
 
 
+UNCERTAIN = Failure(
+    "no-answer",
+    "No whole answer in the time allowed. The request may have arrived: look at the payer's "
+    "portal before you send it again.",
+    again=False,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What came of one check: the answer or the failure, and the route that gave it.

@@ -23,7 +23,8 @@ from bots.mapping import (
 )
 from bots.mapping.pas_metric import Exchanged, Kind
 from bots.mapping.request import trace_of
-from bots.ports import Resource, Submission, Tools
+from bots.ports import Failure, Resource, Submission, Tools
+from bots.prior_auth_task import move, stored
 from fhir_profiles import (
     decisions,
     elements,
@@ -68,7 +69,7 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     asked = _asked(task, tools)
     (claim,) = tools.fhir.read_all([elements.reference(task.get("focus"))])
     if claim is None:
-        _move(task, Status.DRAFT, "The Claim is not on this server.", tools)
+        move(task, Status.DRAFT, "The Claim is not on this server.", tools)
         return
     case = _ready(task, claim, tools)
     if case is None:
@@ -77,44 +78,57 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     case = replace(case, task=payer_address.discovered(case.task, claim, case.sent, tools))
     endpoint = payer_address.endpoint_of(case.task, payer, tools)
     if endpoint is None:
-        _move(case.task, Status.READY, _NO_ROUTE, tools)
+        move(case.task, Status.READY, _NO_ROUTE, tools)
         return
-    submission = _submitted(case, endpoint, payer, subscribe, tools)
-    if submission.taken and not elements.identifier(case.task, prior_auth.TAKEN):
-        # The number is kept before anything else: without it the request would be filed twice.
-        case = replace(
-            case, task=_stored(prior_auth.with_taken(case.task, submission.taken), tools)
-        )
-        submission = _submitted(case, endpoint, payer, subscribe, tools)
+    case, submission = _submitted(case, endpoint, payer, subscribe, tools)
     keep(case, submission.received, tools)
-    case = replace(case, task=prior_auth.with_taken(case.task, submission.taken))
     failure = submission.failure
+    is_review = prior_auth_route.review_of(endpoint)
+    method = pas_metric.X12 if is_review else pas_metric.RESTFUL
     told = Exchanged(
-        pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else "",
-        pas_metric.X12 if prior_auth_route.review_of(endpoint) else pas_metric.RESTFUL,
-    )  # fmt: skip
-    if failure is not None:
-        record(case, told, (), tools)
-        task = prior_auth.retried(case.task) if failure.again else case.task
-        to = Status.SENT if submission.taken else Status.SEND_FAILED
-        _move(task, to, failure.text, tools)
-        if failure.again:
-            raise RetryLater(failure.code, after_s=failure.after_s)
+        pas_metric.kind_of(case.sent), asked, tools.now(), failure.code if failure else "", method
+    )
+    if failure is None:
+        take(case, submission.answer, payer, tools, told)
         return
-    take(case, submission.answer, payer, tools, told)
+    record(case, told, (), tools)
+    if submission.taken:
+        move(_timed(case, [], payer, tools), Status.SENT, failure.text, tools)
+    else:
+        _failed(case, failure, tools)
+
+
+def _failed(case: Case, failure: Failure, tools: Tools) -> None:
+    """Say why a request was not sent. Raises RetryLater where it goes again by itself."""
+    task = prior_auth.retried(case.task) if failure.again else case.task
+    move(prior_auth.with_taken(task, ""), Status.SEND_FAILED, failure.text, tools)
+    if failure.again:
+        raise RetryLater(failure.code, after_s=failure.after_s)
+
+
+def ended(case: Case, failure: Failure, tools: Tools) -> None:
+    """Have people look at a request that a clearinghouse has given up."""
+    move(prior_auth.with_taken(case.task, ""), Status.SEND_FAILED, failure.text, tools)
 
 
 def _submitted(
     case: Case, endpoint: Resource, payer: Resource, subscribe: Subscribe, tools: Tools
-) -> Submission:
+) -> tuple[Case, Submission]:
     """Send the request in the way that the payer's Endpoint takes."""
-    if way := prior_auth_route.review_of(endpoint):
-        return prior_auth_review.submit(case.task, case.sent, payer, way, tools)
+    way, task = prior_auth_route.review_of(endpoint), case.task
+    if way == prior_auth_route.SERVICE_REVIEWS:
+        task, submission = prior_auth_review.filed(task, case.sent, payer, way, tools)
+        case = replace(case, task=task)
+        if not submission.taken:
+            return case, submission
+    if way:
+        return case, prior_auth_review.submit(task, case.sent, payer, way, tools)
     subscribe(case, endpoint, tools)
     is_ours = elements.identifier(case.task, prior_auth.NUMBER).startswith("Claim/")
     is_older = is_ours and prior_auth_route.is_older(endpoint)
     sent = pas_older.bundle(case.sent) if is_older else case.sent
-    return tools.prior_auth.submit(str(endpoint["address"]), sent, timeout_s=TIMEOUT_S)
+    address = str(endpoint["address"])
+    return case, tools.prior_auth.submit(address, sent, timeout_s=TIMEOUT_S)
 
 
 def _asked(task: Resource, tools: Tools) -> datetime:
@@ -183,14 +197,14 @@ def take(
     if turned is not None:
         to, reason = pas_answer.status(read_as)
         _log.info("prior authorization %s: %s", case.task["id"], to.value)
-        _move(case.task, to, reason, tools)  # last: whoever sees it finds the rest done
+        move(case.task, to, reason, tools)  # last: whoever sees it finds the rest done
 
 
 def _unreadable(case: Case, why: str, payer: Resource, tools: Tools) -> None:
     """Have a person look at an answer that is kept, and says nothing that can be shown."""
     if prior_auth.status(case.task) != Status.CANCELLED:
         timed = _timed(case, _replaced(case, tools), payer, tools)
-        _move(timed, Status.UNREADABLE, f"Could not read the answer: {why}.", tools)
+        move(timed, Status.UNREADABLE, f"Could not read the answer: {why}.", tools)
 
 
 def _stated(
@@ -218,7 +232,7 @@ def _stated(
         _gather(case, task, response, payer, tools)
     for old in older:
         text = f"Replaced by its update {elements.reference(case.task['focus'])}."
-        _move(prior_auth.with_expiry(old, ""), Status.CANCELLED, text, tools)
+        move(prior_auth.with_expiry(old, ""), Status.CANCELLED, text, tools)
     return replace(case, task=task)
 
 
@@ -241,14 +255,14 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
         breaches = _breaches(sent, tools)
         if breaches:
             text = prior_auth.INCOMPLETE + "; ".join(breaches)
-            _move(task, Status.DRAFT, text, tools)
+            move(task, Status.DRAFT, text, tools)
             return None
         kept = tools.fhir.create(sent)
         task = prior_auth.with_part(task, "input", prior_auth.REQUEST, f"Bundle/{kept['id']}")
-        task = _stored(task, tools)
+        task = stored(task, tools)
     case = Case(task, claim, {k: v for k, v in sent.items() if k not in ("id", "meta")})
     if any(prior_auth.status(old) == Status.DENIED for old in _replaced(case, tools)):
-        _move(task, Status.DRAFT, _DENIED, tools)
+        move(task, Status.DRAFT, _DENIED, tools)
         return None
     return case
 
@@ -256,8 +270,8 @@ def _ready(task: Resource, claim: Resource, tools: Tools) -> Case | None:
 def _breaches(sent: Resource, tools: Tools) -> list[str]:
     """Return what keeps a request from being sent: its profiles, and the rules of the guide."""
     told = {one.path: one.text for one in pas_rules.check(sent) if one.is_error}
-    found = dict(tools.fhir.problems(sent, pas.REQUEST_BUNDLE)) | told  # the rules say it better
-    return [f"{_place(path, sent)}: {text}" for path, text in found.items()]
+    found = [one for one in tools.fhir.problems(sent, pas.REQUEST_BUNDLE) if one[0] not in told]
+    return [f"{_place(path, sent)}: {text}" for path, text in [*told.items(), *found]]
 
 
 def _place(path: str, sent: Resource) -> str:
@@ -367,17 +381,3 @@ def _timed(case: Case, older: list[Resource], payer: Resource, tools: Tools) -> 
         "end": due.isoformat(timespec="milliseconds"),
     }
     return {**task, "restriction": {"period": period}}
-
-
-def _move(task: Resource, to: Status, reason: str, tools: Tools) -> None:
-    if prior_auth.status(task) == to and task.get("statusReason", {}).get("text") == reason:
-        return
-    now = tools.now().isoformat(timespec="milliseconds")
-    _stored({**prior_auth.moved(task, to, reason), "lastModified": now}, tools)
-
-
-def _stored(task: Resource, tools: Tools) -> Resource:
-    stored = tools.fhir.update(task)
-    if stored is None:
-        raise RetryLater("another delivery changed the Task")
-    return stored

@@ -6,11 +6,14 @@ clearinghouse can be asked, else by the payer's portal or phone.
 
 from dataclasses import replace
 
+from bots.errors import RetryLater
 from bots.mapping import review
-from bots.ports import Failure, Resource, Submission, Tools
+from bots.ports import UNCERTAIN, Failure, Resource, Submission, Tools
+from bots.prior_auth_task import stored
 from fhir_profiles import elements, payers, prior_auth, prior_auth_route, systems
 
 TRANSACTION = "278"
+TRIES = 20
 TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
 _ROUTES = {prior_auth_route.X12_278: "core", prior_auth_route.SERVICE_REVIEWS: "availity"}
 _NOT_FIRST = Failure(
@@ -56,6 +59,38 @@ def submit(task: Resource, sent: Resource, payer: Resource, way: str, tools: Too
         return Submission(found.received, failure=found.failure, taken=found.taken)
     made = review.bundle(found.answer, asked, sent, tools.now())
     return Submission(found.received, answer=made, taken=found.taken)
+
+
+def filed(
+    task: Resource, sent: Resource, payer: Resource, way: str, tools: Tools
+) -> tuple[Resource, Submission]:
+    """File a request once; return its Task with the number under which it was taken.
+
+    A mark goes before, and the number is kept before anything else: what may have been filed is
+    never filed again by itself.
+    """
+    there = elements.identifier(task, prior_auth.TAKEN)
+    if there == prior_auth.FILING:
+        return task, Submission(failure=UNCERTAIN)
+    if there:
+        return task, Submission(taken=there)
+    task = stored(prior_auth.with_taken(task, prior_auth.FILING), tools)
+    submission = submit(prior_auth.with_taken(task, ""), sent, payer, way, tools)
+    if submission.taken:
+        task = _numbered(task, submission.taken, tools)
+    return task, submission
+
+
+def _numbered(task: Resource, number: str, tools: Tools) -> Resource:
+    """Keep a number, and when it was sent, on a Task, whoever else changes that at the moment."""
+    for _ in range(TRIES):
+        made = prior_auth.with_sent(prior_auth.with_taken(task, number), tools.now())
+        kept = tools.fhir.update(made)
+        if kept is not None:
+            return kept
+        (now,) = tools.fhir.read_all([f"Task/{task['id']}"])
+        task = now or task
+    raise RetryLater("the Task of a request that was filed is changed all the time")
 
 
 def _no_route(way: str) -> Failure:

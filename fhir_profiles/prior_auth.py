@@ -30,6 +30,7 @@ EXT_JUDGED = f"{systems.BASE}/StructureDefinition/prior-auth-urgency"
 _LASTING = frozenset({EXT_LONGER, EXT_JUDGED})
 NUMBER = f"{systems.BASE}/NamingSystem/prior-auth"
 TAKEN = f"{systems.BASE}/NamingSystem/prior-auth-taken"  # by a clearinghouse, under this number
+FILING = "being-filed"  # in the place of that number while the request is on its way
 # Parts: the Bundle as it goes out, the Bundle as it came back, and the ClaimResponse in it; the
 # Endpoint that was discovered for it.
 REQUEST, ANSWER, RESPONSE = "request-bundle", "response-bundle", "claim-response"
@@ -57,7 +58,6 @@ class Status(StrEnum):
 
 # What a bot has still to send, and what a payer has still to decide.
 TO_SEND = frozenset({Status.READY, Status.SEND_FAILED})
-_RETRIED = frozenset({Status.SEND_FAILED, Status.SENT})
 WAITING = frozenset({Status.SENT, Status.PENDED, Status.MORE_INFORMATION, Status.UNREADABLE})
 _STATUS = {
     Status.DRAFT: "draft",
@@ -96,7 +96,7 @@ def moved(task: Resource, to: Status, reason: str = "") -> Resource:
     begun = "requested" if to in TO_SEND else "in-progress"
     found = {**task, "status": _STATUS.get(to, begun), "businessStatus": status}
     found.pop("statusReason", None)
-    if to not in _RETRIED:
+    if to is not Status.SEND_FAILED:
         found["extension"] = _marks(task)
     if not found.get("extension"):
         found.pop("extension", None)
@@ -165,19 +165,19 @@ def _renewed_item(item: Resource, certification: str, number: str) -> Resource:
 
 
 def retried(task: Resource) -> Resource:
-    """Return the Task marked as one that goes out again, or is asked after, by itself."""
+    """Return the Task marked as one that goes out again by itself."""
     return {**task, "extension": [*_marks(task), {"url": systems.EXT_RETRY, "valueBoolean": True}]}
 
 
 def is_retried(task: Resource) -> bool:
-    """Tell whether a request goes out again, or is asked after, by itself."""
+    """Tell whether a request that could not be sent goes out again by itself."""
     return elements.has_extension(task, systems.EXT_RETRY)
 
 
 def is_due(task: Resource) -> bool:
     """Tell whether a bot is to send a request: it is ready, or failed on the way."""
     found = status(task)
-    return found == Status.READY or (found in _RETRIED and is_retried(task))
+    return found == Status.READY or (found == Status.SEND_FAILED and is_retried(task))
 
 
 def again(task: Resource, number: str) -> Resource:

@@ -12,7 +12,7 @@ from bots.connectors.access import Access
 from bots.connectors.tokens import Bearer, Grant
 from bots.connectors.wire import Reply, Wire
 from bots.domain.review import Review
-from bots.ports import Failure, Reviewed
+from bots.ports import UNCERTAIN, Failure, Reviewed
 from bots.shapes import fields, service_reviews
 from bots.shapes.fields import Json, Shapeless
 from bots.shapes.service_reviews import Inexpressible
@@ -20,25 +20,16 @@ from fhir_profiles import codec, systems
 
 _HEADERS = {"Accept": "application/json"}
 _TAKEN = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
-_UNCERTAIN = Failure(
-    "no-answer",
-    "No whole answer in the time allowed. The request may have arrived: look at the payer's "
-    "portal before you send it again.",
-    again=False,
-)
 _LATER = Failure(
     "no-answer", "The payer has the request and has not answered yet.", again=True,
     after_s=wire.NO_RESEND_S,
 )  # fmt: skip
+_DOWN = Failure(
+    "route-failed", "The clearinghouse could not reach the payer: send it again.", again=False
+)
 _NAMELESS = Failure(
     "no-answer",
     "The clearinghouse took the request and did not say under which number: look at its portal.",
-    again=False,
-)
-_GONE = Failure(
-    "request-refused",
-    "The clearinghouse does not know the request any more: look at its portal before you send it "
-    "again.",
     again=False,
 )
 
@@ -76,9 +67,10 @@ class ServiceReviews:
             headers={**_HEADERS, "Content-Type": "application/json"}, data=codec.encode(body),
         )  # fmt: skip
         if isinstance(reply, Failure):
-            return Reviewed(failure=_UNCERTAIN if reply.code == "no-answer" else reply)
+            is_unsure = reply.code == "no-answer" or reply == wire.CUT_OFF
+            return Reviewed(failure=UNCERTAIN if is_unsure else reply)
         if not reply.is_whole or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Reviewed(reply.content, failure=_UNCERTAIN)
+            return Reviewed(reply.content, failure=UNCERTAIN)
         told = wire.payload(reply.content) or {}
         if reply.status not in _TAKEN:
             return Reviewed(reply.content, failure=_refused(reply, told))
@@ -104,26 +96,23 @@ def _settled(reply: Reply | Failure, asked: Review) -> Reviewed:
 
 
 def _read(reply: Reply, asked: Review) -> Reviewed:
-    taken = asked.taken
-    if reply.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        return Reviewed(reply.content, failure=_GONE)
-    told = wire.payload(reply.content) or {}
-    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
-        refused = _refused(reply, told)
-        return Reviewed(reply.content, failure=refused, taken=taken if refused.again else "")
+    """Return what a whole reply says; one that says nothing of the request leaves it as it is."""
+    told = wire.payload(reply.content)
+    if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Reviewed(reply.content, failure=wire.no_key(), taken=asked.taken)
+    if told is None or reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return Reviewed(reply.content, failure=_LATER, taken=asked.taken)
     body = fields.valid(told, "service_reviews")
-    if body is None:
-        return Reviewed(reply.content, taken=taken)
-    status = service_reviews.status(body)
-    if status in availity.DOWN:
-        text = f"The clearinghouse could not reach the payer (status {status}): send it again."
-        return Reviewed(reply.content, failure=Failure("route-failed", text, again=False))
-    if status not in service_reviews.ACTIONS and service_reviews.fields_named(body):
-        return Reviewed(reply.content, failure=_refused(reply, body))
     try:
-        return Reviewed(reply.content, answer=service_reviews.read(body, asked), taken=taken)
+        if body is not None:
+            answer = service_reviews.read(body, asked)
+            return Reviewed(reply.content, answer=answer, taken=asked.taken)
     except Shapeless:
-        return Reviewed(reply.content, taken=taken)
+        if service_reviews.status(told) in availity.DOWN:
+            return Reviewed(reply.content, failure=_DOWN)
+        if service_reviews.fields_named(told):
+            return Reviewed(reply.content, failure=_refused(reply, told))
+    return Reviewed(reply.content, taken=asked.taken)
 
 
 def _refused(reply: Reply, body: Json) -> Failure:

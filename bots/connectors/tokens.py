@@ -76,7 +76,7 @@ class Bearer:
             url = self._access.url + self._grant.path
             reply = self._wire.call("POST", url, limit=limit, headers={}, data=form)
             if isinstance(reply, Failure):
-                return replace(reply, code="not-delivered")  # the question did not go out
+                return replace(wire.UNREACHED, text=reply.text)  # the question did not go out
             body: Mapping[str, object] = wire.payload(reply.content) or {}
             token, life_s = body.get("access_token"), body.get("expires_in", 0)
             if reply.status >= HTTPStatus.BAD_REQUEST or not isinstance(token, str):

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from bots.ports import Failure, Finding
 from bots.x12.acknowledgement import Acknowledgement
@@ -25,6 +25,11 @@ CHUNK, SIZE_LIMIT = 64 * 1024, 16 * 1024 * 1024
 NO_RESEND_S = 90  # CAQH CORE 153: no automatic re-send of an unanswered real-time request sooner
 CREDENTIALS_WAIT_S = 300
 REJECTED = "rejected-by-clearinghouse"
+
+
+# The first left nothing there; after the second nobody knows whether it arrived.
+UNREACHED = Failure("not-delivered", "The clearinghouse cannot be reached.", again=True)
+CUT_OFF = Failure("not-delivered", "The connection ended before an answer.", again=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,8 @@ class Wire:
             )
         except requests.ReadTimeout:
             return no_answer()
-        except requests.RequestException:
-            return Failure("not-delivered", "The clearinghouse cannot be reached.", again=True)
+        except requests.RequestException as error:
+            return UNREACHED if _is_unreached(error) else CUT_OFF
         content, is_whole = _content(reply, limit)
         return Reply(reply.status_code, reply.headers, content, is_whole)
 
@@ -98,6 +103,14 @@ def findings(reply: Reply | Failure, *, key_told: bool) -> list[Finding]:
         text = f"The key is refused (HTTP {reply.status}): set another one." if refused_key else ""
         found.append(Finding("key taken", works=not refused_key, text=text))
     return found
+
+
+def _is_unreached(error: requests.RequestException) -> bool:
+    """Tell whether a call failed before a byte of it could go out."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
 
 
 def _content(reply: requests.Response, limit: float) -> tuple[bytes, bool]:

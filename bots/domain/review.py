@@ -26,7 +26,8 @@ class Party:
 class Service:
     """One service (loop 2000F): UM01 to UM04, the procedure, how many of what, and when.
 
-    `trace` (TRN02) comes back with the decision. `code` is of `qualifier` (HC, N4, …).
+    `trace` (TRN02) comes back with the decision. `code` is of `qualifier` (HC, N4, …), at
+    most four `modifiers` go with it.
     """
 
     sequence: int
@@ -42,6 +43,7 @@ class Service:
     start: date | None
     end: date | None
     providers: tuple[Party, ...] = ()
+    modifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

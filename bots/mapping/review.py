@@ -7,6 +7,7 @@ is. Source: Da Vinci PAS 2.2.1, whose elements say which X12 element each of the
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -59,8 +60,8 @@ def review(sent: Resource) -> Review:
         level=elements.code(level, pas.LEVEL_OF_SERVICE),
         diagnoses=tuple(_diagnoses(claim)),
         documents=tuple(_documents(claim)),
-        note=next((str(i["valueString"]) for i in claim.get("supportingInfo", [])
-                   if "valueString" in i), ""),
+        note="; ".join(str(i["valueString"]) for i in claim.get("supportingInfo", [])
+                       if "valueString" in i),
         services=tuple(_service(item, claim, held) for item in claim["item"]),
     )  # fmt: skip
 
@@ -125,22 +126,39 @@ def _decided(answer: ReviewAnswer, asked: Review, claim: Resource) -> Resource:
     notes: list[Resource] = []
     for place, service in enumerate(asked.services):
         own = by_trace.get(service.trace) or (in_order[place] if in_order else None)
-        decision = own if own is not None and own.action else answer.event
+        decision = _completed(own, answer.event)
         made = _item(service, decision)
         for text in decision.notes:
             notes.append({"number": len(notes) + 1, "text": text})
             made.setdefault("noteNumber", []).append(len(notes))
         items.append(made)
-        if own is not None and decision.action in ("A2", "A6") and _NUMBER.fullmatch(own.quantity):
+        is_its_own = own is not None or len(asked.services) == 1
+        if is_its_own and decision.action in ("A2", "A6") and _NUMBER.fullmatch(decision.quantity):
             item = next(i for i in claim["item"] if i["sequence"] == service.sequence)
             added.append({
                 "itemSequence": [service.sequence],
                 "productOrService": item["productOrService"],
-                "quantity": _amount(own.quantity, own.unit or service.unit),
+                "quantity": _amount(decision.quantity, decision.unit or service.unit),
                 "adjudication": [_adjudication(Decision("", action="A1"))],
             })  # fmt: skip
     found = {"item": items, "addItem": added, "processNote": notes}
     return {name: value for name, value in found.items() if value}
+
+
+def _completed(own: Decision | None, event: Decision) -> Decision:
+    """Return the decision on a service; what the whole says alike counts for it where it is silent.
+
+    The payer's words on the whole go with each service.
+    """
+    if own is None or not own.action:
+        return event
+    notes = tuple(dict.fromkeys((*own.notes, *event.notes)))
+    if own.action != event.action:
+        return replace(own, notes=notes)
+    return replace(
+        own, notes=notes, number=own.number or event.number, reason=own.reason or event.reason,
+        issued=own.issued or event.issued, period=own.period if any(own.period) else event.period,
+    )  # fmt: skip
 
 
 def _amount(quantity: str, unit: str) -> Resource:
@@ -235,6 +253,11 @@ def _service(item: Resource, claim: Resource, held: Held) -> Service:
         start=start,
         end=elements.full_date(period.get("end")) or start,
         providers=tuple(_treats(one, held) for one in members),
+        modifiers=tuple(
+            code
+            for one in item.get("modifier", [])
+            if (code := next((str(c["code"]) for c in one.get("coding", []) if "code" in c), ""))
+        ),
     )
 
 
@@ -277,10 +300,15 @@ def _relationship(concept: Any) -> str:
 
 
 def _diagnoses(claim: Resource) -> Iterator[tuple[str, date | None]]:
-    for one in claim.get("diagnosis", []):
+    for one in sorted(claim.get("diagnosis", []), key=lambda one: not _is_principal(one)):
         code = elements.code(one.get("diagnosisCodeableConcept"), pas.ICD_10)
         if code:
             yield code, elements.full_date(elements.extension_value(one, pas.EXT_RECORDED))
+
+
+def _is_principal(diagnosis: Resource) -> bool:
+    codings = [c for concept in diagnosis.get("type", []) for c in concept.get("coding", [])]
+    return any(one.get("code") == "principal" for one in codings)
 
 
 def _documents(claim: Resource) -> Iterator[tuple[str, str]]:

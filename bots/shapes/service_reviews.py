@@ -17,7 +17,7 @@ from fhir_profiles.decisions import Action
 
 PATH = "/v2/service-reviews"
 ACTIONS = frozenset(one.value for one in Action)
-_ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,199}")
 _SELF = "18"
 _NPI = "XX"
 
@@ -73,7 +73,8 @@ def number(body: Json, location: str) -> str:
 
 def fields_named(body: Json) -> list[str]:
     """Return the fields that a refusal names; its words may quote what we sent, and stay out."""
-    listed = [*body.get("errors", []), *body.get("validationMessages", [])]
+    lists = (body.get(name) for name in ("errors", "validationMessages"))
+    listed = [one for found in lists if isinstance(found, list) for one in found]
     names = [text(one, "field") for one in listed if isinstance(one, dict)]
     return list(
         dict.fromkeys(one for one in names if re.fullmatch(r"[A-Za-z0-9_.\[\]]{1,80}", one))
@@ -130,10 +131,14 @@ def _decision(entry: Json, trace: str) -> Decision:
         unit=text(entry, "quantityTypeCode"),
         notes=tuple(
             told
-            for told in [*(words for _, words in reasons), *(text(n, "message") for n in listed)]
+            for told in [*(words for _, words in reasons), *(_words(note) for note in listed)]
             if told
         ),
     )
+
+
+def _words(note: Json | str) -> str:
+    return note if isinstance(note, str) else text(note, "message")
 
 
 def _reason(entry: Json | str) -> tuple[str, str]:
@@ -195,6 +200,7 @@ def _procedure(service: Service) -> Json:
     return _told({
         "qualifierCode": service.qualifier,
         "code": service.code,
+        **{f"modifierCode{n}": code for n, code in enumerate(service.modifiers[:4], 1)},
         "quantity": service.quantity,
         "quantityTypeCode": service.unit,
         "fromDate": _day(service.start),

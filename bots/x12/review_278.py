@@ -121,7 +121,8 @@ def _service(service: Service, level: str) -> Iterator[Line]:
         is_day = len(set(days)) == 1
         yield ["DTP", "472", "D8" if is_day else "RD8", days[0] if is_day else "-".join(days)]
     if service.code:
-        yield ["SV1", f"{service.qualifier}:{clean(service.code, 48)}"]
+        modifiers = [clean(one, 2) for one in service.modifiers[:4]]
+        yield ["SV1", ":".join([service.qualifier, clean(service.code, 48), *modifiers])]
     if service.quantity:
         yield ["HSD", service.unit, service.quantity]
     for party in service.providers:

@@ -75,10 +75,14 @@ def _line(item: Resource, decided: Item) -> Line:
 
 
 def _approved(item: Resource, decided: Item) -> int | None:
-    """Return how many units are approved: those that were asked for, or others in their place."""
+    """Return how many units are approved, of those that were asked for; None where nobody says."""
     if decided.action not in (Action.CERTIFIED, Action.PARTIAL, Action.MODIFIED):
         return None
-    amounts = [one.get("quantity", {}) for one in decided.authorized or (item,)]
+    as_asked = (item,) if decided.action is Action.CERTIFIED else ()
+    amounts = [one.get("quantity", {}) for one in decided.authorized or as_asked]
+    unit = item.get("quantity", {}).get("code")
+    if any(one.get("code", unit) != unit for one in amounts):
+        return None  # of something else: it is not counted in what was asked for
     return sum(int(one["value"]) for one in amounts if "value" in one) or None
 
 

@@ -21,10 +21,17 @@ def choices(engine: Engine) -> list[tuple[str, str]]:
     ]
 
 
+def with_current(listed: list[tuple[str, str]], address: str, name: str) -> list[tuple[str, str]]:
+    """Return the choices with whoever it is given to now, where that is somebody else's doing."""
+    return listed if not address or address in dict(listed) else [(address, name), *listed]
+
+
 def assign(engine: Engine, task_id: str, address: str) -> None:
     """Give a request to a Practitioner, "" to nobody. Raises NotFound for anybody else."""
     task = authorizations.found(engine, task_id)
     others = {name: value for name, value in task.items() if name != "owner"}
+    if elements.reference(task.get("owner")) == address:
+        return
     if not address:
         if "owner" in task:
             requests.change(engine, task, others, Origin(engine.new_id()))
@@ -32,6 +39,5 @@ def assign(engine: Engine, task_id: str, address: str) -> None:
     who = read.referenced(engine, "Practitioner", address)
     if who is None or not who.get("active", True):
         raise NotFound("There is no such person to give it to.")
-    if elements.reference(task.get("owner")) != address:
-        given = {"reference": address, "display": person(who)}
-        requests.change(engine, task, {**others, "owner": given}, Origin(engine.new_id()))
+    given = {"reference": address, "display": person(who)}
+    requests.change(engine, task, {**others, "owner": given}, Origin(engine.new_id()))

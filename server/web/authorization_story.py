@@ -126,7 +126,9 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         notes=list(notes(task, zone)),
         used=list(used(engine, claim, stored, told)),
         owner=elements.reference(task.get("owner")),
-        owners=authorization_owner.choices(engine),
+        owners=authorization_owner.with_current(
+            authorization_owner.choices(engine), elements.reference(task.get("owner")), row.owner
+        ),
     )
 
 

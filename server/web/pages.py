@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, render_template, request, url_for
 
 from fhir_profiles.prior_auth_claim import Wishes
+from server.errors import FhirError
 from server.interactions.engine import Engine
 from server.web import (
     actions,
@@ -50,7 +51,8 @@ _DONE = {
     "document": "The document is on its way; load this page again for the payer's word.",
     "extend": "The payer's notice is recorded, and the clock ends later.",
     "judge": "The urgency is recorded; the clock follows from it.",
-    "unselected": "Nothing was selected: tick the requests first, then give them.",
+    "unselected": "Nothing was given: tick the requests, choose to whom, then give them.",
+    "left": "Not all were given, as somebody changed them just then: look, and give them again.",
     "assigned": "It is written down who looks after it.",
     "record": "What the payer told is being recorded; load this page again.",
     "asked": "The payers are asked about each that waits for them, at most once an hour.",
@@ -170,10 +172,20 @@ class _Pages:
         return _see_list("asked")
 
     def authorizations_assign(self) -> Response:
-        chosen = request.form.getlist("task")
-        for task_id in chosen:
-            authorization_owner.assign(self._engine, task_id, request.form.get("owner", ""))
-        return _see_list("assigned" if chosen else "unselected")
+        chosen, owner = request.form.getlist("task"), request.form.get("owner", "")
+        if not chosen or not owner:
+            return _see_list("unselected")
+        left = [one for one in chosen if not self._given(one, owner)]
+        return _see_list("left" if left else "assigned")
+
+    def _given(self, task_id: str, owner: str) -> bool:
+        """Give one of several; tell whether that could be done."""
+        to = "" if owner == authorizations.NOBODY else owner
+        try:
+            authorization_owner.assign(self._engine, task_id, to)
+        except FhirError:
+            return False
+        return True
 
     def authorizations_csv(self) -> Response:
         page = authorizations.worklist(

@@ -110,6 +110,28 @@ def test_requests_are_given_to_who_looks_after_them(programs: Programs, browser:
     page.context.close()
 
 
+@pytest.mark.parametrize("form", [{"owner": "nobody"}, {"task": "x"}, {}])
+def test_nothing_is_given_that_was_not_chosen(programs: Programs, form: dict[str, str]) -> None:
+    """Neither requests nor a person: the page says what to do."""
+    answer = requests.post(f"{programs.server}/authorizations/assign", data=form, timeout=9)
+
+    assert "Nothing was given: tick the requests" in answer.text
+
+
+def test_somebody_elses_choice_of_an_owner_stays(programs: Programs) -> None:
+    """An Organization, by a program: the page has it chosen, and keeps it when given again."""
+    found = task(programs, "asked")
+    owner = {"reference": "Organization/clinic", "display": "Night shift"}
+    assert programs.put({**found, "owner": owner}).ok
+    address = f"{programs.server}/authorizations/{found['id']}"
+    page = requests.get(address, timeout=9).text
+    form = {"owner": "Organization/clinic"}
+
+    assert 'value="Organization/clinic" selected' in page
+    assert requests.post(f"{address}/assign", data=form, timeout=9).ok
+    assert owner == task(programs, "asked")["owner"]
+
+
 @pytest.mark.parametrize("owner", ["Practitioner/gone", "Practitioner/none", "Patient/pat", "x"])
 def test_a_request_is_given_to_nobody_who_is_not_there(programs: Programs, owner: str) -> None:
     """404, with the next step; it stays with whom it was."""
@@ -158,7 +180,7 @@ def test_a_number_is_copied(programs: Programs, browser: Browser) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     number = page.locator("code.whole").inner_text()
     page.get_by_role("button", name=f"Copy {number}").click()
-    expect(page.get_by_role("button", name=f"Copy {number}")).to_have_text("Copied")
+    expect(page.get_by_role("button", name=f"Copied {number}")).to_have_text("Copied")
     assert number == page.evaluate("navigator.clipboard.readText()")
     page.context.close()
 

@@ -3,16 +3,19 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
-from bots import payer_notices
+from bots import payer_notices, review_watch
+from bots.fhir_client import FhirClient
 from fhir_profiles import coverage_information, elements, pas, prior_auth, prior_auth_route, systems
 from server.validation import check
 from tests import pas as given
 from tests.contract.payer import actions, built, inquiry, of_code, response_of
+from tests.fakes import FakeFhir, tools
 from tests.programs import Programs, wait_for
 from tests.x12_texts import answer_271
 
@@ -378,6 +381,10 @@ def test_a_payer_behind_availity_is_asked_by_a_service_review(
         assert {1: "A4"} == actions(response_of(answer.json()))
         (found,) = other.search("Task?focus=Claim/later")
         assert "pended" == prior_auth.status(found)
+        kit = replace(tools(FakeFhir()), fhir=FhirClient(other.fhir))
+        assert 0 == review_watch.run(kit)  # it is no time to ask yet
+        taken = other.search(f"Task?identifier={prior_auth.TAKEN}|&business-status=pended")
+        assert [found["id"]] == [one["id"] for one in taken]
         time.sleep(2)  # the payer decides then
         wish = {"resourceType": "Task", "id": "wish", "status": "requested", "intent": "order",
                 "code": given.coded(systems.TASK_CODE, prior_auth.INQUIRE),

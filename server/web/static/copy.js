@@ -7,15 +7,18 @@ for (const number of document.querySelectorAll("code.whole")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy ${number.textContent}`);
+  const say = (word) => {
+    button.textContent = word;
+    button.setAttribute("aria-label", `${word} ${number.textContent}`);
+  };
+  say("Copy");
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(number.textContent);
-      button.textContent = "Copied";
+      say("Copied");
     } catch {
       getSelection().selectAllChildren(number);
-      button.textContent = "Marked";
+      say("Marked");
     }
   });
   number.after(" ", button);

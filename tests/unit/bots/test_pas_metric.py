@@ -170,7 +170,7 @@ def test_a_stop_before_the_task_moves_loses_no_record(monkeypatch: pytest.Monkey
         raise Killed
 
     with monkeypatch.context() as dead, pytest.raises(Killed):
-        dead.setattr(room, "_move", die)
+        dead.setattr(room, "move", die)
         run(fhir)
     assert ("ready", ["initial"]) == (prior_auth.status(the_task(fhir)), kinds(fhir))
     run(fhir)

@@ -9,12 +9,11 @@ import pytest
 import requests
 import responses
 
-from bots import payer_notices
+from bots import payer_notices, review_watch
 from bots import prior_auth as room
 from bots.connectors import polls
 from bots.connectors.access import Access
 from bots.connectors.service_reviews import ServiceReviews
-from bots.errors import RetryLater
 from bots.handlers import submit_prior_auth
 from bots.mapping import review as mapped
 from bots.ports import Failure, Reviewed, Tools
@@ -171,6 +170,39 @@ def test_number_dates_reason_and_words_arrive() -> None:
     )  # fmt: skip
 
 
+def test_what_the_whole_says_counts_where_a_line_is_silent() -> None:
+    """Its number, its days and its words; messages beside a decision do not undo it."""
+    bundle = built(of_code("97110"))
+    review = mapped.review(bundle)
+    body = decided(
+        {"code": "97110", "statusCode": "A1"}, statusCode="A1", certificationNumber="N9",
+        certificationExpirationDate="2027-02-28", payerNotes=["Call us.", {"message": "Soon."}],
+        validationMessages=[{"field": "subscriber.memberId"}],
+    )  # fmt: skip
+    made = mapped.bundle(service_reviews.read(body, review), review, bundle, NOW)
+    (item,) = decisions.read(made["entry"][0]["resource"], [1]).items
+
+    assert ("N9", ("", "2027-02-28"), ("Call us.", "Soon.")) == (
+        item.number, item.period, item.notes,
+    )  # fmt: skip
+
+
+def test_modifiers_messages_and_the_principal_diagnosis_go_along() -> None:
+    """Nothing that was asked for gets lost."""
+    claim = given.claim()
+    claim["item"][0]["modifier"] = [{"coding": [{"code": "GP"}]}]
+    kind = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype"
+    second = {"sequence": 2, "diagnosisCodeableConcept": given.coded(pas.ICD_10, "M51.26"),
+              "type": [given.coded(kind, "principal")]}  # fmt: skip
+    claim["diagnosis"].append(second)
+    found = service_reviews.ask(mapped.review(built(claim)))
+
+    assert "GP" == found["procedures"][0]["modifierCode1"]
+    assert [("ABK", "M51.26"), ("ABF", "M54.50")] == [
+        (one["qualifierCode"], one["code"]) for one in found["diagnoses"]
+    ]
+
+
 def test_a_request_is_filed_once_and_asked_after(wire: responses.RequestsMock) -> None:
     """The number comes from `Location`; 202 and "in progress" are no answers."""
     wire.post(PATH, status=202, headers={"Location": f"{PATH}/SR1"})
@@ -192,8 +224,11 @@ def test_a_request_is_filed_once_and_asked_after(wire: responses.RequestsMock) -
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        ({"body": requests.ReadTimeout()}, "may have arrived"), ({"status": 503},
-                                                                 "may have arrived"),
+        ({"body": requests.ReadTimeout()}, "may have arrived"),
+        ({"body": requests.ConnectionError("Connection aborted.")}, "may have arrived"),
+        ({"status": 503}, "may have arrived"), ({"status": 400, "json": {"errors": None}}, "400"),
+        ({"status": 400, "json": {"validationMessages": None, "errors": 5}}, "400"),
+        ({"status": 202, "json": {"id": ".."}}, "did not say under which number"),
         ({"status": 202}, "did not say under which number"),
         ({"status": 202, "json": {"id": "../../token"}}, "did not say under which number"),
         ({"status": 400, "json": {"errors": [{"field": "patient.birthDate",
@@ -219,7 +254,9 @@ def test_what_may_have_arrived_is_never_filed_again_by_itself(
     ("reply", "says", "again", "taken"),
     [
         ({"status": 202}, "has not answered yet", True, "SR1"),
-        ({"status": 404}, "does not know the request", False, ""),
+        ({"status": 404}, "has not answered yet", True, "SR1"),
+        ({"status": 302}, "has not answered yet", True, "SR1"),
+        ({"body": "<html>Maintenance</html>"}, "has not answered yet", True, "SR1"),
         ({"json": decided(statusCode="7")}, "could not reach the payer", False, ""),
         ({"json": decided(statusCode="19", validationMessages=[{"field": "payer.id"}])},
          "look at payer.id", False, ""),
@@ -241,7 +278,8 @@ def test_what_comes_of_asking_after_a_request(
 @pytest.mark.parametrize(
     "body",
     [
-        {}, decided(statusCode="4"), decided(statusCode="Approved"), {"procedures": "all"},
+        {}, decided(statusCode="4"), decided(statusCode="A1", notes=5),
+        decided(statusCode="Approved"), {"procedures": "all"},
         decided({"code": "22612", "statusCode": "A1"}), decided({"code": "97110",
                                                                  "statusCode": "ZZ"}),
         decided({"code": "97110", "statusCode": "A1"}, {"code": "97110", "statusCode": "A1"}),
@@ -322,19 +360,84 @@ def test_a_payer_that_the_route_does_not_know_is_not_asked() -> None:
 
 
 def test_a_late_answer_is_asked_after_and_not_filed_again() -> None:
-    """Meanwhile the Task says that it is sent."""
+    """Meanwhile it is sent, its clock runs; it is asked after more and more rarely."""
     fhir = world()
-    way = Filed(LATE, "A1")
-    with pytest.raises(RetryLater, match="no-answer"):
-        send(fhir, way)
+    way = Filed(LATE, LATE, "A1")
+    send(fhir, way)
     task = the_task(fhir)
     assert ("sent", "in-progress", "SR1") == (
         prior_auth.status(task), task["status"], elements.identifier(task, prior_auth.TAKEN),
     )  # fmt: skip
+    assert NOW == prior_auth.sent_at(task)
+    assert task["restriction"]["period"]["start"].startswith("2026-11-24T15:30:00")
+    send(fhir, way)
+    asked = [
+        review_watch.run(kit(fhir, way, now=lambda s=seconds: NOW + timedelta(seconds=s)))
+        for seconds in (60, 90, 150, 180)
+    ]
+
+    assert [0, 1, 0, 1] == asked
+    assert "approved" == prior_auth.status(the_task(fhir))
+    assert ["", "SR1", "SR1", "SR1"] == [one.taken for one in way.asked]
+
+
+def test_who_changes_the_task_meanwhile_has_it_filed_no_second_time() -> None:
+    """The number is kept, whatever else was stored at the moment."""
+    fhir = world()
+
+    class Meddled(Filed):
+        def review(self, asked: Any, *, timeout_s: float) -> Reviewed:
+            if not asked.taken:
+                by = {"reference": "Practitioner/ward"}
+                fhir.put({**the_task(fhir), "owner": by})
+            return super().review(asked, timeout_s=timeout_s)
+
+    way = Meddled("A1")
     send(fhir, way)
 
-    assert "approved" == prior_auth.status(the_task(fhir))
-    assert ["", "SR1", "SR1"] == [one.taken for one in way.asked]
+    assert ["", "SR1"] == [one.taken for one in way.asked]
+    assert ("approved", "Practitioner/ward") == (
+        prior_auth.status(the_task(fhir)), elements.reference(the_task(fhir)["owner"]),
+    )  # fmt: skip
+
+
+def test_a_stop_while_it_is_filed_leaves_it_to_a_person() -> None:
+    """It may have arrived: it is not filed again by itself."""
+    fhir = world()
+
+    class Killed(Exception):
+        pass
+
+    class Stops(Filed):
+        def review(self, asked: Any, *, timeout_s: float) -> Reviewed:
+            raise Killed((asked, timeout_s))
+
+    with pytest.raises(Killed):
+        send(fhir, Stops())
+    way = Filed("A1")
+    send(fhir, way)
+    task = the_task(fhir)
+
+    assert ([], "send-failed", False) == (
+        way.asked, prior_auth.status(task), prior_auth.is_retried(task),
+    )  # fmt: skip
+    assert "may have arrived" in task["statusReason"]["text"]
+    assert "" == elements.identifier(task, prior_auth.TAKEN)
+
+
+def test_what_is_given_up_while_it_waits_comes_back_to_people() -> None:
+    """Asked after, the clearinghouse says that it could not reach the payer."""
+    fhir = world()
+    down = Reviewed(b"{}", failure=Failure("route-failed", "Send it again.", again=False))
+    way = Filed("A4", down)
+    send(fhir, way)
+    review_watch.run(kit(fhir, way, now=lambda: NOW + timedelta(hours=1)))
+    task = the_task(fhir)
+
+    assert ("send-failed", "Send it again.") == (
+        prior_auth.status(task), task["statusReason"]["text"],
+    )  # fmt: skip
+    assert "" == elements.identifier(task, prior_auth.TAKEN)
 
 
 def test_a_stop_after_it_was_filed_files_nothing_twice() -> None:
