@@ -13,6 +13,7 @@ from bots.prior_auth_task import stored
 from fhir_profiles import elements, payers, prior_auth, prior_auth_route, systems
 
 TRANSACTION = "278"
+LATER_S = 3.0  # to ask after one that waits anyway
 TRIES = 20
 TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
 _ROUTES = {prior_auth_route.X12_278: "core", prior_auth_route.SERVICE_REVIEWS: "availity"}
@@ -39,22 +40,20 @@ def submit(task: Resource, sent: Resource, payer: Resource, way: str, tools: Too
     Its answer comes back as a PAS response Bundle. A request that a clearinghouse has taken before
     is only asked after.
     """
+    taken = elements.identifier(task, prior_auth.TAKEN)
     route = tools.reviews.get(way)
     if route is None:
-        return Submission(failure=_no_route(way))
+        return Submission(failure=_no_route(way), taken=taken)
     if not prior_auth.is_first(sent["entry"][0]["resource"]):
         return Submission(failure=_NOT_FIRST)
     ids = payers.ids(payer or review.insurer(sent), tools.now().date(), TRANSACTION)
     known = ids.get(route.payer_system) or ids.get(systems.PAYER_ID)
     if not known:
-        return Submission(failure=_NO_ID)
+        return Submission(failure=_NO_ID, taken=taken)
     asked = review.review(sent)
-    asked = replace(
-        asked,
-        payer=replace(asked.payer, id=known, id_qualifier="PI"),
-        taken=elements.identifier(task, prior_auth.TAKEN),
-    )
-    found = route.review(asked, timeout_s=TIMEOUT_S)
+    named = replace(asked.payer, id=known, id_qualifier="PI")
+    timeout_s = LATER_S if prior_auth.status(task) in prior_auth.WAITING else TIMEOUT_S
+    found = route.review(replace(asked, payer=named, taken=taken), timeout_s=timeout_s)
     if found.answer is None:
         return Submission(found.received, failure=found.failure, taken=found.taken)
     made = review.bundle(found.answer, asked, sent, tools.now())

@@ -4,6 +4,7 @@ Nobody tells us of it, unlike with PAS. Each is asked after more and more rarely
 minute and a half to once an hour; a person may ask at any time.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from bots.ports import Resource, Tools
 from fhir_profiles import elements, prior_auth
 
 FIRST, LONGEST = timedelta(seconds=90), timedelta(hours=1)
+_log = logging.getLogger(__name__)
 PAGE = "1000"  # matches of one search's page
 
 
@@ -25,11 +27,21 @@ def run(tools: Tools) -> int:
     asked = 0
     for task in tools.fhir.search("Task", wanted):
         if _is_time(task, tools.now()):
-            case = room.case_of(task, tools)
-            if case is not None:
-                payer_notices.ask(case, tools)
-                asked += 1
+            asked += _asked_after(task, tools)
     return asked
+
+
+def _asked_after(task: Resource, tools: Tools) -> bool:
+    """Ask after one request; tell whether that was done. One that fails stops no other."""
+    case = room.case_of(task, tools)
+    if case is None:
+        return False
+    try:
+        payer_notices.ask(case, tools)
+    except (RetryLater, NeverRetry) as error:
+        _log.warning("prior authorization %s is not asked after: %s", task["id"], error)
+        return False
+    return True
 
 
 def _is_time(task: Resource, now: datetime) -> bool:

@@ -481,6 +481,20 @@ def test_what_pended_is_asked_after_by_a_person() -> None:
     assert "denied" == prior_auth.status(the_task(fhir))
 
 
+def test_a_route_that_is_gone_loses_no_number() -> None:
+    """Asked after without it, the request still is where it was."""
+    fhir = world()
+    send(fhir, Filed("A4"))
+    case = room.case_of(the_task(fhir), tools(fhir))
+    assert case is not None
+    said = payer_notices.inquire(case, tools(fhir))
+
+    assert "INFORCE_BOTS_ROUTES" in said
+    assert ("pended", "SR1") == (
+        prior_auth.status(the_task(fhir)), elements.identifier(the_task(fhir), prior_auth.TAKEN),
+    )  # fmt: skip
+
+
 def test_a_route_that_is_not_configured_is_named() -> None:
     """With what to set."""
     fhir = world()
