@@ -133,6 +133,14 @@ def is_first(claim: Resource) -> bool:
     return not claim.get("related") and codes <= {pas.FIRST}
 
 
+def is_appeal(claim: Resource) -> bool:
+    """Tell whether a Claim appeals against a decision, with any of its items."""
+    concepts = (
+        elements.extension_value(item, pas.EXT_CERTIFICATION) for item in claim.get("item", [])
+    )
+    return any(elements.code(one, pas.CERTIFICATION_TYPE) in APPEALS for one in concepts if one)
+
+
 def renewed(claim: Resource, created: str, certification: str, numbers: dict[int, str]) -> Resource:
     """Return the Claim that asks again for what was decided: as an appeal, or as a new request.
 

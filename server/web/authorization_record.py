@@ -1,12 +1,14 @@
 """What is on record about one prior authorization: exchanges, and notes on the clock."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import elements, pas, prior_auth, prior_auth_clock
+from fhir_profiles import elements, pas, prior_auth, prior_auth_clock, systems
 from fhir_profiles.prior_auth import Status
 from server.interactions import read, search
 from server.interactions.engine import Engine
@@ -29,6 +31,16 @@ class Exchange:
     what: str
     took: str
     issue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one exchange: when, what, under which trace number, and where."""
+
+    at: datetime
+    what: str
+    trace: str
+    address: str
 
 
 def exchanges(engine: Engine, task_id: str, zone: ZoneInfo) -> Iterator[Exchange]:
@@ -73,3 +85,24 @@ def of_order(engine: Engine, patient: str, order: str) -> Iterator[tuple[str, st
         ]
         if order in orders and status not in (Status.CANCELLED, Status.EXPIRED):
             yield str(task["id"]), WORDS.get(known(status), NO_WORD).word
+
+
+def kept(engine: Engine, task: Resource, zone: ZoneInfo) -> Iterator[Kept]:
+    """Yield what was exchanged about a request, the newest first: it is here sealed."""
+    wanted = [("related", elements.reference(task["focus"])), ("_sort", "-date")]
+    for one in search.found(engine, "DocumentReference", wanted, SHOWN):
+        yield Kept(
+            datetime.fromisoformat(one["date"]).astimezone(zone),
+            str(one.get("description") or one.get("type", {}).get("text", "")),
+            elements.identifier(one, systems.TRACE),
+            f"DocumentReference/{one['id']}",
+        )
+
+
+def measure(document: Resource) -> str:
+    """Return how large a document is, and its fingerprint, so that people can compare it."""
+    told = []
+    for content in document.get("content", []):
+        data = base64.b64decode(str(content.get("attachment", {}).get("data", "")))
+        told.append(f"{len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()[:16]}…")
+    return "; ".join(told)

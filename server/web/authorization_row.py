@@ -32,6 +32,14 @@ _WAYS = {
 }  # fmt: skip
 SEND_IT = Word("Ready", "!", "look", "Send it by portal or fax, and record what the payer tells.")
 CALL = Word("Call the payer", "☎", "look", "Call it, and record what it tells.")
+USED_UP = Word("Used up", "–", "bad", "Ask anew before the next visit.")
+_UPHELD = Word("Upheld", "✕", "bad", "The payer stays with its denial: read the reason.")
+_OVERTURNED = Word("Overturned", "✓", "good", "The appeal was granted: look at each service.")
+_IN_APPEAL = Word("Appeal in review", "…", "open", "Wait for the payer, or ask now.")
+_APPEALED = {
+    Status.SENT: _IN_APPEAL, Status.PENDED: _IN_APPEAL, Status.DENIED: _UPHELD,
+    Status.APPROVED: _OVERTURNED, Status.MODIFIED: _OVERTURNED, Status.PARTIAL: _OVERTURNED,
+}  # fmt: skip
 BY_HAND = "portal or fax"
 LIVE = frozenset({Status.APPROVED, Status.MODIFIED, Status.PARTIAL})
 _BY_PAYER = LIVE | {Status.PENDED, Status.MORE_INFORMATION, Status.DENIED, Status.UNREADABLE}
@@ -108,6 +116,7 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
     day = min(_days(claim), default="")
     changed = task.get("lastModified") or task.get("authoredOn")
     sent, told = _decided(held, task, claim) if status in {*LIVE, Status.DENIED} else ({}, [])
+    visits = list(used(held.engine, sent, claim, told))
     return Row(
         id=task["id"],
         clock=clock,
@@ -116,13 +125,13 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
         services=[service(item) for item in claim.get("item", [])],
         day=day,
         is_before=bool(day and clock.due and day <= clock.due.date().isoformat()),
-        status=_word(status, reason),
+        status=_word(task, sent or claim, visits),
         reason=reason,
         asks=_asks(held, task) if status == Status.MORE_INFORMATION else [],
         codes=_once(line.code for line in told),
         why=_once(one for line in told for one in line.reasons),
         numbers=_once(line.number for line in told),
-        used=list(used(held.engine, sent, claim, told)),
+        used=visits,
         is_waiting=status in prior_auth.WAITING,
         owner=owner(held, task),
         changed=datetime.fromisoformat(changed).astimezone(zone) if changed else None,
@@ -132,10 +141,19 @@ def row_of(held: Held, task: Resource, zone: ZoneInfo) -> Row:
     )
 
 
-def _word(status: str, reason: str) -> Word:
-    """Return where a request stands, in words; the reason may say that it is for people to act."""
+def _word(task: Resource, claim: Resource, visits: list[tuple[int, int]]) -> Word:
+    """Return where a request stands, in words.
+
+    The reason may say that it is for people to act; an appeal has words of its own, and so has an
+    approval whose visits are all used.
+    """
+    status, reason = prior_auth.status(task), str(task.get("statusReason", {}).get("text", ""))
     if status == Status.READY and reason:
         return SEND_IT
+    if visits and all(kept >= of for kept, of in visits):
+        return USED_UP
+    if prior_auth.is_appeal(claim) and status in _APPEALED:
+        return _APPEALED[known(status)]
     return CALL if reason.startswith(prior_auth.CALL) else WORDS.get(known(status), NO_WORD)
 
 

@@ -30,7 +30,7 @@ from server.web import (
     authorizations,
 )
 from server.web.authorization_lines import Line, lines, used
-from server.web.authorization_record import Exchange, exchanges, notes
+from server.web.authorization_record import Exchange, Kept, exchanges, kept, measure, notes
 from server.web.authorization_row import LIVE, PAS, Held, Row, row_of
 from server.web.authorization_words import NO_WORD, WORDS, known, person, words
 from server.web.authorization_words import asked as words_of_ask
@@ -80,6 +80,7 @@ class Story:
     may_cancel: bool
     told: str
     exchanges: list[Exchange]
+    kept: list[Kept]
     may_renew: bool
     linked: list[tuple[str, str]]
     may_extend: bool
@@ -118,6 +119,7 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         may_cancel=may_cancel(task) and is_pas,
         told=_told(engine, task_id),
         exchanges=list(exchanges(engine, task_id, zone)),
+        kept=list(kept(engine, task, zone)),
         may_renew=may_renew(task),
         linked=list(_linked(engine, task)),
         may_extend=authorization_clock.may_extend(task),
@@ -263,9 +265,10 @@ def _documents_sent(engine: Engine, task_id: str) -> dict[tuple[str, str], str]:
     ]  # fmt: skip
     found = {}
     for wish in search.found(engine, "Task", wanted, STEPS):
-        response, ask_id, _ = payer_asks.wished(wish)
-        words = str(wish.get("statusReason", {}).get("text", ""))
-        found[response, ask_id] = words or "It is being sent."
+        response, ask_id, address = payer_asks.wished(wish)
+        words = str(wish.get("statusReason", {}).get("text", "")) or "It is being sent."
+        document = read.referenced(engine, "DocumentReference", address)
+        found[response, ask_id] = f"{words} ({measure(document)})" if document else words
     return found
 
 

@@ -245,6 +245,7 @@ def test_used_visits_are_counted(programs: Programs) -> None:
     page = requests.get(f"{programs.server}/authorizations/{found['id']}", timeout=9).text
 
     assert "1 of 4 visits used" in page
+    assert "Used up" not in page
     assert "Holds until" in page
     assert [found["id"]] == [
         one["id"] for one in programs.search("Task?expires=gt2027-01-01&focus=Claim/used")
@@ -285,6 +286,31 @@ def test_a_denial_is_appealed_or_asked_anew(
     wait_for(
         lambda: programs.search(f"Task?_id={fhir_id}")[0]["status"] == "completed", "the decision"
     )
+    after = requests.get(f"{programs.server}/authorizations/{fhir_id}", timeout=9).text
+    assert ("The payer stays with its denial" in after) is (button == "Appeal")
+
+
+def test_what_is_used_up_says_so(programs: Programs) -> None:
+    """As many visits were kept as were approved."""
+    order = given.order("all-used")
+    claim = of_code("97110", fhir_id="all-used")
+    claim["item"][0]["quantity"]["value"] = 1
+    claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/all-used"}
+    today = datetime.now(UTC).date().isoformat()
+    visit = {"resourceType": "Appointment", "id": "all-used", "status": "fulfilled",
+             "basedOn": [{"reference": "ServiceRequest/all-used"}],
+             "participant": [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}],
+             "start": f"{today}T23:00:00Z", "end": f"{today}T23:30:00Z"}  # fmt: skip
+    for one in (order, claim, visit):
+        assert programs.put(one).ok
+    assert requests.post(f"{programs.fhir}/Claim/all-used/$submit", timeout=30).ok
+    found = task(programs, "all-used")
+    page = requests.get(f"{programs.server}/authorizations/{found['id']}", timeout=9).text
+
+    assert "Used up" in page
+    assert "1 of 1 visits used" in page
+    kept = re.findall(r'href="(/fhir/DocumentReference/[^"]+)"', page)
+    assert [True] == [requests.get(programs.server + one, timeout=9).ok for one in kept]
 
 
 def test_an_appeal_that_was_withheld_may_be_made_again(programs: Programs) -> None:
