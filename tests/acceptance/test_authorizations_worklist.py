@@ -293,22 +293,24 @@ def test_a_denial_is_appealed_or_asked_anew(
 def test_what_is_used_up_says_so(programs: Programs) -> None:
     """As many visits were kept as were approved."""
     order = given.order("all-used")
-    claim = of_code("97110", fhir_id="all-used")
-    claim["item"][0]["quantity"]["value"] = 1
+    claim = of_code("97112", fhir_id="all-used")  # four visits are approved
     claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/all-used"}
     today = datetime.now(UTC).date().isoformat()
-    visit = {"resourceType": "Appointment", "id": "all-used", "status": "fulfilled",
-             "basedOn": [{"reference": "ServiceRequest/all-used"}],
-             "participant": [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}],
-             "start": f"{today}T23:00:00Z", "end": f"{today}T23:30:00Z"}  # fmt: skip
-    for one in (order, claim, visit):
+    visits = [
+        {"resourceType": "Appointment", "id": f"all-used-{hour}", "status": "fulfilled",
+         "basedOn": [{"reference": "ServiceRequest/all-used"}],
+         "participant": [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}],
+         "start": f"{today}T{hour}:00:00Z", "end": f"{today}T{hour}:30:00Z"}
+        for hour in (20, 21, 22, 23)
+    ]  # fmt: skip
+    for one in (order, claim, *visits):
         assert programs.put(one).ok
     assert requests.post(f"{programs.fhir}/Claim/all-used/$submit", timeout=30).ok
     found = task(programs, "all-used")
     page = requests.get(f"{programs.server}/authorizations/{found['id']}", timeout=9).text
 
     assert "Used up" in page
-    assert "1 of 1 visits used" in page
+    assert "4 of 4 visits used" in page
     kept = re.findall(r'href="(/fhir/DocumentReference/[^"]+)"', page)
     assert [True] == [requests.get(programs.server + one, timeout=9).ok for one in kept]
 
