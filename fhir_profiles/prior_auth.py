@@ -25,6 +25,7 @@ EXCHANGE = f"{systems.BASE}/Measure/prior-auth-exchange"
 METRIC = f"{systems.BASE}/CodeSystem/prior-auth-metric"
 EXT_SENT = f"{systems.BASE}/StructureDefinition/prior-auth-sent"
 EXT_EXPIRES = f"{systems.BASE}/StructureDefinition/prior-auth-expires"
+EXT_APPEAL_BY = f"{systems.BASE}/StructureDefinition/prior-auth-appeal-by"
 EXT_LONGER = f"{systems.BASE}/StructureDefinition/prior-auth-extension"
 EXT_JUDGED = f"{systems.BASE}/StructureDefinition/prior-auth-urgency"
 _LASTING = frozenset({EXT_LONGER, EXT_JUDGED})
@@ -239,6 +240,12 @@ def with_expiry(task: Resource, day: str) -> Resource:
     made = [{"url": EXT_EXPIRES, "valueDate": day}] if day else []
     found = {**task, "extension": [*kept, *made]}
     return {name: value for name, value in found.items() if value != []}
+
+
+def with_appeal_by(task: Resource, day: str) -> Resource:
+    """Return the Task with the last day on which the payer takes an appeal, as its letter says."""
+    kept = [e for e in task.get("extension", []) if e.get("url") != EXT_APPEAL_BY]
+    return {**task, "extension": [*kept, {"url": EXT_APPEAL_BY, "valueDate": day}]}
 
 
 def group(task: Resource) -> str:

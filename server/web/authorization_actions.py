@@ -103,6 +103,16 @@ def renew(engine: Engine, task_id: str, kind: str) -> str:
     return requests.draft(engine, claim_id, RENEWED, origin, based_on=f"Task/{task_id}")
 
 
+def appeal_by(engine: Engine, task_id: str, day: str) -> None:
+    """Record until when the payer takes an appeal. Raises NotFound where there is nothing to."""
+    task = authorizations.found(engine, task_id)
+    told = elements.full_date(day)
+    if not authorization_story.may_renew(task) or told is None:
+        raise NotFound("Give the last day, of a decision that one may appeal against.")
+    made = prior_auth.with_appeal_by(task, told.isoformat())
+    requests.change(engine, task, made, Origin(engine.new_id()))
+
+
 def _is_withheld(engine: Engine, claim_id: str) -> bool:
     task = requests.newest(engine, claim_id)
     return task is not None and prior_auth.status(task) == Status.CANCELLED

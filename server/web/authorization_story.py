@@ -82,6 +82,7 @@ class Story:
     exchanges: list[Exchange]
     kept: list[Kept]
     may_renew: bool
+    appeal_by: str
     linked: list[tuple[str, str]]
     may_extend: bool
     may_judge: bool
@@ -121,6 +122,7 @@ def story(engine: Engine, task_id: str, zone: ZoneInfo) -> Story:
         exchanges=list(exchanges(engine, task_id, zone)),
         kept=list(kept(engine, task, zone)),
         may_renew=may_renew(task),
+        appeal_by=str(elements.extension_value(task, prior_auth.EXT_APPEAL_BY) or ""),
         linked=list(_linked(engine, task)),
         may_extend=authorization_clock.may_extend(task),
         may_judge=authorization_clock.may_judge(task),

@@ -50,6 +50,7 @@ _DONE = {
     "cancel": "The payer is told; load this page again for its answer.",
     "document": "The document is on its way; load this page again for the payer's word.",
     "extend": "The payer's notice is recorded, and the clock ends later.",
+    "appeal-by": "It is written down until when the payer takes an appeal.",
     "judge": "The urgency is recorded; the clock follows from it.",
     "unselected": "Nothing was given: tick the requests, choose to whom, then give them.",
     "left": "Not all were given, as somebody changed them just then: look, and give them again.",
@@ -95,6 +96,7 @@ def pages(engine: Engine, zone: ZoneInfo, *, skip_review: bool = False) -> Bluep
     site.post("/authorizations/<task_id>/record")(_ours(shown.authorization_record))
     site.post("/authorizations/<task_id>/ask")(_ours(shown.authorization_ask))
     site.post("/authorizations/<task_id>/renew")(_ours(shown.authorization_renew))
+    site.post("/authorizations/<task_id>/appeal-by")(_ours(shown.authorization_appeal_by))
     site.post("/authorizations/<task_id>/extend")(_ours(shown.authorization_extend))
     site.post("/authorizations/<task_id>/judge")(_ours(shown.authorization_judge))
     site.post("/authorizations/<task_id>/document")(_ours(shown.authorization_document))
@@ -250,6 +252,10 @@ class _Pages:
     def authorization_renew(self, task_id: str) -> Response:
         made = authorization_actions.renew(self._engine, task_id, request.form.get("kind", ""))
         return _see(url_for("pages.authorization", task_id=made, done="draft"))
+
+    def authorization_appeal_by(self, task_id: str) -> Response:
+        authorization_actions.appeal_by(self._engine, task_id, request.form.get("day", ""))
+        return _see(url_for("pages.authorization", task_id=task_id, done="appeal-by"))
 
     def authorization_document(self, task_id: str) -> Response:
         ask_id, document = (request.form.get(name, "") for name in ("ask", "document"))

@@ -315,6 +315,21 @@ def test_what_is_used_up_says_so(programs: Programs) -> None:
     assert [True] == [requests.get(programs.server + one, timeout=9).ok for one in kept]
 
 
+def test_until_when_a_payer_takes_an_appeal_is_recorded(programs: Programs) -> None:
+    """As its letter says; nothing is reckoned, and no day is no day."""
+    assert programs.put(of_code("22612", fhir_id="letter")).ok
+    assert requests.post(f"{programs.fhir}/Claim/letter/$submit", timeout=30).ok
+    address = f"{programs.server}/authorizations/{task(programs, 'letter')['id']}"
+    assert "Appeal until</dt><dd>Not recorded" in requests.get(address, timeout=9).text
+    refused = requests.post(f"{address}/appeal-by", data={"day": "soon"}, timeout=9)
+    told = requests.post(f"{address}/appeal-by", data={"day": "2027-01-31"}, timeout=9)
+
+    assert (404, True) == (refused.status_code, told.ok)
+    assert "Appeal until</dt><dd>2027-01-31" in requests.get(address, timeout=9).text
+    asked = f"{programs.server}/authorizations/{task(programs, 'asked')['id']}/appeal-by"
+    assert 404 == requests.post(asked, data={"day": "2027-01-31"}, timeout=9).status_code
+
+
 def test_an_appeal_that_was_withheld_may_be_made_again(programs: Programs) -> None:
     """The withheld one never goes out; another draft takes its place."""
     assert programs.put(of_code("22612", fhir_id="again")).ok
