@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
@@ -80,8 +81,8 @@ def tools(settings: Settings) -> Tools:
             payer_notices.token(settings.hook_secret, endpoint_id),
         ),
         reviews={
-            payload: build(_access(by_name[name], settings))
-            for payload, (name, build) in REVIEWS.items()
+            payload: REVIEWS[payload](_access(by_name[name], settings))
+            for payload, name in prior_auth_route.REVIEWS.items()
             if name in by_name
         },
         digest=settings.digest_at,
@@ -101,7 +102,7 @@ def application() -> Flask:
     _every_minute(scheduler, digest.Clock(used, _log.info).tick)
     _every_minute(scheduler, clock_watch.Clock(used, _log.info).tick)
     if prior_auth_route.SERVICE_REVIEWS in used.reviews:
-        _every_minute(scheduler, review_watch.Clock(used, _log.info).tick)
+        _every_minute(scheduler, partial(review_watch.look, used, _log.info))
     scheduler.start()
     app = receiver(used, settings.hook_secret, Deadline(settings.timeout_s, THREADS))
     # Measured: a tenth of a check's time. What was made so far stays, and runs leave few cycles.

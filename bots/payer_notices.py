@@ -106,7 +106,7 @@ def ask(case: Case, tools: Tools) -> tuple[Failure | None, str]:
         room.keep(case, submission.received, tools)
         room.record(case, replace(told, failure=submission.failure.code), (), tools)
         if way and not submission.taken:
-            room.ended(case, submission.failure, tools)
+            room.failed(case, submission.failure, tools)
         return submission.failure, ""
     if not answers:
         room.record(case, replace(told, failure="unknown-request"), (), tools)

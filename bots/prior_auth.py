@@ -95,20 +95,15 @@ def send(task: Resource, tools: Tools, subscribe: Subscribe) -> None:
     if submission.taken:
         move(_timed(case, [], payer, tools), Status.SENT, failure.text, tools)
     else:
-        _failed(case, failure, tools)
+        failed(case, failure, tools)
 
 
-def _failed(case: Case, failure: Failure, tools: Tools) -> None:
+def failed(case: Case, failure: Failure, tools: Tools) -> None:
     """Say why a request was not sent. Raises RetryLater where it goes again by itself."""
     task = prior_auth.retried(case.task) if failure.again else case.task
     move(prior_auth.with_taken(task, ""), Status.SEND_FAILED, failure.text, tools)
     if failure.again:
         raise RetryLater(failure.code, after_s=failure.after_s)
-
-
-def ended(case: Case, failure: Failure, tools: Tools) -> None:
-    """Have people look at a request that a clearinghouse has given up."""
-    move(prior_auth.with_taken(case.task, ""), Status.SEND_FAILED, failure.text, tools)
 
 
 def _submitted(

@@ -16,7 +16,6 @@ TRANSACTION = "278"
 LATER_S = 3.0  # to ask after one that waits anyway
 TRIES = 20
 TIMEOUT_S = 22.0  # CAQH CORE: a 278 is answered within 20 s, and 2 for the way
-_ROUTES = {prior_auth_route.X12_278: "core", prior_auth_route.SERVICE_REVIEWS: "availity"}
 _NOT_FIRST = Failure(
     "not-supported",
     "Updates, cancellations and appeals do not go this way: tell the payer by its portal or phone, "
@@ -94,7 +93,7 @@ def _numbered(task: Resource, number: str, tools: Tools) -> Resource:
 
 def _no_route(way: str) -> Failure:
     text = (
-        f"No clearinghouse for {way} is configured: name `{_ROUTES[way]}` in INFORCE_BOTS_ROUTES, "
-        "or send it by the payer's portal or fax."
+        f"No clearinghouse for {way} is configured: name `{prior_auth_route.REVIEWS[way]}` in "
+        "INFORCE_BOTS_ROUTES, or send it by the payer's portal or fax."
     )
     return Failure("not-supported", text, again=False, supported=False)

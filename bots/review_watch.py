@@ -54,19 +54,12 @@ def _is_time(task: Resource, now: datetime) -> bool:
     return now - last >= min(max(last - began, FIRST), LONGEST)
 
 
-class Clock:
-    """Looks at each tick; what fails is made up for at the next one."""
-
-    def __init__(self, tools: Tools, say: Callable[[str], None]) -> None:
-        """Say by `say` what was done."""
-        self._tools, self._say = tools, say
-
-    def tick(self) -> None:
-        """Look once."""
-        try:
-            asked = run(self._tools)
-        except (RetryLater, NeverRetry) as error:
-            self._say(f"requests at clearinghouses: {error}")
-            return
-        if asked:
-            self._say(f"requests at clearinghouses: asked after {asked}")
+def look(tools: Tools, say: Callable[[str], None]) -> None:
+    """Look once, and say what was done; what fails is made up for at the next look."""
+    try:
+        asked = run(tools)
+    except (RetryLater, NeverRetry) as error:
+        say(f"requests at clearinghouses: {error}")
+        return
+    if asked:
+        say(f"requests at clearinghouses: asked after {asked}")

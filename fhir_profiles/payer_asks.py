@@ -6,7 +6,7 @@ LOINC, or a questionnaire. Source: Da Vinci PAS 2.2.1, additionalinfo.html.
 
 from typing import Any
 
-from fhir_profiles import elements, pas, systems
+from fhir_profiles import elements, pas, systems, wishes
 
 Resource = dict[str, Any]
 SEND_DOCUMENT = "send-document"  # of our task-code list
@@ -47,18 +47,11 @@ def wish(task: Resource, response: str, ask_id: str, document: str, authored: st
     document for the same ask is one wish.
     """
     cause = f"{ask_id}-{response}-{document}".replace("/", "-")
+    text = "Send a document that the payer asks for"
     return {
-        "resourceType": "Task",
+        **wishes.wish(SEND_DOCUMENT, text, f"Task/{task['id']}", authored),
         "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": SEND_DOCUMENT}],
-            "text": "Send a document that the payer asks for",
-        },
-        "focus": {"reference": f"Task/{task['id']}"},
         "for": task["for"],
-        "authoredOn": authored,
         "input": [
             _input(_RESPONSE, {"valueReference": {"reference": response}}),
             _input(_ASK, {"valueString": ask_id}),

@@ -4,6 +4,7 @@ The Task's focus is the Claim, its output the ClaimResponse; `restriction.period
 payer's decision is due. Its versions are the history. Source: FHIR R4 task.html.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -129,17 +130,18 @@ def cancellation(claim: Resource, created: str) -> Resource:
 def is_first(claim: Resource) -> bool:
     """Tell whether a Claim asks for the first time: no update, cancellation or appeal."""
     parts = (claim, *claim.get("item", []))
-    concepts = (elements.extension_value(one, pas.EXT_CERTIFICATION) for one in parts)
-    codes = {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
-    return not claim.get("related") and codes <= {pas.FIRST}
+    return not claim.get("related") and _certifications(parts) <= {pas.FIRST}
 
 
 def is_appeal(claim: Resource) -> bool:
     """Tell whether a Claim appeals against a decision, with any of its items."""
-    concepts = (
-        elements.extension_value(item, pas.EXT_CERTIFICATION) for item in claim.get("item", [])
-    )
-    return any(elements.code(one, pas.CERTIFICATION_TYPE) in APPEALS for one in concepts if one)
+    return bool(_certifications(claim.get("item", [])) & APPEALS)
+
+
+def _certifications(parts: Iterable[Resource]) -> set[str]:
+    """Return the certification types (X12 1322) that parts of a Claim say of themselves."""
+    concepts = (elements.extension_value(one, pas.EXT_CERTIFICATION) for one in parts)
+    return {elements.code(one, pas.CERTIFICATION_TYPE) for one in concepts if one}
 
 
 def renewed(claim: Resource, created: str, certification: str, numbers: dict[int, str]) -> Resource:
@@ -236,16 +238,20 @@ def with_sent(task: Resource, at: datetime) -> Resource:
 
 def with_expiry(task: Resource, day: str) -> Resource:
     """Return the Task with the last day on which what was approved holds, "" for none said."""
-    kept = [e for e in task.get("extension", []) if e.get("url") != EXT_EXPIRES]
-    made = [{"url": EXT_EXPIRES, "valueDate": day}] if day else []
-    found = {**task, "extension": [*kept, *made]}
-    return {name: value for name, value in found.items() if value != []}
+    return _with_day(task, EXT_EXPIRES, day)
 
 
 def with_appeal_by(task: Resource, day: str) -> Resource:
     """Return the Task with the last day on which the payer takes an appeal, as its letter says."""
-    kept = [e for e in task.get("extension", []) if e.get("url") != EXT_APPEAL_BY]
-    return {**task, "extension": [*kept, {"url": EXT_APPEAL_BY, "valueDate": day}]}
+    return _with_day(task, EXT_APPEAL_BY, day)
+
+
+def _with_day(task: Resource, url: str, day: str) -> Resource:
+    """Return the Task with a day in an extension, in place of the one there; "" for none."""
+    kept = [e for e in task.get("extension", []) if e.get("url") != url]
+    made = [{"url": url, "valueDate": day}] if day else []
+    found = {**task, "extension": [*kept, *made]}
+    return {name: value for name, value in found.items() if value != []}
 
 
 def group(task: Resource) -> str:

@@ -12,7 +12,7 @@ PAS = "davinci_pas_submission_endpoint"  # of Endpoint.payloadType, an edition b
 EDITIONS = ("2.2", "2.1", "2.0")  # those that we speak, the one to prefer first
 X12_278 = "x12-278"  # in CAQH CORE envelopes
 SERVICE_REVIEWS = "availity-service-reviews"  # as JSON
-REVIEWS = (X12_278, SERVICE_REVIEWS)
+REVIEWS = {X12_278: "core", SERVICE_REVIEWS: "availity"}  # and by which clearinghouse
 
 
 def best(endpoints: Iterable[Resource | None]) -> Resource | None:

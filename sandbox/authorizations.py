@@ -191,19 +191,14 @@ def problem(decision: Any) -> str:
 
 def scenario(code: str) -> Decision | None:
     """Return what is decided on a service by its code, None where no scenario names it."""
-    return _scenarios().get(code)
+    text = (fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8")
+    found: dict[str, Decision] = json.loads(text)
+    return found.get(code)
 
 
 def _scenario(item: Json) -> Decision:
     found = scenario(fhir.code(item["productOrService"]))
     return dict(found) if found else dict(APPROVED)
-
-
-def _scenarios() -> dict[str, Decision]:
-    found: dict[str, Decision] = json.loads(
-        (fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8")
-    )
-    return found
 
 
 def _is_denied(one: Authorization) -> bool:

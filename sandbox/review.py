@@ -5,12 +5,11 @@ from what Da Vinci PAS publishes of the transaction; not verified against the li
 """
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from sandbox import fixtures
+from sandbox import authorizations
 
 VALID_DAYS = 90
 _ISA_LENGTH = 106
@@ -101,8 +100,7 @@ def _lacking(loops: list[Loop]) -> Iterator[tuple[int, str]]:
 def _decided(loop: Loop, number: str, component: str) -> list[Segment]:
     """Return HCR and what goes with it."""
     code = at(loop.first("SV1"), 1).split(component)[1]
-    scenarios = json.loads((fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8"))
-    decision = scenarios.get(code, {"code": "A1"})
+    decision = authorizations.scenario(code) or authorizations.APPROVED
     if "error" in decision:
         return [["AAA", "N", "", decision["error"]["code"], decision["error"]["follow_up"]]]
     action = decision["code"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from sandbox import faults, fixtures
+from sandbox import authorizations, faults
 from sandbox.received import told
 from sandbox.world import World
 
@@ -100,16 +100,13 @@ class ServiceReviews:
 
 
 def _decided(kept: Kept) -> Entry:
-    scenarios = json.loads((fixtures.ROOT / "pas" / "scenarios.json").read_text("utf-8"))
-    wrong = [
-        n
-        for n, one in enumerate(_lines(kept.body))
-        if "error" in scenarios.get(one.get("code"), {})
-    ]
+    asked: list[Entry] = kept.body["procedures"]
+    decisions = [authorizations.scenario(str(one.get("code"))) or {} for one in asked]
+    wrong = [n for n, one in enumerate(decisions) if "error" in one]
     if wrong:
         named = [{"field": f"procedures[{n}].code", "errorMessage": "Invalid code."} for n in wrong]
         return {"statusCode": _REFUSED, "status": "Request Error", "validationMessages": named}
-    lines = [_line(one, scenarios.get(one.get("code"), {}), kept) for one in _lines(kept.body)]
+    lines = [_line(one, told, kept) for one, told in zip(asked, decisions, strict=True)]
     actions = {line["statusCode"] for line in lines}
     whole = actions.pop() if len(actions) == 1 else "A2"
     return {
@@ -122,13 +119,7 @@ def _decided(kept: Kept) -> Entry:
     }
 
 
-def _lines(body: Entry) -> list[Entry]:
-    listed: list[Entry] = body["procedures"]
-    return listed
-
-
-def _line(asked: Entry, scenario: Entry, kept: Kept) -> Entry:
-    decision = scenario
+def _line(asked: Entry, decision: Entry, kept: Kept) -> Entry:
     is_later = "then" in decision and time.monotonic() - kept.began > decision["after_s"]
     decision = decision["then"] if is_later else decision
     action = decision.get("code", "A1")

@@ -18,8 +18,8 @@ CLEARINGHOUSES: dict[str, Callable[[Access], Clearinghouse]] = {
     "sandbox": stedi.connect,
     "stedi": stedi.connect,
 }
-# payload type of a payer's Endpoint -> the route that takes such requests, and how to build it
-REVIEWS: dict[str, tuple[str, Callable[[Access], ReviewRoute]]] = {
-    prior_auth_route.X12_278: ("core", Reviews),
-    prior_auth_route.SERVICE_REVIEWS: ("availity", ServiceReviews),
+# payload type of a payer's Endpoint -> how to build the route that takes such requests
+REVIEWS: dict[str, Callable[[Access], ReviewRoute]] = {
+    prior_auth_route.X12_278: Reviews,
+    prior_auth_route.SERVICE_REVIEWS: ServiceReviews,
 }

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fhir_profiles import codec, elements, systems
+from fhir_profiles import codec, elements, systems, wishes
 from server.errors import FhirError, Issue, NotFound, Unprocessable
 from server.interactions import read, search
 from server.interactions.engine import Engine
@@ -51,17 +51,9 @@ def wait_s(preferences: frozenset[str]) -> float:
 
 def demand(engine: Engine, coverage_id: str) -> dict[str, Any]:
     """Return the Task by which the bot check-on-demand asks about a coverage, today and in all."""
-    return {
-        "resourceType": "Task",
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": DEMAND}],
-            "text": "Check the eligibility of a coverage",
-        },
-        "focus": {"reference": f"Coverage/{coverage_id}"},
-        "authoredOn": engine.now().isoformat(timespec="milliseconds"),
-    }
+    now = engine.now().isoformat(timespec="milliseconds")
+    text = "Check the eligibility of a coverage"
+    return wishes.wish(DEMAND, text, f"Coverage/{coverage_id}", now)
 
 
 def find(engine: Engine, wish: Mapping[str, Any]) -> bytes | None:

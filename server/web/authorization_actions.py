@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_profiles import elements, pas, payer_asks, prior_auth, prior_auth_clock, systems
+from fhir_profiles import elements, pas, payer_asks, prior_auth, prior_auth_clock, systems, wishes
 from fhir_profiles.decision_clock import Urgency
 from fhir_profiles.prior_auth import Status
 from server.errors import NotFound
@@ -45,17 +45,11 @@ def ask(engine: Engine, task_id: str) -> None:
     """Have the payer asked how it stands; a wish that waits is not made twice."""
     authorizations.found(engine, task_id)
     cause = f"inquire-{task_id}"
+    text = "Ask how a prior authorization stands"
+    now = engine.now().isoformat(timespec="milliseconds")
     wish = {
-        "resourceType": "Task",
+        **wishes.wish(prior_auth.INQUIRE, text, f"Task/{task_id}", now),
         "identifier": [{"system": systems.CAUSE, "value": cause}],
-        "status": "requested",
-        "intent": "order",
-        "code": {
-            "coding": [{"system": systems.TASK_CODE, "code": prior_auth.INQUIRE}],
-            "text": "Ask how a prior authorization stands",
-        },
-        "focus": {"reference": f"Task/{task_id}"},
-        "authoredOn": engine.now().isoformat(timespec="milliseconds"),
     }
     condition = f"identifier={systems.CAUSE}|{cause}&status=requested"
     create.create(engine, "Task", wish, if_none_exist=condition, origin=Origin(engine.new_id()))

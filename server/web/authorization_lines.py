@@ -35,12 +35,16 @@ class Line:
     decision: Word
     code: str
     number: str
-    period: str
     reasons: list[str]
     notes: list[str]
     instead: list[str]
     approved: int | None = None  # units of what was asked for
     days: tuple[str, str] = ("", "")  # first and last of those approved
+
+    @property
+    def period(self) -> str:
+        """Return the days in words."""
+        return " to ".join(day for day in self.days if day)
 
 
 def lines(claim: Resource, response: Resource | None) -> Iterator[Line]:
@@ -65,7 +69,6 @@ def _line(item: Resource, decided: Item) -> Line:
         decision=word,
         code=decided.action.value if decided.action else "",
         number=decided.number,
-        period=" to ".join(day for day in decided.period if day),
         reasons=[f"{text or 'no words'} (X12 886 {code})" for code, text in decided.reasons],
         notes=list(decided.notes),
         instead=_services(decided),

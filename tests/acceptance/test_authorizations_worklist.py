@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from fhir_profiles import elements, pas
 from tests import pas as given
 from tests.acceptance.test_authorizations_page import opened, task
-from tests.acceptance.test_prior_auth import endpoint, payer
+from tests.acceptance.test_prior_auth import Resource, endpoint, payer
 from tests.contract.payer import of_code
 from tests.programs import Programs, wait_for
 
@@ -225,19 +225,29 @@ def test_who_holds_it_how_urgent_is_needed(programs: Programs, form: dict[str, s
     assert 404 == requests.post(address, data=form, timeout=9).status_code
 
 
+def visit(order: str, status: str, hour: str) -> Resource:
+    """Return the Appointment of an order, half an hour from `hour` on."""
+    return {
+        "resourceType": "Appointment",
+        "id": f"{order}-{status}-{hour}".lower(),
+        "status": status,
+        "basedOn": [{"reference": f"ServiceRequest/{order}"}],
+        "participant": [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}],
+        "start": f"{hour}:00:00Z",
+        "end": f"{hour}:30:00Z",
+    }
+
+
 def test_used_visits_are_counted(programs: Programs) -> None:
     """Appointments that were kept, of those approved; and until when it holds."""
     order = given.order("visits")
     claim = of_code("97112", fhir_id="used")
     claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/visits"}
-    participant = [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}]
     today = datetime.now(UTC).date().isoformat()
     visits = [
-        {"resourceType": "Appointment", "id": f"visit-{status}-{day}", "status": status,
-         "basedOn": [{"reference": "ServiceRequest/visits"}], "participant": participant,
-         "start": f"{day}T23:00:00Z", "end": f"{day}T23:30:00Z"}
+        visit("visits", status, f"{day}T23")
         for status, day in (("fulfilled", today), ("noshow", today), ("fulfilled", "2026-01-05"))
-    ]  # fmt: skip
+    ]
     for one in (order, claim, *visits):
         assert programs.put(one).ok
     assert requests.post(f"{programs.fhir}/Claim/used/$submit", timeout=30).ok
@@ -296,13 +306,7 @@ def test_what_is_used_up_says_so(programs: Programs) -> None:
     claim = of_code("97112", fhir_id="all-used")  # four visits are approved
     claim["item"][0]["extension"][2]["valueReference"] = {"reference": "ServiceRequest/all-used"}
     today = datetime.now(UTC).date().isoformat()
-    visits = [
-        {"resourceType": "Appointment", "id": f"all-used-{hour}", "status": "fulfilled",
-         "basedOn": [{"reference": "ServiceRequest/all-used"}],
-         "participant": [{"actor": {"reference": "Patient/pat"}, "status": "accepted"}],
-         "start": f"{today}T{hour}:00:00Z", "end": f"{today}T{hour}:30:00Z"}
-        for hour in (20, 21, 22, 23)
-    ]  # fmt: skip
+    visits = [visit("all-used", "fulfilled", f"{today}T{hour}") for hour in (20, 21, 22, 23)]
     for one in (order, claim, *visits):
         assert programs.put(one).ok
     assert requests.post(f"{programs.fhir}/Claim/all-used/$submit", timeout=30).ok
