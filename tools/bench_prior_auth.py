@@ -1,5 +1,6 @@
 """Prior authorizations: a request there and back, its building, and ten thousand that are open."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def prior_auths(folder: Path) -> Iterator[str]:
         first, again = _watched(programs)
         yield f"| the clocks of {OPEN:,} looked at, a tenth newly late | {first:.1f} s |"
         yield f"| the same with nothing new | {again:.1f} s |"
+        yield f"| `$submit` to a payer that says nothing, back after | {_silent(programs):.1f} s |"
     yield ""
 
 
@@ -105,6 +107,18 @@ def _looks(programs: Programs) -> Iterator[float]:
         session.get(f"{programs.server}/authorizations", timeout=60).raise_for_status()
         yield time.perf_counter() - started
         pause.wait(0.05)
+
+
+def _silent(programs: Programs) -> float:
+    """Return the seconds until an answer that says "pended" goes back."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        programs.put({**endpoint(programs), "address": f"http://127.0.0.1:{port}/fhir"})
+        programs.put(given.claim("silent"))
+        started = time.perf_counter()
+        reply = requests.post(f"{programs.fhir}/Claim/silent/$submit", timeout=60)
+        reply.raise_for_status()
+        return time.perf_counter() - started
 
 
 def _watched(programs: Programs) -> tuple[float, float]:

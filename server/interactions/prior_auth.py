@@ -19,7 +19,7 @@ from server.interactions.engine import Engine
 from server.validation import profiles, structure
 
 Resource = dict[str, Any]
-WAIT_S = 13.0  # of the 15 s that PAS gives, two for the way
+WAIT_S = 12.5  # of the 13 s after which an answer goes back; PAS gives 15
 
 
 def accept(engine: Engine, body: Any, origin: Origin) -> str:
