@@ -18,9 +18,10 @@ from urllib3.exceptions import HTTPError
 
 from bots.errors import NeverRetry, RetryLater
 from bots.ports import RUN, Resource
-from fhir_profiles import codec
+from fhir_profiles import codec, elements
 
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
+_VERSION = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}/_history/[A-Za-z0-9.\-]{1,64}$")
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9.\-]{1,64}|\?.+)")
 CONNECTIONS = 64
 BATCH = 200  # resources that are created in one call
@@ -238,18 +239,25 @@ class FhirClient:
 
     def put_all(self, resources: Sequence[Resource]) -> None:
         """Store all resources under their ids in one transaction, or none."""
-        entries = [
-            {
-                "resource": one,
-                "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"},
-            }
-            for one in resources
-        ]
+        self.transact([elements.put_entry(one) for one in resources])
+
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        """Run the entries of a transaction, all or none; return their answers, without bodies."""
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        headers = {"Prefer": "return=minimal"}
         try:
-            self._client.execute("", method="post", data=bundle)
+            answer = self._client._do_request(  # noqa: SLF001 the way to set headers
+                "post", "", data=bundle, extra_headers=headers
+            )
         except Refused as error:
             raise NeverRetry(f"FHIR server refused a transaction: {error}") from error
+        answers: list[Resource] = (answer or {}).get("entry", [])
+        if len(answers) != len(entries):
+            raise RetryLater("FHIR server: the transaction was not answered entry by entry")
+        for entry, told in zip(entries, answers, strict=True):
+            if "resource" in entry:
+                _note_written(entry["resource"], told["response"])
+        return answers
 
     def _put(self, resource: Resource, headers: dict[str, str]) -> Resource:
         address = f"{resource['resourceType']}/{resource['id']}"
@@ -263,11 +271,11 @@ class FhirClient:
         found, status = self._client._do_request(  # noqa: SLF001 the way to set headers
             method, path, data=body, extra_headers=headers, returning_status=True
         )
-        run, version = RUN.get(), (found or {}).get("meta", {}).get("versionId")
+        version = (found or {}).get("meta", {}).get("versionId")
         # A conditional create that found one has written nothing, nor has an update without change.
         is_new = status == HTTPStatus.CREATED or version != body.get("meta", {}).get("versionId")
-        if run is not None and found is not None and version and is_new:
-            run.wrote.append(f"{found['resourceType']}/{found['id']}/_history/{version}")
+        if found is not None and version and is_new:
+            _note(f"{found['resourceType']}/{found['id']}/_history/{version}")
         return found
 
     def _get(self, path: str, parameters: dict[str, list[str]] | None = None) -> Resource | None:
@@ -302,6 +310,24 @@ class FhirClient:
         numbers = [one.get("meta", {}).get("versionId") for one in versions]
         place = numbers.index(version) + 1 if version in numbers else len(versions)
         return versions[place] if place < len(versions) else None
+
+
+def _note(version: str) -> None:
+    """Remember what the run has written, as Type/id/_history/version."""
+    run = RUN.get()
+    if run is not None:
+        run.wrote.append(version)
+
+
+def _note_written(sent: Resource, response: Resource) -> None:
+    """Remember what an entry of a transaction created.
+
+    A Binary is part of the document that refers to it.
+    """
+    version = _VERSION.search(response.get("location", ""))
+    is_new = str(response["status"]).startswith(str(HTTPStatus.CREATED.value))
+    if is_new and version is not None and sent["resourceType"] != "Binary":
+        _note(version[0])
 
 
 def _cause() -> dict[str, str]:

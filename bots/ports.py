@@ -233,6 +233,13 @@ class Fhir(Protocol):
         """Store all resources under their ids, or none."""
         ...
 
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        """Run the entries of a Bundle of type transaction, all or none; return their answers.
+
+        What was only written is not in them.
+        """
+        ...
+
 
 class Mail(Protocol):
     """A mail relay."""

@@ -101,6 +101,12 @@ def full_date(text: Any) -> date | None:
         return None
 
 
+def put_entry(resource: Resource) -> Resource:
+    """Return the entry of a Bundle that stores a resource under its id."""
+    url = f"{resource['resourceType']}/{resource['id']}"
+    return {"resource": resource, "request": {"method": "PUT", "url": url}}
+
+
 def escaped(text: str) -> str:
     """Return a text as one value of a search parameter (FHIR R4 search.html#escaping)."""
     return re.sub(r"([\\,|$])", r"\\\1", text)

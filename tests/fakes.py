@@ -108,6 +108,27 @@ class FakeFhir:
         for resource in resources:
             self.put(resource)
 
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        order = {"POST": 0, "PUT": 1, "GET": 2}
+        answers: dict[int, Resource] = {}
+        for place in sorted(range(len(entries)), key=lambda i: order[self._method(entries[i])]):
+            answers[place] = self._done(entries[place])
+        return [answers[place] for place in range(len(entries))]
+
+    @staticmethod
+    def _method(entry: Resource) -> str:
+        return str(entry["request"]["method"])
+
+    def _done(self, entry: Resource) -> Resource:
+        resource, request = entry.get("resource", {}), entry["request"]
+        if self._method(entry) == "GET":
+            return {"resource": self._read(request["url"]), "response": {"status": "200 OK"}}
+        if self._method(entry) == "PUT":
+            self.put(resource)
+        else:
+            self.create_once(resource, request["ifNoneExist"])
+        return {"response": {"status": "201 Created"}}
+
 
 def _has(identifier: Resource, token: str) -> bool:
     """Tell whether an identifier is that of `system|value`; a token may have one of them only."""

@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import requests
-
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests import samples
@@ -71,15 +69,14 @@ def _desk(
     programs: Programs, prefix: str, count: int, sweep: subprocess.Popen[str] | None = None
 ) -> list[float]:
     """Return the seconds of checks one by one, of `count`, or as long as a sweep runs."""
-    times, pause, session = [], threading.Event(), requests.Session()
+    times, pause = [], threading.Event()
     for number in range(count):
         if sweep is not None and sweep.poll() is not None:
             break
         coverage = f"{prefix}-{number}"
         started = time.perf_counter()
-        session.put(f"{programs.fhir}/Coverage/{coverage}", json=samples.coverage(coverage),
-                    timeout=60)  # fmt: skip
-        answered = partial(bench_checks.is_answered, programs, coverage, session)
+        bench_checks.store(programs, coverage)
+        answered = partial(bench_checks.is_answered, programs, coverage)
         wait_for(answered, coverage, 120)
         times.append(time.perf_counter() - started)
         pause.wait(PAUSE_S)

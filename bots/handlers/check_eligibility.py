@@ -5,33 +5,30 @@ list of what is missing. After an outage the same response is brought up to date
 comes again.
 """
 
-import logging
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
 
-from bots import alternates, asking, directory
+from bots import alternates, directory, recording
 from bots.alternates import Asked
 from bots.directory import Ambiguous
 from bots.domain import person_match
 from bots.domain.eligibility import Answer, Inquiry
 from bots.domain.verdict import may_be_asked_again
-from bots.errors import NeverRetry, RetryLater
-from bots.mapping import inquiry, items, known, payload, request, response, tasks
+from bots.errors import RetryLater
+from bots.mapping import inquiry, request, response, tasks
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.response import Head
 from bots.ports import Bot, Exchange, Resource, Tools
+from bots.recording import Answered
 from bots.x12 import eligibility_270, eligibility_271
-from fhir_profiles import elements, pas, payers, systems
-from fhir_profiles.codes import DEFINITE, State
+from fhir_profiles import elements, payers, systems
+from fhir_profiles.codes import State
 
 TIMEOUT_S = 22.0  # CAQH CORE 156: the 271 within 20 seconds, and 2 for the network
 BACKGROUND_S = 65.0  # payers take up to a minute, and nobody waits
-MARK_TRIES = 5
-ANSWERS_LIMIT = 100  # earlier answers on a coverage that a new one is held against
 NOTES_LIMIT = 20  # breaches of the guide that a response tells
-_log = logging.getLogger(__name__)
 _TRACE = re.compile(r"[A-Za-z0-9-]{1,50}")  # TRN02, and safe in any search
 _MISSING = {
     "payer-id": f"The payer's organization has no payer id (identifier of {systems.PAYER_ID}).",
@@ -60,8 +57,8 @@ def handle(wish: Resource, tools: Tools) -> None:
         return
     trace = _trace(wish, tools)
     facts, there = _gather(wish, trace, tools)
-    if there is not None and not _is_open(there):
-        _follow_up(there, tools)
+    if there is not None and not recording.is_open(there):
+        recording.follow_up(there, tools)
         return
     now = tools.now()
     today = now.astimezone(tools.zone).date()
@@ -72,17 +69,19 @@ def handle(wish: Resource, tools: Tools) -> None:
     problems = [*absent, *inquiry.problems(wish, facts), *_gaps(question, absent, tools)]
     if problems:
         stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
-        _store(stored, there, tools)
+        recording.store(stored, there, tools)
         return
     # A crash below costs a second 270, which payers allow; losing the answer would not be.
     timeout_s = BACKGROUND_S if question.background else TIMEOUT_S
     asked = alternates.check(question, facts, tools, timeout_s=timeout_s)
-    exchange = asked.exchange
-    kept = _keep(head, exchange, tools)
-    found = _response(head, asked)
-    found["extension"] += kept
-    _follow_up(_store_somehow(head, found, there, tools), tools)
-    _raise_if_open(exchange)
+    kept = recording.sealed(head, asked.exchange, tools)
+    try:
+        found = _response(head, asked)
+    except Exception:  # a fault of ours: the bytes outlive who reads them
+        recording.keep(kept, head, tools)
+        raise
+    recording.record(Answered(head, kept, found, there, facts.coverage), tools)
+    _raise_if_open(asked.exchange)
 
 
 def _trace(wish: Resource, tools: Tools) -> str:
@@ -113,11 +112,6 @@ def _gather(wish: Resource, trace: str, tools: Tools) -> tuple[Facts, Resource |
     entries = (found or {}).get("entry", [])
     there = entries[0]["resource"] if entries else None
     return Facts(coverage, patient, payer, provider, subscriber), there
-
-
-def _is_open(there: Resource) -> bool:
-    """Tell whether a stored response still waits for the payer."""
-    return elements.has_extension(there, systems.EXT_RETRY)
 
 
 def _resolved(
@@ -182,30 +176,6 @@ def _gaps(question: Inquiry, absent: list[Problem], tools: Tools) -> list[Proble
         Problem(f"missing-{name}", _MISSING[name])
         for name in asked[0]
         if name not in told and all(name in gaps for gaps in asked)
-    ]
-
-
-def _keep(head: Head, exchange: Exchange, tools: Tools) -> list[Resource]:
-    """Store every byte that went out and came back; return the extensions that lead there.
-
-    A FHIR server that does not take them costs the bytes, never the answer.
-    """
-    made = [
-        payload.resources(head.request, head.trace, one.route, (one.sent, one.received),
-                          moment=head.created, seal=tools.vault.seal)
-        for one in (*exchange.earlier, exchange)
-        if one.sent
-    ]  # fmt: skip
-    if not made:
-        return []
-    try:
-        tools.fhir.put_all([resource for resources in made for resource in resources])
-    except NeverRetry as error:
-        _log.error("the payload of trace %s is not kept: %s", head.trace, error)
-        return items.flags(["payload-not-kept"])
-    addresses = (f"DocumentReference/{resources[-1]['id']}" for resources in made)
-    return [
-        {"url": systems.EXT_EXCHANGE, "valueReference": {"reference": one}} for one in addresses
     ]
 
 
@@ -299,75 +269,6 @@ def _raise_if_open(exchange: Exchange) -> None:
     if reason:
         after_s = exchange.failure.after_s if exchange.failure else None
         raise RetryLater(reason, after_s=after_s)
-
-
-def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: Tools) -> Resource:
-    """Store the response; an answer that FHIR cannot hold is told as unreadable, never lost."""
-    try:
-        return _store(found, there, tools)
-    except NeverRetry:
-        problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
-        route = elements.extension_value(found, systems.EXT_ROUTE) or ""
-        told = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
-        told["extension"] += elements.extensions(found, systems.EXT_EXCHANGE)
-        return _store(told, there, tools)
-
-
-def _store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
-    """Store the response of a request: the first, or a newer version of the open one."""
-    found = response.prune(found)
-    trace = elements.identifier(found, systems.TRACE)
-    if there is None:
-        return tools.fhir.create_once(found, f"identifier={systems.TRACE}|{trace}")
-    if _is_open(there) and elements.has_extension(found, systems.EXT_RETRY):
-        return there  # nothing new was learnt: the first word on the outage stands
-    found["id"], found["meta"]["versionId"] = there["id"], there["meta"].get("versionId", "")
-    updated = tools.fhir.update(found)
-    if updated is None:
-        raise RetryLater("another delivery of this request changed the response")
-    return updated
-
-
-def _follow_up(stored: Resource, tools: Tools) -> None:
-    """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
-    due = [*tasks.of_answer(stored, tools.now()), *tasks.of_ghost(stored, tools.now())]
-    if elements.tag(stored, systems.ELIGIBILITY_STATE) in DEFINITE:
-        address = elements.reference(stored["insurance"][0]["coverage"])
-        newest = f"_sort=-created&_count={ANSWERS_LIMIT}"
-        others = f"CoverageEligibilityResponse?coverage={address}&{newest}"
-        coverage, found = tools.fhir.read_all([address, others])
-        if coverage is not None:
-            _mark(stored, coverage, tools)
-            listed = [entry["resource"] for entry in (found or {}).get("entry", [])]
-            asking.reopen(stored, coverage, listed, tools)
-            earlier = asking.earlier_answers(stored, listed)
-            due += tasks.of_flip(stored, earlier, tools.now(), tools.zone)
-    for task in due:
-        cause = elements.identifier(task, systems.CAUSE)
-        there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
-        again = tasks.seen_again(there, stored)
-        if again is not None:
-            tools.fhir.update(again)  # where somebody else counts at this moment, one is enough
-
-
-def _mark(stored: Resource, coverage: Resource | None, tools: Tools) -> None:
-    """Tell on the Coverage what its newest answer said; a failed check never changes the mark.
-
-    Nor does an answer about a day that was over.
-    """
-    if known.is_history(stored, tools.zone):
-        return
-    for _ in range(MARK_TRIES):
-        if coverage is None or response.has_newer_mark(coverage, stored):
-            return
-        marks = [*elements.extensions(stored, pas.EXT_WELL_KNOWN), response.coverage_mark(stored)]
-        urls = {one["url"] for one in marks}
-        kept = [e for e in coverage.get("extension", []) if e["url"] not in urls]
-        marked = {**coverage, "extension": [*kept, *marks]}
-        if tools.fhir.update(marked) is not None:
-            return
-        (coverage,) = tools.fhir.read_all([f"Coverage/{coverage['id']}"])
-    raise RetryLater("the coverage kept changing while it was marked")
 
 
 BOT = Bot("check-eligibility", "CoverageEligibilityRequest?status=active", handle)

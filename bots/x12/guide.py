@@ -78,13 +78,22 @@ class _Element:
 
 
 @dataclass(slots=True)
+class _Place:
+    """What may stand at one place of a segment: an element, or the components of one."""
+
+    whole: _Element | None = None
+    parts: dict[int, _Element] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Use:
-    """A segment in a loop: how often it may stand, and its elements by place and component."""
+    """A segment in a loop: how often it may stand, and what at its places; `last` is the last."""
 
     is_needed: bool
     most: int
     order: int
-    elements: dict[tuple[int, int], _Element] = field(default_factory=dict)
+    places: dict[int, _Place] = field(default_factory=dict)
+    last: int = 0
 
 
 _Loops = dict[str, dict[str, _Use]]
@@ -101,17 +110,26 @@ def _loops(set_id: str) -> _Loops:
         name = row["element"]
         if not name:
             continue
-        place, _, component = name[len(row["segment"]) :].partition("-")
-        use.elements[int(place), int(component or 0)] = _Element(
-            name=name,
-            is_needed=row["element_usage"] == "R",
-            repeats=int(row["element_repeat"] or 1),
-            type=row["type"],
-            least=int(row["min"] or 0),
-            most=int(row["max"] or 0),
-            codes=_listed(row),
-        )
+        number, _, component = name[len(row["segment"]) :].partition("-")
+        place = use.places.setdefault(int(number), _Place())
+        use.last = max(use.last, int(number))
+        if component:
+            place.parts[int(component)] = _element(row)
+        else:
+            place.whole = _element(row)
     return loops
+
+
+def _element(row: dict[str, str]) -> _Element:
+    return _Element(
+        name=row["element"],
+        is_needed=row["element_usage"] == "R",
+        repeats=int(row["element_repeat"] or 1),
+        type=row["type"],
+        least=int(row["min"] or 0),
+        most=int(row["max"] or 0),
+        codes=_listed(row),
+    )
 
 
 def _listed(row: dict[str, str]) -> frozenset[str]:
@@ -230,26 +248,22 @@ class _Walk:
 def _elements(
     segment: Segment, use: _Use, marks: Separators, loop: str, position: int
 ) -> Iterator[Finding]:
-    last = max(place for place, _ in use.elements)
-    for place in range(1, max(last, len(segment.elements)) + 1):
-        value = segment.get(place)
-        for element, code in _element(segment.id, use, place, value, marks):
-            yield Finding(loop, segment.id, position, code, element)
+    for number in range(1, max(use.last, len(segment.elements)) + 1):
+        value, place = segment.get(number), use.places.get(number)
+        if place is not None:
+            for element, code in _breaches(place, value, marks):
+                yield Finding(loop, segment.id, position, code, element)
+        elif value:
+            code = TOO_MANY_ELEMENTS if number > use.last else NOT_USED_ELEMENT
+            yield Finding(loop, segment.id, position, code, f"{segment.id}{number:02d}")
 
 
-def _element(
-    name: str, use: _Use, place: int, value: str, marks: Separators
-) -> Iterator[tuple[str, str]]:
-    """Yield (element, code) for each breach of one element."""
-    parts = {c: e for (p, c), e in use.elements.items() if p == place}
-    whole = parts.pop(0, None)
+def _breaches(place: _Place, value: str, marks: Separators) -> Iterator[tuple[str, str]]:
+    """Yield (element, code) for each breach at one place."""
+    whole, parts = place.whole, place.parts
     if not value:
         if whole is not None and whole.is_needed:
             yield whole.name, MISSING
-        return
-    if whole is None and not parts:
-        last = max(p for p, _ in use.elements)
-        yield f"{name}{place:02d}", TOO_MANY_ELEMENTS if place > last else NOT_USED_ELEMENT
         return
     limit = whole.repeats if whole is not None else 1
     given = value.split(marks.repetition) if limit > 1 and marks.repetition else [value]
@@ -278,15 +292,18 @@ def _value(element: _Element, text: str) -> Iterator[str]:
         yield INVALID_CHARACTER
         return
     length = len(text.replace("-", "").replace(".", "")) if shape is not None else len(text)
-    wrong = {
-        TOO_SHORT: length < element.least,
-        TOO_LONG: bool(element.most) and length > element.most,
-        INVALID_CHARACTER: not text.isprintable(),
-        INVALID_DATE: element.type == "DT" and not _is_date(text),
-        INVALID_TIME: element.type == "TM" and not _TIME.fullmatch(text),
-        INVALID_CODE: bool(element.codes) and text not in element.codes,
-    }
-    yield from (code for code, is_wrong in wrong.items() if is_wrong)
+    if length < element.least:
+        yield TOO_SHORT
+    if element.most and length > element.most:
+        yield TOO_LONG
+    if not text.isprintable():
+        yield INVALID_CHARACTER
+    if element.type == "DT" and not _is_date(text):
+        yield INVALID_DATE
+    if element.type == "TM" and not _TIME.fullmatch(text):
+        yield INVALID_TIME
+    if element.codes and text not in element.codes:
+        yield INVALID_CODE
 
 
 def _is_date(text: str) -> bool:

@@ -91,7 +91,7 @@ def run(engine: Engine, bundle: Any, *, origin: Origin) -> tuple[str, list[Resul
     if kind == "batch":
         if not isinstance(entries, list):
             raise Unprocessable(issues=validation.check(bundle))
-        return kind, [_alone(engine, bundle, index, origin) for index in range(len(entries))]
+        return kind, _apart(engine, bundle, origin)
     bundle = links.found(engine, bundle)
     issues = validation.check(bundle)
     if issues:
@@ -104,6 +104,29 @@ def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the entries of a Bundle, which may have none."""
     entries: list[dict[str, Any]] = bundle.get("entry", [])
     return entries
+
+
+def _apart(engine: Engine, bundle: dict[str, Any], origin: Origin) -> list[Result]:
+    """Run each entry of a batch by itself; where all only read, they do so from one snapshot."""
+    entries = bundle.get("entry", [])
+    if not all(map(_is_reading, entries)) or validation.check(bundle):
+        return [_alone(engine, bundle, index, origin) for index in range(len(entries))]
+    with engine.database.read() as connection:
+        return [_asked(engine, connection, entry, i) for i, entry in enumerate(entries)]
+
+
+def _is_reading(entry: Any) -> bool:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    return isinstance(request, dict) and request.get("method") in ("GET", "HEAD")
+
+
+def _asked(engine: Engine, connection: Any, entry: dict[str, Any], index: int) -> Result:
+    try:
+        operation = _read(entry, f"Bundle.entry[{index}]")
+        with _placed(operation):
+            return _get(engine, connection, operation)
+    except FhirError as error:
+        return error
 
 
 def _alone(engine: Engine, bundle: dict[str, Any], index: int, origin: Origin) -> Result:

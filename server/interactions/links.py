@@ -1,5 +1,6 @@
 """References inside a Bundle: to its own entries, and conditional ones (http.html#trules)."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from server.interactions.engine import Engine
 
 # Elements whose value may point to another entry of a Bundle.
 _LINKING = frozenset({"reference", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+_CONDITIONAL = re.compile(rb'"reference":"[A-Za-z]+\?')
 REFERENCES_LIMIT = 5000
 
 
@@ -53,7 +55,7 @@ def found(engine: Engine, bundle: dict[str, Any]) -> dict[str, Any]:
             known[text] = _sole(engine, type_name, query)
         return known[text]
 
-    if b"?" not in codec.encode(bundle):
+    if _CONDITIONAL.search(codec.encode(bundle)) is None:
         return bundle
     changed: dict[str, Any] = _changed(bundle, change)
     return changed if known else bundle

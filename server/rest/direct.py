@@ -30,7 +30,7 @@ _SPECIAL = (
     "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING",
 )  # fmt: skip
 _CREATES = ("HTTP_IF_NONE_EXIST", "HTTP_PREFER")  # listened to for a resource that is written
-_REPRESENTATION = "return=representation"
+_REPRESENTATION, _MINIMAL = "return=representation", "return=minimal"
 _CAUSE = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in headers.CAUSE)
 _ACCEPTED = frozenset({"", "*/*", "application/fhir+json", "application/json"})
 _TYPE = ("Content-Type", f"{headers.JSON}; charset=utf-8")
@@ -72,7 +72,7 @@ def _is_plain(environ: WSGIEnvironment) -> bool:
         environ["REQUEST_METHOD"] in _WAYS
         and environ.get("HTTP_ACCEPT", "") in _ACCEPTED
         and not any(name in environ for name in _SPECIAL)
-        and environ.get("HTTP_PREFER", "") in ("", _REPRESENTATION)
+        and environ.get("HTTP_PREFER", "") in ("", _REPRESENTATION, _MINIMAL)
     )
 
 
@@ -117,8 +117,10 @@ def _get(request: _Request) -> _Answer | None:
 
 
 def _post(request: _Request) -> _Answer | None:
-    has_wish = any(name in request.environ for name in _CREATES)
-    if request.id or "HTTP_IF_MATCH" in request.environ or (has_wish and not request.type):
+    if request.id or "HTTP_IF_MATCH" in request.environ:
+        return None
+    is_bundle = not request.type
+    if "HTTP_IF_NONE_EXIST" in request.environ if is_bundle else _is_minimal(request):
         return None
     return _written(request, None)
 
@@ -126,7 +128,7 @@ def _post(request: _Request) -> _Answer | None:
 def _put(request: _Request) -> _Answer | None:
     text = request.environ.get("HTTP_IF_MATCH")
     match = headers.version_of(text) if text is not None else None
-    if not request.id or (text is not None and match is None):
+    if not request.id or (text is not None and match is None) or _is_minimal(request):
         return None
     if "HTTP_IF_NONE_EXIST" in request.environ:
         return None
@@ -168,7 +170,8 @@ def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
     origin = headers.origin(request.trace, depth, priority)
     if not request.type:
         kind, results = bundle.run(engine, body, origin=origin)
-        return _Answer(bundles.responses(kind, results, engine.base, minimal=False), {})
+        minimal = _is_minimal(request)
+        return _Answer(bundles.responses(kind, results, engine.base, minimal=minimal), {})
     if request.id:
         saved = update.update(
             engine, request.type, request.id, body, if_match=if_match, origin=origin
@@ -184,6 +187,10 @@ def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
 
 
 _WAYS = {"GET": _get, "POST": _post, "PUT": _put}
+
+
+def _is_minimal(request: _Request) -> bool:
+    return request.environ.get("HTTP_PREFER") == _MINIMAL
 
 
 def _is_simple(query: str) -> bool:

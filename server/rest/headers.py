@@ -2,14 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
 from server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from server.interactions._write import Origin
-from server.search import values
 from server.store.deliveries import BATCH, REAL_TIME
 
 JSON = "application/fhir+json"
@@ -106,5 +106,10 @@ def origin(trace: str, depth: str, priority: str) -> Origin:
 
 def version_headers(version: int, updated: int) -> dict[str, str]:
     """Return ETag and Last-Modified of a stored version (`updated` in microseconds)."""
-    moment = format_datetime(values.moment(updated), usegmt=True)
-    return {"ETag": f'W/"{version}"', "Last-Modified": moment}
+    return {"ETag": f'W/"{version}"', "Last-Modified": _http_date(updated // 1_000_000)}
+
+
+@lru_cache(maxsize=16)
+def _http_date(second: int) -> str:
+    """Return a second since 1970 as HTTP writes it; answers of one moment share it."""
+    return formatdate(second, usegmt=True)

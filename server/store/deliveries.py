@@ -165,16 +165,26 @@ def add(connection: Connection, events: Iterable[New]) -> None:
         )  # fmt: skip
 
 
-def due(connection: Connection, now: int, limit: int, *, without: Iterable[int] = ()) -> list[Due]:
+def due(
+    connection: Connection,
+    now: int,
+    limit: int,
+    *,
+    known: Iterable[int] = (),
+    without: Iterable[int] = (),
+) -> list[Due]:
     """Return deliveries due at `now` (microseconds), real-time before batch, then oldest first.
 
-    Of several for one Subscription and resource only the first is given: order is kept. Those of
-    the Subscriptions `without` are left for later.
+    Of several for one Subscription and resource only the first is given: order is kept. The rows
+    `known` are not given again, and those of the Subscriptions `without` are left for later.
     """
-    left = list(without)
-    spared = f"AND d.sub NOT IN ({', '.join('?' * len(left))}) " if left else ""
+    spared, args = "", [now]
+    for column, values in (("d.did", list(known)), ("d.sub", list(without))):
+        if values:
+            spared += f"AND {column} NOT IN ({', '.join('?' * len(values))}) "
+            args += values
     text = sql("where_due").replace("AND NOT EXISTS", f"{spared}AND NOT EXISTS")
-    return _found(connection, text, (now, *left, limit))
+    return _found(connection, text, (*args, limit))
 
 
 def first_of_lane(connection: Connection, subscription: int, rid: int) -> Due | None:

@@ -119,7 +119,7 @@ class Threads:
         """Record what has ended; while there is more to send, many at a time."""
         if not self._ended:
             return
-        if self._found and len(self._ended) < TOGETHER and not self._is_late():
+        if (self._found or self._flying) and len(self._ended) < TOGETHER and not self._is_late():
             return
         self._settled_at = time.monotonic()
         ended = self._ended[:TOGETHER]
@@ -150,16 +150,17 @@ class Threads:
         with self._post.database.read() as connection:
             hooks = self._post.hooks.by_row(connection)
             ready = self._take(connection, hooks, flying, busy)
+            has_more = bool(ready)
             if not ready:
                 # All that was read waits for full endpoints: others may have something new.
                 left_out = self._left_out(hooks.values(), flying, busy)
-                limit, now = len(self._rows) + BATCH, micros(self._post.now())
-                found = deliveries.due(connection, now, limit, without=left_out)
-                known = self._rows | {due.did for due in self._found}
-                self._found.extend(due for due in found if due.did not in known)
+                known, now = self._rows | {due.did for due in self._found}, micros(self._post.now())
+                found = deliveries.due(connection, now, BATCH, known=known, without=left_out)
+                self._found.extend(found)
+                has_more = len(found) == BATCH
                 ready = self._take(connection, hooks, flying, busy)
-        if ready:
-            self._bell.ring()  # there may be more
+        if ready and has_more:
+            self._bell.ring()
         return ready
 
     def _take(

@@ -8,7 +8,8 @@ import requests
 from bots import fhir_client
 from bots.errors import NeverRetry, RetryLater
 from bots.fhir_client import FhirClient
-from fhir_profiles import pas
+from bots.ports import RUN, Run
+from fhir_profiles import elements, pas
 from tests import pas as given
 from tests import samples
 from tests.contract.payer import built
@@ -74,6 +75,39 @@ def test_what_is_there_is_not_created_again(programs: Programs) -> None:
     assert first["id"] == again["id"]
     assert "dependent" not in again
     assert 1 == len(client.search("Coverage", [("identifier", "http://x|once")]))
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(programs: Programs) -> None:
+    """Its answers tell what was read, and the run what it has written; Binaries by themselves not.
+
+    A version that moved on refuses all of it.
+    """
+    client, told = FhirClient(programs.fhir), Run()
+    patient = samples.patient("whole")
+    wanted = {"resourceType": "Basic", "identifier": [{"system": "http://x", "value": "whole"}],
+              "code": {"text": "new"}}  # fmt: skip
+    binary = {"resourceType": "Binary", "id": "whole", "contentType": "text/plain", "data": "YQ=="}
+    create = {"method": "POST", "url": "Basic", "ifNoneExist": "identifier=http://x|whole"}
+    entries = [
+        elements.put_entry(binary),
+        elements.put_entry(patient),
+        {"resource": wanted, "request": create},
+        {"request": {"method": "GET", "url": "Basic?identifier=http://x|whole"}},
+    ]
+    token = RUN.set(told)
+    try:
+        *_, found = client.transact(entries)
+        client.transact(entries)  # nothing is new
+    finally:
+        RUN.reset(token)
+    (basic,) = [entry["resource"] for entry in found["resource"]["entry"]]
+    assert [f"Basic/{basic['id']}/_history/1", "Patient/whole/_history/1"] == sorted(told.wrote)
+
+    stale = elements.put_entry({**patient, "gender": "other"})
+    stale["request"]["ifMatch"] = 'W/"7"'
+    with pytest.raises(NeverRetry, match="HTTP 412"):
+        client.transact([elements.put_entry({**basic, "code": {"text": "other"}}), stale])
+    assert [basic] == client.read_all([f"Basic/{basic['id']}"])
 
 
 def test_a_resource_is_held_against_a_profile(programs: Programs) -> None:

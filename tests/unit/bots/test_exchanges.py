@@ -98,7 +98,8 @@ def test_a_server_that_takes_no_payload_costs_no_answer(monkeypatch: pytest.Monk
     def refuse(_self: FakeFhir, _resources: object) -> None:
         raise NeverRetry("FHIR server refused a transaction")
 
-    monkeypatch.setattr(FakeFhir, "put_all", refuse)
+    for name in ("put_all", "transact"):
+        monkeypatch.setattr(FakeFhir, name, refuse)
     stored = checked(world(), GOOD)
 
     flags = [e["valueString"] for e in elements.extensions(stored, systems.EXT_FLAG)]

@@ -1,0 +1,221 @@
+"""An answer on record: its bytes, the response, the Coverage's mark, and the Tasks that follow.
+
+One transaction holds all of it where that can be. What the server refuses of it, or what somebody
+else changed meanwhile, is stored piece by piece: no part costs another.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bots import asking
+from bots.errors import NeverRetry, RetryLater
+from bots.mapping import items, known, payload, response, tasks
+from bots.mapping.inquiry import Problem
+from bots.mapping.response import Head
+from bots.ports import Exchange, Resource, Tools
+from fhir_profiles import elements, pas, systems
+from fhir_profiles.codes import DEFINITE, State
+
+MARK_TRIES = 5
+ANSWERS_LIMIT = 100  # earlier answers on a coverage that a new one is held against
+_RESPONSE = "CoverageEligibilityResponse"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response that is made and not stored yet, with the bytes of its exchange, `kept`.
+
+    `there` is the response that the request has already, which waits for the payer; `coverage` the
+    Coverage as it was when the payer was asked.
+    """
+
+    head: Head
+    kept: list[Resource]
+    response: Resource
+    there: Resource | None
+    coverage: Resource | None
+
+
+def is_open(there: Resource) -> bool:
+    """Tell whether a stored response still waits for the payer."""
+    return elements.has_extension(there, systems.EXT_RETRY)
+
+
+def sealed(head: Head, exchange: Exchange, tools: Tools) -> list[Resource]:
+    """Return every byte that went out and came back, as resources to store."""
+    return [
+        resource
+        for one in (*exchange.earlier, exchange)
+        if one.sent
+        for resource in payload.resources(
+            head.request, head.trace, one.route, (one.sent, one.received),
+            moment=head.created, seal=tools.vault.seal,
+        )
+    ]  # fmt: skip
+
+
+def keep(kept: list[Resource], head: Head, tools: Tools) -> bool:
+    """Store the bytes; tell whether the server took them.
+
+    A FHIR server that does not take them costs the bytes, never the answer.
+    """
+    try:
+        if kept:
+            tools.fhir.put_all(kept)
+    except NeverRetry as error:
+        _log.error("the payload of trace %s is not kept: %s", head.trace, error)
+        return False
+    return True
+
+
+def record(answered: Answered, tools: Tools) -> None:
+    """Store the bytes and the response, and do what the response asks for."""
+    if answered.there is None and _record_at_once(answered, tools):
+        return
+    head, there, found = answered.head, answered.there, answered.response
+    is_kept = keep(answered.kept, head, tools)
+    links = _links(answered.kept) if is_kept else items.flags(["payload-not-kept"])
+    follow_up(_store_somehow(head, _linked(found, links), there, tools), tools)
+
+
+def _record_at_once(answered: Answered, tools: Tools) -> bool:
+    """Record in one transaction; False where the server refuses it, and nothing is stored.
+
+    The other answers are read inside it, so that of two answers the later sees the earlier.
+    """
+    found = response.prune(_linked(answered.response, _links(answered.kept)))
+    trace = f"identifier={systems.TRACE}|{answered.head.trace}"
+    query, coverage = f"{_RESPONSE}?{trace}", None
+    if _is_definite(found):
+        query = _others(_about(found))
+        coverage = answered.coverage if "meta" in (answered.coverage or {}) else None
+    entries = [
+        *map(elements.put_entry, answered.kept),
+        {"resource": found,
+         "request": {"method": "POST", "url": _RESPONSE, "ifNoneExist": trace}},
+        {"request": {"method": "GET", "url": query}},
+    ]  # fmt: skip
+    try:
+        *_, last = tools.fhir.transact(entries)
+    except NeverRetry as error:
+        _log.warning("trace %s is stored piece by piece: %s", answered.head.trace, error)
+        return False
+    listed = _listed(last.get("resource"))
+    stored = next((one for one in listed if _trace(one) == answered.head.trace), None)
+    if stored is not None and stored["created"] == found["created"]:
+        _follow(stored, coverage, listed, tools)
+    else:  # another delivery of the request has answered it meanwhile
+        follow_up(store(found, None, tools), tools)
+    return True
+
+
+def _links(kept: list[Resource]) -> list[Resource]:
+    """Return the extensions that lead from a response to its bytes."""
+    documents = (one["id"] for one in kept if one["resourceType"] == "DocumentReference")
+    references = ({"reference": f"DocumentReference/{fhir_id}"} for fhir_id in documents)
+    return [{"url": systems.EXT_EXCHANGE, "valueReference": one} for one in references]
+
+
+def _linked(found: Resource, links: list[Resource]) -> Resource:
+    return {**found, "extension": [*found["extension"], *links]}
+
+
+def _trace(stored: Resource) -> str:
+    return elements.identifier(stored, systems.TRACE)
+
+
+def _listed(bundle: Resource | None) -> list[Resource]:
+    return [entry["resource"] for entry in (bundle or {}).get("entry", [])]
+
+
+def _about(found: Resource) -> str:
+    """Return the address of the coverage that an answer is about."""
+    return elements.reference(found["insurance"][0]["coverage"])
+
+
+def _is_definite(found: Resource) -> bool:
+    return elements.tag(found, systems.ELIGIBILITY_STATE) in DEFINITE
+
+
+def _others(address: str) -> str:
+    """Return the search for the newest answers on a coverage."""
+    return f"{_RESPONSE}?coverage={address}&_sort=-created&_count={ANSWERS_LIMIT}"
+
+
+def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: Tools) -> Resource:
+    """Store the response; an answer that FHIR cannot hold is told as unreadable, never lost."""
+    try:
+        return store(found, there, tools)
+    except NeverRetry:
+        problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
+        route = elements.extension_value(found, systems.EXT_ROUTE) or ""
+        told = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
+        told["extension"] += elements.extensions(found, systems.EXT_EXCHANGE)
+        return store(told, there, tools)
+
+
+def store(found: Resource, there: Resource | None, tools: Tools) -> Resource:
+    """Store the response of a request: the first, or a newer version of the open one."""
+    found = response.prune(found)
+    if there is None:
+        return tools.fhir.create_once(found, f"identifier={systems.TRACE}|{_trace(found)}")
+    if is_open(there) and is_open(found):
+        return there  # nothing new was learnt: the first word on the outage stands
+    found["id"], found["meta"]["versionId"] = there["id"], there["meta"].get("versionId", "")
+    updated = tools.fhir.update(found)
+    if updated is None:
+        raise RetryLater("another delivery of this request changed the response")
+    return updated
+
+
+def follow_up(stored: Resource, tools: Tools) -> None:
+    """Do what a stored answer asks for beside itself; doing it twice changes nothing."""
+    coverage, listed = None, []
+    if _is_definite(stored):
+        address = _about(stored)
+        coverage, found = tools.fhir.read_all([address, _others(address)])
+        listed = _listed(found)
+    _follow(stored, coverage, listed, tools)
+
+
+def _follow(
+    stored: Resource, coverage: Resource | None, listed: Iterable[Resource], tools: Tools
+) -> None:
+    """Mark the Coverage, ask anew about days that were answered otherwise, and make Tasks."""
+    due = [*tasks.of_answer(stored, tools.now()), *tasks.of_ghost(stored, tools.now())]
+    if coverage is not None:
+        coverage = _marked(stored, coverage, tools)
+        asking.reopen(stored, coverage, listed, tools)
+        earlier = asking.earlier_answers(stored, listed)
+        due += tasks.of_flip(stored, earlier, tools.now(), tools.zone)
+    for task in due:
+        cause = elements.identifier(task, systems.CAUSE)
+        there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")
+        again = tasks.seen_again(there, stored)
+        if again is not None:
+            tools.fhir.update(again)  # where somebody else counts at this moment, one is enough
+
+
+def _marked(stored: Resource, coverage: Resource, tools: Tools) -> Resource:
+    """Tell on the Coverage what its newest answer said, and return it as it is then.
+
+    A failed check never changes the mark, nor does an answer about a day that was over.
+    """
+    if known.is_history(stored, tools.zone):
+        return coverage
+    marks = [*elements.extensions(stored, pas.EXT_WELL_KNOWN), response.coverage_mark(stored)]
+    urls = {one["url"] for one in marks}
+    for _ in range(MARK_TRIES):
+        if response.has_newer_mark(coverage, stored):
+            return coverage
+        kept = [e for e in coverage.get("extension", []) if e["url"] not in urls]
+        marked = tools.fhir.update({**coverage, "extension": [*kept, *marks]})
+        if marked is not None:
+            return marked
+        (newest,) = tools.fhir.read_all([f"Coverage/{coverage['id']}"])
+        if newest is None:
+            return coverage
+        coverage = newest
+    raise RetryLater("the coverage kept changing while it was marked")
