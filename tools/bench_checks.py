@@ -150,7 +150,7 @@ def _many(
     sorted times from stored Coverage to stored response, by the server's own clock.
     """
     started = datetime.now(UTC)  # noqa: TID251 the server's clock is ours
-    _post_all(programs, prefix, rate, posters, at_once)
+    _post_all(programs, prefix, rate, posters, (at_once, started))
     programs.settled()
     spans = list(_spans(programs, prefix, started))
     if len(spans) != CHECKS:
@@ -160,9 +160,13 @@ def _many(
     return CHECKS / whole.total_seconds(), times
 
 
-def _post_all(programs: Programs, prefix: str, rate: float, posters: int, at_once: int) -> None:
+def _post_all(
+    programs: Programs, prefix: str, rate: float, posters: int, limit: tuple[int, datetime]
+) -> None:
+    """Post all, with no more under way than `limit` allows since its moment."""
+    at_once, since = limit
     numbers, lock, pause = iter(range(CHECKS)), threading.Lock(), threading.Event()
-    places, before = threading.Semaphore(at_once), answers(programs)
+    places = threading.Semaphore(at_once)
     started = time.perf_counter()
 
     def post() -> None:
@@ -180,17 +184,17 @@ def _post_all(programs: Programs, prefix: str, rate: float, posters: int, at_onc
     for thread in threads:
         thread.start()
     if at_once < CHECKS:
-        _let_go(programs, places, before)
+        _let_go(programs, places, since)
     for thread in threads:
         thread.join()
 
 
-def _let_go(programs: Programs, places: threading.Semaphore, before: int) -> None:
-    """Free a place for each answer beyond those that were there `before`, until all are there."""
-    pause, seen = threading.Event(), before
-    while seen < before + CHECKS:
+def _let_go(programs: Programs, places: threading.Semaphore, since: datetime) -> None:
+    """Free a place for each answer that is new `since` then, until all are there."""
+    pause, seen = threading.Event(), 0
+    while seen < CHECKS:
         pause.wait(LOOK_S)
-        now = answers(programs)
+        now = answers(programs, f"{_since(since)}&")
         if now > seen:
             places.release(now - seen)
             seen = now
@@ -198,12 +202,16 @@ def _let_go(programs: Programs, places: threading.Semaphore, before: int) -> Non
 
 def _spans(programs: Programs, prefix: str, since: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield when each coverage and its response were stored, of those posted `since`."""
-    query = f"_lastUpdated=ge{since:%Y-%m-%dT%H:%M:%S.%fZ}&_count=1000"
+    query = f"{_since(since)}&_count=1000"
     for response in programs.search(f"CoverageEligibilityResponse?{query}"):
         address = response["insurance"][0]["coverage"]["reference"]
         if f"/{prefix}-" in address:
             first = requests.get(f"{programs.fhir}/{address}/_history/1", timeout=20).json()
             yield _moment(first), _moment(response)
+
+
+def _since(moment: datetime) -> str:
+    return f"_lastUpdated=ge{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _moment(resource: dict[str, Any]) -> datetime:
