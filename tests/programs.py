@@ -61,12 +61,14 @@ class Programs:
         environment, `serve` to the server's command.
         """
         self._serve = serve
-        self.ports = {n: free_port() for n in ("server", "bots", "sandbox", "smtp", "receiver")}
+        names = ("server", "bots", "sandbox", "smtp", "receiver", "stranger")
+        self.ports = {name: free_port() for name in names}
         self.server = f"http://127.0.0.1:{self.ports['server']}"
         self.fhir = f"{self.server}/fhir"
         self.bots = f"http://127.0.0.1:{self.ports['bots']}"
         self.sandbox = f"http://127.0.0.1:{self.ports['sandbox']}"
         self.receiver = f"http://127.0.0.1:{self.ports['receiver']}"
+        self.stranger = f"http://127.0.0.1:{self.ports['stranger']}"
         self.journal = folder / "received.jsonl"
         self.deliveries = folder / "deliveries.jsonl"
         self.secret = secrets.token_urlsafe(32)
@@ -104,8 +106,9 @@ class Programs:
     def start(self, *names: str) -> None:
         """Start programs by name and wait until each answers.
 
-        Beside server, bots and sandbox there are `receiver`, which takes deliveries, and `worker`,
-        which may have a number behind it.
+        Beside server, bots and sandbox there are `receiver`, which takes deliveries, `stranger`,
+        which does and is asked by nobody what came, and `worker`, which may have a number behind
+        it.
         """
         for name in names:
             with (self.logs / f"{name}.log").open("ab") as log:
@@ -119,8 +122,9 @@ class Programs:
     def _command(self, name: str) -> list[str]:
         if name.startswith("worker"):
             return ["server", "worker"]
-        if name == "receiver":
-            return ["tests.receiver", str(self.ports[name]), str(self.deliveries)]
+        if name in ("receiver", "stranger"):
+            journal = self.deliveries if name == "receiver" else os.devnull
+            return ["tests.receiver", str(self.ports[name]), str(journal)]
         command = [name, "serve", "--port", str(self.ports[name])]
         if name == "sandbox":
             command += ["--smtp-port", str(self.ports["smtp"]), "--journal", str(self.journal)]
@@ -132,7 +136,7 @@ class Programs:
         assert self._running[name].poll() is None, f"{name} ended; see {self.logs / name}.log"
         if name.startswith("worker"):
             return "delivering" in (self.logs / f"{name}.log").read_text("utf-8")
-        if name == "receiver":
+        if name in ("receiver", "stranger"):
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0
         try:

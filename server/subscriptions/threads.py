@@ -1,5 +1,8 @@
-"""The engine for SQLite: one loop and a pool of threads, in one process per database.
+"""The engine for SQLite: one loop and its threads, in one process per database.
 
+The loop finds what is due and hands it out; what waits, for receivers or for the writer of the
+database, does so in another thread. In a flood the loop records what has ended itself, which slows
+it as it should.
 The process that leads the database delivers; its lead ends with it, however it ends. Rows stay
 `due` until their outcome is committed, so a crash repeats and never loses.
 """
@@ -9,7 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
 
@@ -30,7 +33,9 @@ PAUSE_LIMIT_S = 0.5
 YIELD = 8.0  # how much longer than it has waited for the writer the loop leaves it to others
 HEARD_S = 0.5  # how long after a write others count as writing
 TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
+FLOOD = 3  # so many taken by receivers in one of them: the loop records them itself, and gives way
 POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
+LEFT_ALONE_S = 1.0  # how long a silent endpoint is not even looked at
 _log = logging.getLogger(__name__)
 Ready = tuple[Hook, Sequence[Due]]
 
@@ -48,6 +53,10 @@ class Threads:
         self._stop = threading.Event()
         self._landed: SimpleQueue[Ended] = SimpleQueue()
         self._ended: list[Ended] = []  # attempts that are over and not recorded yet
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._recording: Future[None] | None = None  # the first of them, at this moment
+        self._together = 0  # how many these are
+        self._is_flood = False  # whether so much is delivered that others hardly get to write
         self._flying: dict[int, Hook] = {}  # attempts under way, by their first row
         self._rows: set[int] = set()  # all rows that are under way, or not recorded yet
         self._found: deque[Due] = deque()  # rows that were read and not sent yet
@@ -88,9 +97,8 @@ class Threads:
                     self._turn(pool)
             self._found.clear()
             with suppress(Exception):  # what is not recorded is sent again by the next one
-                self._land()
-                while self._ended:
-                    self._settle()
+                self._end()
+            self._recorder.shutdown()
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -106,7 +114,16 @@ class Threads:
         if time.monotonic() < self._paused_until:
             self._stop.wait(self._paused_until - time.monotonic())
             self._bell.ring()
-        self._bell.wait(SETTLE_S if self._ended else POLL_S)
+        self._bell.wait(SETTLE_S if self._ended and self._recording is None else POLL_S)
+
+    def _end(self) -> None:
+        """Record all that has ended."""
+        if self._recording is not None:
+            self._recording.result()
+            self._forget()
+        self._land()
+        if self._ended:
+            self._record(self._ended)
 
     def _land(self) -> None:
         """Take in what has ended: its threads are free."""
@@ -116,26 +133,47 @@ class Threads:
             self._ended.append(ended)
 
     def _settle(self) -> None:
-        """Record what has ended; while there is more to send, many at a time."""
+        """Have recorded what has ended; while there is more to send or to come, many at a time."""
+        if self._recording is not None:
+            if not self._recording.done():
+                return
+            recording, self._recording = self._recording, None
+            recording.result()  # raises what kept it from that, to be tried again
+            self._forget()
         if not self._ended:
             return
         if (self._found or self._flying) and len(self._ended) < TOGETHER and not self._is_late():
             return
-        self._settled_at = time.monotonic()
-        ended = self._ended[:TOGETHER]
-        self._record(ended)
-        # Waiting for the writer tells that others write: with much to send, they go first then, for
-        # a multiple of it. Bots that write what deliveries led to are no others: less would be
-        # delivered to them, and the writer be free for nobody.
+        self._settled_at, self._together = time.monotonic(), min(len(self._ended), TOGETHER)
+        ended = self._ended[: self._together]
+        if self._is_flood:
+            self._record(ended)
+            self._give_way()
+            self._forget()
+        else:
+            self._recording = self._recorder.submit(self._record, ended)
+            self._recording.add_done_callback(lambda _: self._bell.ring())
+
+    def _give_way(self) -> None:
+        """Leave the writer to others, with much to send, for a multiple of the wait for it.
+
+        That wait tells that others write. Bots that write what deliveries led to are no others:
+        less would be delivered to them, and the writer be free for nobody.
+        """
         now = time.monotonic()
         if self._others.wait(0):
             self._heard_at = now
-        waited_s = now - self._settled_at - RECORD_S * len(ended) - COMMIT_S
+        waited_s = now - self._settled_at - RECORD_S * self._together - COMMIT_S
         if len(self._found) >= TOGETHER and now - self._heard_at < HEARD_S:
             self._paused_until = now + min(max(0.0, waited_s) * YIELD, PAUSE_LIMIT_S)
-        del self._ended[: len(ended)]
+
+    def _forget(self) -> None:
+        """Let go of what is recorded, and see how much of it receivers took."""
+        ended = self._ended[: self._together]
+        self._is_flood = sum(one.attempt.state == "done" for one in ended) >= FLOOD
         for one in ended:
             self._rows.difference_update(due.did for due in one.attempt.dues)
+        del self._ended[: self._together]
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._settled_at > SETTLE_S
@@ -154,12 +192,13 @@ class Threads:
             if not ready:
                 # All that was read waits for full endpoints: others may have something new.
                 left_out = self._left_out(hooks.values(), flying, busy)
-                known, now = self._rows | {due.did for due in self._found}, micros(self._post.now())
-                found = deliveries.due(connection, now, BATCH, known=known, without=left_out)
+                left_out |= {due.subscription for due in self._found}
+                now = micros(self._post.now())
+                found = deliveries.due(connection, now, BATCH, known=self._rows, without=left_out)
                 self._found.extend(found)
                 has_more = len(found) == BATCH
                 ready = self._take(connection, hooks, flying, busy)
-        if ready and has_more:
+        if has_more:
             self._bell.ring()
         return ready
 
@@ -196,17 +235,17 @@ class Threads:
         share = dispatch.share(flying, endpoint, THREADS, self._breaker.is_proven)
         return flying[endpoint] >= share
 
-    def _left_out(self, hooks: Iterable[Hook], flying: Counter[str], busy: set[int]) -> list[int]:
+    def _left_out(self, hooks: Iterable[Hook], flying: Counter[str], busy: set[int]) -> set[int]:
         """Return the Subscriptions that nothing can be sent to now."""
         now = self._post.now()
-        return [
+        return {
             hook.rid
             for hook in hooks
             if hook.rid in self._later
             or not hook.is_live(now)
             or self._is_full(flying, hook.endpoint)
             or (hook.topic is not None and hook.rid in busy)
-        ]
+        }
 
     def _dues(
         self, connection: Connection, hook: Hook, due: Due, now: int, busy: set[int]
@@ -229,7 +268,7 @@ class Threads:
         """Tell whether the endpoint is silent, and has to be left alone for a while."""
         wait_s = self._breaker.wait_s(hook.endpoint, steady)
         if wait_s:
-            self._later[hook.rid] = steady + min(wait_s, POLL_S * 4)
+            self._later[hook.rid] = steady + min(wait_s, LEFT_ALONE_S)
         return wait_s > 0
 
     def _attempt(self, hook: Hook, dues: Sequence[Due]) -> None:

@@ -25,7 +25,7 @@ from server.store import deliveries
 from server.store.database import Database
 from server.store.deliveries import Due
 from server.store.sqlite import Sqlite
-from server.subscriptions import delivery
+from server.subscriptions import delivery, threads
 from server.subscriptions.breaker import OPEN_S, OPENS_AFTER
 from server.subscriptions.delivery import Answer, Sent
 from server.subscriptions.dispatch import Dispatch, Post
@@ -341,6 +341,51 @@ def test_a_dead_endpoint_is_not_its_whole_host(station: Build) -> None:
         return any(due.id == "heard" and due.state == "done" for due in one.listed())
 
     wait_for(heard, "the other endpoint is served", OPEN_S / 2)
+
+
+def test_what_waits_for_a_silent_endpoint_hides_nothing(
+    station: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than is read at once waits for it when another's event comes: that is found at once."""
+    monkeypatch.setattr(threads, "BATCH", 4)
+    monkeypatch.setattr(threads, "POLL_S", 600.0)  # nothing but a bell wakes the loop
+    monkeypatch.setattr(threads, "LEFT_ALONE_S", 0.1)
+    one = station(DeafSender())
+    one.subscribe("Coverage?status=active", "deaf")
+    for number in range(OPENS_AFTER + 10):
+        one.save(f"deaf-{number}", status="active")
+    one.start()
+    wait_for(lambda: len(one.sender.sent) >= OPENS_AFTER, "the circuit is open", WAIT_S)
+    one.subscribe("Coverage?status=draft", "heard")
+    threading.Event().wait(0.3)
+    one.save("heard", status="draft")
+
+    def heard() -> bool:
+        return any(due.id == "heard" and due.state == "done" for due in one.listed())
+
+    wait_for(heard, "the other endpoint is served", OPEN_S / 2)
+
+
+def test_outcomes_that_cannot_be_recorded_are_recorded_later(
+    station: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was sent again for it went out under the same delivery id."""
+    one, failing = station(), [True]
+    real = attempts.record
+
+    def record(*given: Any) -> None:
+        if failing and failing.pop():
+            raise sqlite3.OperationalError
+        real(*given)
+
+    monkeypatch.setattr(attempts, "record", record)
+    one.subscribe()
+    one.save("c")
+    one.start()
+
+    one.sent(1)
+    assert 1 == len(set(one.sender.uids))
+    assert ["done"] == [due.state for due in one.listed()]
 
 
 def test_a_fault_of_ours_is_tried_again(station: Build, monkeypatch: pytest.MonkeyPatch) -> None:
