@@ -17,6 +17,7 @@ from server.validation.invariants import INVARIANTS, Rule, contained
 from server.validation.primitives import PRIMITIVES
 
 DEPTH_LIMIT = 64
+_TOLD = ""  # in place of the key of a choice: it is told that there are several
 ISSUE_LIMIT = 100
 _REFERENCE = re.compile(
     r"#[A-Za-z0-9.\-]{0,64}|urn:(uuid|oid):\S+"
@@ -54,7 +55,7 @@ class Shape:
     name: str
     slots: dict[str, Slot]
     required: tuple[tuple[str, tuple[str, ...]], ...]
-    choices: tuple[tuple[str, tuple[str, ...]], ...]
+    choices: dict[str, str]  # key -> the element of which it is one type
     rule: Rule | None
     is_element: bool
 
@@ -90,7 +91,8 @@ def shape(type_name: str) -> Shape | None:
     if elements is None:
         return None
     slots: dict[str, Slot] = {}
-    required, choices = [], []
+    required: list[tuple[str, tuple[str, ...]]] = []
+    choices: dict[str, str] = {}
     for element in elements.values():
         keys = element.slots()
         for key, code, targets in keys:
@@ -102,12 +104,12 @@ def shape(type_name: str) -> Shape | None:
         if element.required:
             required.append((element.name, names))
         if element.choice:
-            choices.append((element.name, names))
+            choices.update(dict.fromkeys(names, element.name))
     return Shape(
         type_name,
         slots,
         tuple(required),
-        tuple(choices),
+        choices,
         INVARIANTS.get(type_name),
         type_name not in definitions.type_numbers(),
     )
@@ -170,7 +172,7 @@ def _object(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: i
         slot = found.slots.get(key)
         if slot is not None:
             # Measured: half of a large response's walk, which needs no path while all is well.
-            if slot.whole is not None and not walk.is_inside and slot.whole(value):
+            if slot.whole is not None and slot.whole(value) and not _is_local(walk, value):
                 continue
             _member(walk, slot, value, f"{path}.{key}", depth)
             if slot.is_list_of_primitives and isinstance(value, list):
@@ -179,6 +181,11 @@ def _object(walk: _Walk, found: Shape, node: dict[str, Any], path: str, depth: i
             _unlisted(walk, found, node, key, path)
     _presence(walk, found, node, path)
     _rules(walk, found, node, path)
+
+
+def _is_local(walk: _Walk, value: Any) -> bool:
+    """Tell whether a value refers to a contained resource, as far as that is of interest."""
+    return walk.is_inside and isinstance(value, str) and value.startswith("#")
 
 
 def _rules(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
@@ -191,11 +198,15 @@ def _rules(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
 
 def _presence(walk: _Walk, found: Shape, node: dict[str, Any], path: str) -> None:
     for name, keys in found.required:
-        if not any(key in node or f"_{key}" in node for key in keys):
+        if keys[0] not in node and not any(key in node or f"_{key}" in node for key in keys):
             walk.add("required", f"{name} is required.", f"{path}.{name}")
-    for name, keys in found.choices:
-        if sum(1 for key in keys if key in node or f"_{key}" in node) > 1:
+    chosen: dict[str, str] = {}
+    for key in node if found.choices else ():
+        there = key.removeprefix("_")
+        name = found.choices.get(there, "")
+        if name and chosen.setdefault(name, there) not in (there, _TOLD):
             walk.add("structure", f"Only one type of {name}[x] is allowed.", f"{path}.{name}")
+            chosen[name] = _TOLD
 
 
 def _unlisted(walk: _Walk, found: Shape, node: dict[str, Any], key: str, path: str) -> None:
@@ -272,7 +283,7 @@ def _primitive(walk: _Walk, slot: Slot, value: Any, path: str) -> None:
         wrong = xhtml.problem(value)
         if wrong:
             walk.add("invariant", wrong, path)
-    elif walk.is_inside and isinstance(value, str) and value.startswith("#"):
+    elif _is_local(walk, value):
         walk.local_references.add(value[1:])
 
 
