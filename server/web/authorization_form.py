@@ -19,9 +19,7 @@ from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorization_story, authorizations, lines, records
 from server.web.authorization_record import of_order
-from server.web.authorization_words import person as named
 from server.web.authorization_words import words
-from server.web.today import person
 
 Resource = dict[str, Any]
 SHOWN = 50
@@ -139,7 +137,7 @@ def _form(engine: Engine, coverage_id: str, filled: Wishes) -> Form:
     patient = elements.reference(record.coverage["beneficiary"])
     payer = _referenced(engine, (record.coverage.get("payor") or [{}])[0])
     return Form(
-        patient=person(record),
+        patient=records.person(record.patient),
         payer=str(payer.get("name") or "Not on file"),
         coverage_id=coverage_id,
         task_id="",
@@ -332,7 +330,7 @@ def _clinicians(engine: Engine, address: str) -> Iterator[tuple[str, str]]:
 
 
 def _clinician(engine: Engine, role: Resource) -> str:
-    who = named(_referenced(engine, role["practitioner"]))
+    who = records.person(_referenced(engine, role["practitioner"]))
     where = str(_referenced(engine, role["organization"]).get("name", ""))
     return f"{who}, {where}" if where else who
 

@@ -7,7 +7,7 @@ from server.interactions import read, search
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
 from server.web import authorizations
-from server.web.authorization_words import person
+from server.web.records import person
 
 SHOWN = 200
 

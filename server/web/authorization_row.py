@@ -20,7 +20,8 @@ from fhir_profiles.prior_auth import Status
 from server.interactions import read
 from server.interactions.engine import Engine
 from server.web.authorization_lines import Line, lines, used
-from server.web.authorization_words import NO_WORD, WORDS, asked, known, person, service
+from server.web.authorization_words import NO_WORD, WORDS, asked, known, service
+from server.web.records import person
 from server.web.states import Word
 
 Resource = dict[str, Any]

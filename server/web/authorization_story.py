@@ -32,9 +32,10 @@ from server.web import (
 from server.web.authorization_lines import Line, lines, used
 from server.web.authorization_record import Exchange, Kept, exchanges, kept, measure, notes
 from server.web.authorization_row import LIVE, PAS, Held, Row, row_of
-from server.web.authorization_words import NO_WORD, WORDS, known, person, words
+from server.web.authorization_words import NO_WORD, WORDS, known, words
 from server.web.authorization_words import asked as words_of_ask
 from server.web.authorizations import MAY_SEND
+from server.web.records import person
 from server.web.states import Word
 
 Resource = dict[str, Any]

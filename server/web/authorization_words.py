@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fhir_profiles import elements, pas, payer_asks
+from fhir_profiles import pas, payer_asks
 from fhir_profiles.prior_auth import Status
 from server.web.states import Word
 
@@ -34,13 +34,6 @@ NO_WORD = Word("Not answered yet", "…", "open", "")
 def known(status: str) -> Status:
     """Return a business status; what is none of ours is a draft: nothing is known to be sent."""
     return Status(status) if status in set(Status) else Status.DRAFT
-
-
-def person(patient: Resource | None) -> str:
-    """Return a person's name as people say it."""
-    name = elements.human_name(patient or {})
-    given = " ".join(elements.texts(name, "given"))
-    return " ".join(part for part in (given, name.get("family", "")) if part) or "Not on file"
 
 
 def service(item: Resource) -> str:

@@ -19,7 +19,6 @@ from server.web.flags import Error
 from server.web.lines import Card, Plan, Service
 from server.web.records import Record
 from server.web.states import WORDS, Word, state_of
-from server.web.today import person
 
 Resource = dict[str, Any]
 _REQUEST = "CoverageEligibilityRequest"
@@ -97,7 +96,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     return Summary(
         coverage_id=coverage_id,
-        patient=person(record),
+        patient=records.person(record.patient),
         born=(record.patient or {}).get("birthDate", ""),
         state=WORDS[state],
         service_date=response.get("servicedDate", day),

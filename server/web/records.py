@@ -25,6 +25,13 @@ class Record:
     open_request: Resource | None
 
 
+def person(one: Resource | None) -> str:
+    """Return the name of a patient or practitioner as people say it."""
+    name = elements.human_name(one or {})
+    text = " ".join([*elements.texts(name, "given"), name.get("family") or ""]).strip()
+    return text or name.get("text", "") or "Name not on file"
+
+
 def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
     """Return the coverages posted, changed or checked since `start`, newest first.
 

@@ -103,7 +103,7 @@ def today(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Today:
         more=more or more_visits,
         need_look=sum(row.needs_look for row in every),
         visits=len(found),
-        uncovered=[f"{_time(one.at, zone)} {_name(one.patient)}" for one in bare],
+        uncovered=[f"{_time(one.at, zone)} {records.person(one.patient)}" for one in bare],
         visits_checked=sum(row.is_answered for row in visits),
         failing=sorted({row.payer for row in every if row.code in _OUTAGES}),
         failures=_failures(every),
@@ -152,7 +152,7 @@ def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo, time: str) ->
     return Row(
         time=time,
         coverage_id=record.coverage["id"],
-        patient=person(record),
+        patient=records.person(record.patient),
         born=(record.patient or {}).get("birthDate", ""),
         payer=_payer(engine, record.coverage["payor"][0]),
         member_id=record.coverage.get("subscriberId", ""),
@@ -215,16 +215,5 @@ def _payer(engine: Engine, payor: Resource) -> str:
     return str(named or address or "Not stated")
 
 
-def person(record: Record) -> str:
-    """Return the patient's name as people say it."""
-    return _name(record.patient)
-
-
 def _time(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).strftime("%H:%M")
-
-
-def _name(patient: Resource | None) -> str:
-    name = elements.human_name(patient or {})
-    text = " ".join([*elements.texts(name, "given"), name.get("family") or ""]).strip()
-    return text or name.get("text", "") or "Name not on file"
