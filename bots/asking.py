@@ -81,13 +81,22 @@ def reopen(
 def earlier_answers(response: Resource, others: Iterable[Resource]) -> list[Resource]:
     """Return the answers of ours before this one that are about a day, the oldest first."""
     made = _created(response)
-    known_ones = [
+    return [one for one in _answers(others) if _created(one) < made]
+
+
+def later_answers(response: Resource, others: Iterable[Resource]) -> list[Resource]:
+    """Return the answers of ours after this one that are about a day, the oldest first."""
+    made = _created(response)
+    return [one for one in _answers(others) if _created(one) > made]
+
+
+def _answers(others: Iterable[Resource]) -> list[Resource]:
+    of_ours = (
         one for one in others
         if elements.tag(one, systems.ELIGIBILITY_STATE)
         and len(str(one.get("servicedDate", ""))) == _DATE
-        and _created(one) < made
-    ]  # fmt: skip
-    return sorted(known_ones, key=_created)
+    )  # fmt: skip
+    return sorted(of_ours, key=_created)
 
 
 def day_of(moment: str, tools: Tools) -> date | None:

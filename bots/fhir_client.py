@@ -242,7 +242,10 @@ class FhirClient:
         self.transact([elements.put_entry(one) for one in resources])
 
     def transact(self, entries: Sequence[Resource]) -> list[Resource]:
-        """Run the entries of a transaction, all or none; return their answers, without bodies."""
+        """Run the entries of a transaction, all or none; return their answers.
+
+        What was only written is not in them. Of a server that tells less there are empty ones.
+        """
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
         headers = {"Prefer": "return=minimal"}
         try:
@@ -253,10 +256,10 @@ class FhirClient:
             raise NeverRetry(f"FHIR server refused a transaction: {error}") from error
         answers: list[Resource] = (answer or {}).get("entry", [])
         if len(answers) != len(entries):
-            raise RetryLater("FHIR server: the transaction was not answered entry by entry")
+            return [{} for _ in entries]
         for entry, told in zip(entries, answers, strict=True):
             if "resource" in entry:
-                _note_written(entry["resource"], told["response"])
+                _note_created(entry["resource"], told.get("response", {}))
         return answers
 
     def _put(self, resource: Resource, headers: dict[str, str]) -> Resource:
@@ -319,13 +322,13 @@ def _note(version: str) -> None:
         run.wrote.append(version)
 
 
-def _note_written(sent: Resource, response: Resource) -> None:
+def _note_created(sent: Resource, response: Resource) -> None:
     """Remember what an entry of a transaction created.
 
     A Binary is part of the document that refers to it.
     """
     version = _VERSION.search(response.get("location", ""))
-    is_new = str(response["status"]).startswith(str(HTTPStatus.CREATED.value))
+    is_new = str(response.get("status", "")).startswith(str(HTTPStatus.CREATED.value))
     if is_new and version is not None and sent["resourceType"] != "Binary":
         _note(version[0])
 

@@ -5,7 +5,7 @@ else changed meanwhile, is stored piece by piece: no part costs another.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bots import asking
@@ -87,10 +87,7 @@ def _record_at_once(answered: Answered, tools: Tools) -> bool:
     """
     found = response.prune(_linked(answered.response, _links(answered.kept)))
     trace = f"identifier={systems.TRACE}|{answered.head.trace}"
-    query, coverage = f"{_RESPONSE}?{trace}", None
-    if _is_definite(found):
-        query = _others(_about(found))
-        coverage = answered.coverage if "meta" in (answered.coverage or {}) else None
+    query = _others(_about(found)) if _is_definite(found) else f"{_RESPONSE}?{trace}"
     entries = [
         *map(elements.put_entry, answered.kept),
         {"resource": found,
@@ -98,17 +95,38 @@ def _record_at_once(answered: Answered, tools: Tools) -> bool:
         {"request": {"method": "GET", "url": query}},
     ]  # fmt: skip
     try:
-        *_, last = tools.fhir.transact(entries)
+        *_, posted, last = tools.fhir.transact(entries)
     except NeverRetry as error:
         _log.warning("trace %s is stored piece by piece: %s", answered.head.trace, error)
         return False
     listed = _listed(last.get("resource"))
     stored = next((one for one in listed if _trace(one) == answered.head.trace), None)
-    if stored is not None and stored["created"] == found["created"]:
-        _follow(stored, coverage, listed, tools)
-    else:  # another delivery of the request has answered it meanwhile
-        follow_up(store(found, None, tools), tools)
+    if stored is None:
+        stored = store(found, None, tools)
+    is_ours = str(posted.get("response", {}).get("status", "")).startswith("201")
+    if not is_ours and is_open(stored) and not is_open(found):
+        # Another delivery of the request has met an outage meanwhile, and this one an answer.
+        stored = store(found, stored, tools)
+    if is_ours and _is_as_asked(stored, answered.coverage, tools):
+        _follow(stored, answered.coverage, listed, tools)
+    else:
+        follow_up(stored, tools)
     return True
+
+
+def _is_as_asked(stored: Resource, coverage: Resource | None, tools: Tools) -> bool:
+    """Tell whether the Coverage that was asked about may be marked as it was read then.
+
+    Its version tells when somebody has changed it; it must be on the server by itself.
+    """
+    if not _is_definite(stored):
+        return True  # it is not marked
+    if coverage is None:
+        return False
+    is_here = _about(stored) == f"Coverage/{coverage.get('id')}"
+    is_news = not known.is_history(stored, tools.zone)
+    has_version = bool(coverage.get("meta", {}).get("versionId"))
+    return is_here and has_version and is_news and not response.has_newer_mark(coverage, stored)
 
 
 def _links(kept: list[Resource]) -> list[Resource]:
@@ -141,7 +159,7 @@ def _is_definite(found: Resource) -> bool:
 
 def _others(address: str) -> str:
     """Return the search for the newest answers on a coverage."""
-    return f"{_RESPONSE}?coverage={address}&_sort=-created&_count={ANSWERS_LIMIT}"
+    return f"{_RESPONSE}?coverage={address}&_sort=-created&_count={ANSWERS_LIMIT}&_total=none"
 
 
 def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: Tools) -> Resource:
@@ -181,15 +199,17 @@ def follow_up(stored: Resource, tools: Tools) -> None:
 
 
 def _follow(
-    stored: Resource, coverage: Resource | None, listed: Iterable[Resource], tools: Tools
+    stored: Resource, coverage: Resource | None, listed: Sequence[Resource], tools: Tools
 ) -> None:
     """Mark the Coverage, ask anew about days that were answered otherwise, and make Tasks."""
     due = [*tasks.of_answer(stored, tools.now()), *tasks.of_ghost(stored, tools.now())]
-    if coverage is not None:
+    if coverage is not None and _is_definite(stored):
         coverage = _marked(stored, coverage, tools)
-        asking.reopen(stored, coverage, listed, tools)
-        earlier = asking.earlier_answers(stored, listed)
-        due += tasks.of_flip(stored, earlier, tools.now(), tools.zone)
+        # An answer may be stored after one to a later question: that one is held against it now.
+        for answer in (stored, *asking.later_answers(stored, listed)):
+            asking.reopen(answer, coverage, listed, tools)
+            earlier = asking.earlier_answers(answer, listed)
+            due += tasks.of_flip(answer, earlier, tools.now(), tools.zone)
     for task in due:
         cause = elements.identifier(task, systems.CAUSE)
         there = tools.fhir.create_once(task, f"identifier={systems.CAUSE}|{cause}")

@@ -67,7 +67,7 @@ class FakeFhir:
         return found[: int(asked.get("_count", len(found)))]
 
     def _meets(self, resource: Resource, name: str, value: str) -> bool:
-        if name in ("_sort", "_count", "_summary"):
+        if name in ("_sort", "_count", "_summary", "_total"):
             return True
         if name in ("patient", "subject", "beneficiary", "request", "insurer"):
             return bool(resource[name]["reference"] == value)
@@ -123,10 +123,13 @@ class FakeFhir:
         resource, request = entry.get("resource", {}), entry["request"]
         if self._method(entry) == "GET":
             return {"resource": self._read(request["url"]), "response": {"status": "200 OK"}}
+        name, _, value = request.get("ifNoneExist", "").partition("=")
         if self._method(entry) == "PUT":
             self.put(resource)
+        elif self.search(resource["resourceType"], [(name, value)]):
+            return {"response": {"status": "200 OK"}}
         else:
-            self.create_once(resource, request["ifNoneExist"])
+            self.put({**resource, "id": f"new-{next(self._ids)}"})
         return {"response": {"status": "201 Created"}}
 
 

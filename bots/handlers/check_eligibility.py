@@ -7,6 +7,7 @@ comes again.
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -71,16 +72,17 @@ def handle(wish: Resource, tools: Tools) -> None:
         stored = response.unanswered(head, problems, state=State.COULD_NOT_CHECK, route="")
         recording.store(stored, there, tools)
         return
-    # A crash below costs a second 270, which payers allow; losing the answer would not be.
+    # A crash before it is recorded costs a second 270, which payers allow.
     timeout_s = BACKGROUND_S if question.background else TIMEOUT_S
     asked = alternates.check(question, facts, tools, timeout_s=timeout_s)
     kept = recording.sealed(head, asked.exchange, tools)
     try:
-        found = _response(head, asked)
-    except Exception:  # a fault of ours: the bytes outlive who reads them
-        recording.keep(kept, head, tools)
+        answered = Answered(head, kept, _response(head, asked), there, facts.coverage)
+        recording.record(answered, tools)
+    except Exception:  # whatever fails, what the payer said outlives it
+        with suppress(RetryLater):
+            recording.keep(kept, head, tools)
         raise
-    recording.record(Answered(head, kept, found, there, facts.coverage), tools)
     _raise_if_open(asked.exchange)
 
 

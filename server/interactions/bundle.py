@@ -116,7 +116,9 @@ def _apart(engine: Engine, bundle: dict[str, Any], origin: Origin) -> list[Resul
 
 
 def _is_reading(entry: Any) -> bool:
-    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or "resource" in entry:
+        return False
+    request = entry.get("request")
     return isinstance(request, dict) and request.get("method") in ("GET", "HEAD")
 
 

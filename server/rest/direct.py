@@ -3,9 +3,9 @@
 Measured: of a read's time on the server, two thirds are Flask's request, routing and response, and
 a quarter of a create's. So what needs none of that is answered here: GET of Type/id and of
 Type?query, POST to Type and of Bundles, and PUT to Type/id, without formats, page origins or
-conditions but If-Match and If-None-Exist. Everything else goes on to the application, which answers
-the same; so does whatever is refused here, which the application only has to tell. A test holds
-both ways side by side.
+conditions but If-Match and If-None-Exist; of wishes (Prefer) the plain ones are known. Everything
+else goes on to the application, which answers the same; so does whatever is refused here, which the
+application only has to tell. A test holds both ways side by side.
 """
 
 import gzip
@@ -29,7 +29,7 @@ _SPECIAL = (
     "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ORIGIN", "HTTP_X_PROVENANCE",
     "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING",
 )  # fmt: skip
-_CREATES = ("HTTP_IF_NONE_EXIST", "HTTP_PREFER")  # listened to for a resource that is written
+_CREATES = ("HTTP_IF_NONE_EXIST", "HTTP_PREFER")  # listened to for what is written
 _REPRESENTATION, _MINIMAL = "return=representation", "return=minimal"
 _CAUSE = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in headers.CAUSE)
 _ACCEPTED = frozenset({"", "*/*", "application/fhir+json", "application/json"})

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_profiles import codec
 from server import definitions
 from server.store.connection import Connection
 from server.store.packing import unpacked
@@ -178,13 +179,8 @@ def due(
     Of several for one Subscription and resource only the first is given: order is kept. The rows
     `known` are not given again, and those of the Subscriptions `without` are left for later.
     """
-    spared, args = "", [now]
-    for column, values in (("d.did", list(known)), ("d.sub", list(without))):
-        if values:
-            spared += f"AND {column} NOT IN ({', '.join('?' * len(values))}) "
-            args += values
-    text = sql("where_due").replace("AND NOT EXISTS", f"{spared}AND NOT EXISTS")
-    return _found(connection, text, (*args, limit))
+    rows, subscriptions = (codec.encode(list(each)).decode() for each in (known, without))
+    return _found(connection, sql("where_due"), (now, rows, subscriptions, limit))
 
 
 def first_of_lane(connection: Connection, subscription: int, rid: int) -> Due | None:

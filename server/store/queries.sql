@@ -84,6 +84,7 @@ JOIN version v ON v.vrid = d.vrid JOIN resource r ON r.rid = d.rid;
 
 -- name: where_due
 WHERE d.state = 'due' AND d.due <= ?
+AND d.did NOT IN (SELECT value FROM json_each(?)) AND d.sub NOT IN (SELECT value FROM json_each(?))
 AND NOT EXISTS (SELECT 1 FROM delivery e
                 WHERE e.state = 'due' AND e.sub = d.sub AND e.rid = d.rid AND e.did < d.did)
 ORDER BY d.priority, d.due, d.did LIMIT ?;

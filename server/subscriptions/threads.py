@@ -13,7 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from itertools import islice
 from queue import SimpleQueue
 
 from server.errors import log_fault
@@ -33,7 +33,9 @@ PAUSE_LIMIT_S = 0.5
 YIELD = 8.0  # how much longer than it has waited for the writer the loop leaves it to others
 HEARD_S = 0.5  # how long after a write others count as writing
 TOGETHER, SETTLE_S = 32, 0.01  # outcomes that share a transaction, and how long they wait for it
-FLOOD = 3  # so many taken by receivers in one of them: the loop records them itself, and gives way
+UNRECORDED = 4 * TOGETHER  # with so many outcomes not recorded nothing more is sent
+FLOOD_PER_S, COUNT_S = 200, 0.1  # taken by receivers, in so long: the loop records and gives way
+STAYS_LIMIT = 4 * BATCH  # rows that are kept for endpoints that are full
 POLL_S = 0.25  # a safety net, and how late a retry may be; the bell wakes the loop for what is new
 LEFT_ALONE_S = 1.0  # how long a silent endpoint is not even looked at
 _log = logging.getLogger(__name__)
@@ -54,9 +56,10 @@ class Threads:
         self._landed: SimpleQueue[Ended] = SimpleQueue()
         self._ended: list[Ended] = []  # attempts that are over and not recorded yet
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-        self._recording: Future[None] | None = None  # the first of them, at this moment
-        self._together = 0  # how many these are
-        self._is_flood = False  # whether so much is delivered that others hardly get to write
+        self._recording: Future[None] | None = None  # the first `_together` of `_ended`
+        self._together = 0
+        self._is_flood = False  # whether recording takes so much that others hardly get to write
+        self._counted, self._counted_since = 0, 0.0
         self._flying: dict[int, Hook] = {}  # attempts under way, by their first row
         self._rows: set[int] = set()  # all rows that are under way, or not recorded yet
         self._found: deque[Due] = deque()  # rows that were read and not sent yet
@@ -96,34 +99,41 @@ class Threads:
                 while not self._stop.is_set():
                     self._turn(pool)
             self._found.clear()
-            with suppress(Exception):  # what is not recorded is sent again by the next one
-                self._end()
+            self._record_rest()
             self._recorder.shutdown()
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
         try:
             self._land()
             self._settle()
-            for hook, dues in self._ready() if time.monotonic() >= self._paused_until else ():
+            for hook, dues in self._ready() if self._may_send() else ():
                 self._flying[dues[0].did] = hook
                 self._rows.update(due.did for due in dues)
                 pool.submit(self._attempt, hook, dues)
         except Exception as error:  # noqa: BLE001 the loop outlives a full disk or a locked file, and tries again
             log_fault(_log, "dispatcher turn failed", error)
             self._stop.wait(1.0)
-        if time.monotonic() < self._paused_until:
-            self._stop.wait(self._paused_until - time.monotonic())
+        pause_s, self._paused_until = self._paused_until - time.monotonic(), 0.0
+        if pause_s > 0:
+            self._stop.wait(pause_s)
+            self._counted_since += pause_s
             self._bell.ring()
         self._bell.wait(SETTLE_S if self._ended and self._recording is None else POLL_S)
 
-    def _end(self) -> None:
-        """Record all that has ended."""
-        if self._recording is not None:
-            self._recording.result()
+    def _may_send(self) -> bool:
+        """Tell whether the writer is not to be left to others, and outcomes do not pile up."""
+        return not self._paused_until and len(self._ended) < UNRECORDED
+
+    def _record_rest(self) -> None:
+        """Record all that has ended; what cannot be recorded is sent again by the next engine."""
+        if self._recording is not None and self._recording.exception() is None:
             self._forget()
         self._land()
-        if self._ended:
-            self._record(self._ended)
+        for start in range(0, len(self._ended), TOGETHER):
+            try:
+                self._record(self._ended[start : start + TOGETHER])
+            except Exception as error:  # noqa: BLE001 the others may be recorded all the same
+                log_fault(_log, "the outcomes of deliveries are not recorded", error)
 
     def _land(self) -> None:
         """Take in what has ended: its threads are free."""
@@ -140,6 +150,8 @@ class Threads:
             recording, self._recording = self._recording, None
             recording.result()  # raises what kept it from that, to be tried again
             self._forget()
+        if self._others.wait(0):
+            self._heard_at = time.monotonic()
         if not self._ended:
             return
         if (self._found or self._flying) and len(self._ended) < TOGETHER and not self._is_late():
@@ -148,8 +160,8 @@ class Threads:
         ended = self._ended[: self._together]
         if self._is_flood:
             self._record(ended)
-            self._give_way()
             self._forget()
+            self._give_way()
         else:
             self._recording = self._recorder.submit(self._record, ended)
             self._recording.add_done_callback(lambda _: self._bell.ring())
@@ -161,19 +173,20 @@ class Threads:
         less would be delivered to them, and the writer be free for nobody.
         """
         now = time.monotonic()
-        if self._others.wait(0):
-            self._heard_at = now
         waited_s = now - self._settled_at - RECORD_S * self._together - COMMIT_S
         if len(self._found) >= TOGETHER and now - self._heard_at < HEARD_S:
             self._paused_until = now + min(max(0.0, waited_s) * YIELD, PAUSE_LIMIT_S)
 
     def _forget(self) -> None:
-        """Let go of what is recorded, and see how much of it receivers took."""
-        ended = self._ended[: self._together]
-        self._is_flood = sum(one.attempt.state == "done" for one in ended) >= FLOOD
-        for one in ended:
+        """Let go of what is recorded, and count what was taken: so many so fast are a flood."""
+        for one in self._ended[: self._together]:
+            self._counted += one.attempt.state == "done"
             self._rows.difference_update(due.did for due in one.attempt.dues)
         del self._ended[: self._together]
+        span_s = time.monotonic() - self._counted_since
+        if span_s >= COUNT_S:
+            self._is_flood = self._counted / span_s >= FLOOD_PER_S
+            self._counted, self._counted_since = 0, time.monotonic()
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._settled_at > SETTLE_S
@@ -189,7 +202,7 @@ class Threads:
             hooks = self._post.hooks.by_row(connection)
             ready = self._take(connection, hooks, flying, busy)
             has_more = bool(ready)
-            if not ready:
+            if not ready and flying.total() < THREADS:
                 # All that was read waits for full endpoints: others may have something new.
                 left_out = self._left_out(hooks.values(), flying, busy)
                 left_out |= {due.subscription for due in self._found}
@@ -228,7 +241,8 @@ class Threads:
                 flying[hook.endpoint] += 1
                 busy.add(hook.rid)
                 ready.append((hook, dues))
-        self._found.extendleft(reversed(stays))
+        # What is let go here is found again when its endpoint has a place.
+        self._found.extendleft(reversed(list(islice(stays, STAYS_LIMIT))))
         return ready
 
     def _is_full(self, flying: Counter[str], endpoint: str) -> bool:
@@ -259,7 +273,9 @@ class Threads:
         if hook.rid in busy:
             return []
         first = deliveries.first_of(connection, hook.rid)
-        if first is None or first.due_at > now:
+        if first is None:
+            return []
+        if first.due_at > now:
             self._later[hook.rid] = time.monotonic() + POLL_S
             return []
         return deliveries.batch(connection, first, hook.max_count)

@@ -321,7 +321,9 @@ def test_the_bytes_of_an_exchange_are_kept_sealed(programs: Programs) -> None:
     assert 2 == len(kept)
     logs = "".join(log.read_text("utf-8") for log in programs.logs.glob("*.log"))
     assert person.member_id not in "".join(kept) + str(document) + logs
-    assert 2 == len(programs.search(f"AuditEvent?entity=DocumentReference/{document['id']}&action=R"))
+    assert 2 == len(
+        programs.search(f"AuditEvent?entity=DocumentReference/{document['id']}&action=R")
+    )
     assert (1, "nothing is kept") == (
         programs.run("bots", "payload", "NOBODY").returncode,
         programs.run("bots", "payload", "NOBODY").stderr[14:29])  # fmt: skip

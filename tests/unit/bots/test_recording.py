@@ -38,6 +38,10 @@ class Counting(FakeFhir):
         self.calls.append("put")
         super().put_all(resources)
 
+    def update(self, resource: Resource) -> Resource | None:
+        self.calls.append("update")
+        return super().update(resource)
+
 
 def world(kind: type[FakeFhir]) -> FakeFhir:
     return kind(samples.coverage(), samples.patient(), samples.payer(), samples.clinic(),
@@ -50,6 +54,14 @@ def check(fhir: FakeFhir, exchange: Exchange = GOOD) -> Resource:
     return stored
 
 
+def code(task: Resource) -> str:
+    return elements.code(task.get("code"), systems.TASK_CODE)
+
+
+def codes(fhir: FakeFhir) -> list[str]:
+    return [code(task) for task in fhir.all("Task")]
+
+
 def state(stored: Resource) -> str:
     return elements.tag(stored, systems.ELIGIBILITY_STATE)
 
@@ -60,8 +72,7 @@ def test_bytes_and_response_are_stored_in_one_call() -> None:
     stored = check(fhir)
 
     assert isinstance(fhir, Counting)
-    assert "transact" == fhir.calls[0]
-    assert "put" not in fhir.calls
+    assert ["transact", "update"] == fhir.calls
     (link,) = elements.extensions(stored, systems.EXT_EXCHANGE)
     (document,) = fhir.all("DocumentReference")
     assert f"DocumentReference/{document['id']}" == link["valueReference"]["reference"]
@@ -110,32 +121,48 @@ class Overtaken(FakeFhir):
         return super().transact(entries)
 
 
-def test_an_answer_that_was_overtaken_marks_nothing() -> None:
-    """One response for the request, that of the other delivery; this one's bytes are kept."""
+def test_an_answer_mends_the_outage_that_overtook_it() -> None:
+    """One response for the request: the other delivery's, brought up to date."""
     down = world(FakeFhir)
     with pytest.raises(RetryLater):
         check(down, DOWN)
     fhir = world(Overtaken)
     assert isinstance(fhir, Overtaken)
-    (first,) = down.all("CoverageEligibilityResponse")
-    fhir.other = {**first, "created": "2026-11-24T15:29:00+00:00"}
+    fhir.other = down.all("CoverageEligibilityResponse")[0]
     stored = check(fhir)
 
-    assert "could-not-check" == state(stored)
-    assert "extension" not in fhir.all("Coverage")[0]
-    (document,) = fhir.all("DocumentReference")
-    assert 2 == len(document["content"])
+    assert ("active", "2") == (state(stored), stored["meta"]["versionId"])
+    assert elements.has_extension(fhir.all("Coverage")[0], systems.EXT_COVERAGE_STATE)
+
+
+def test_an_outage_that_was_overtaken_by_an_answer_changes_nothing() -> None:
+    """The answer stands, and is what the Coverage is marked by; the outage's bytes are kept."""
+    up = world(FakeFhir)
+    answer = check(up)
+    fhir = world(Overtaken)
+    assert isinstance(fhir, Overtaken)
+    fhir.other = answer
+    with pytest.raises(RetryLater):
+        check(fhir, DOWN)
+
+    (stored,) = fhir.all("CoverageEligibilityResponse")
+    assert "active" == state(stored)
+    (mark,) = fhir.all("Coverage")[0]["extension"]
+    assert "active" == mark["extension"][0]["valueCode"]
+    assert 1 == len(fhir.all("DocumentReference"))
 
 
 class Visited(FakeFhir):
     """A server on which another answer on the coverage comes in while the payer thinks."""
+
+    created = "2026-11-24T15:29:00+00:00"
 
     def transact(self, entries: Sequence[Resource]) -> list[Resource]:
         other = next(one["resource"] for one in entries if one["request"]["method"] == "POST")
         tags = [{"system": systems.ELIGIBILITY_STATE, "code": "inactive"}]
         insurance = [{**one, "inforce": False} for one in other["insurance"]]
         self.put({
-            **other, "id": "other", "meta": {"tag": tags}, "created": "2026-11-24T15:29:00+00:00",
+            **other, "id": "other", "meta": {"tag": tags}, "created": self.created,
             "identifier": [{"system": systems.TRACE, "value": "OTHER"}], "insurance": insurance,
         })  # fmt: skip
         return super().transact(entries)
@@ -146,5 +173,62 @@ def test_an_answer_sees_what_was_stored_meanwhile() -> None:
     fhir = world(Visited)
     check_eligibility.handle(samples.request(), tools(fhir, FakeClearinghouse(GOOD)))
 
-    codes = [elements.code(task.get("code"), systems.TASK_CODE) for task in fhir.all("Task")]
-    assert tasks.FLIP in codes
+    assert tasks.FLIP in codes(fhir)
+
+
+def test_an_answer_that_is_stored_late_is_what_the_next_is_held_against() -> None:
+    """Asked first and stored last: the flip is between it and the answer that came before it."""
+    fhir = world(Visited)
+    assert isinstance(fhir, Visited)
+    fhir.created = "2026-11-24T15:31:00+00:00"
+    check_eligibility.handle(samples.request(), tools(fhir, FakeClearinghouse(GOOD)))
+
+    (flip,) = [one for one in fhir.all("Task") if tasks.FLIP == code(one)]
+    assert "CoverageEligibilityResponse/other" == flip["focus"]["reference"]
+
+
+class Away(FakeFhir):
+    """A server that fails whatever is stored together, until it does not."""
+
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        raise RetryLater(f"FHIR server: HTTP 500 for {len(entries)} entries")
+
+
+def test_bytes_outlive_a_server_that_fails() -> None:
+    """The event comes again; what the payer has said already is kept."""
+    fhir = world(Away)
+    with pytest.raises(RetryLater, match="HTTP 500"):
+        check(fhir)
+
+    assert 1 == len(fhir.all("DocumentReference"))
+    assert [] == fhir.all("CoverageEligibilityResponse")
+
+
+class Silent(FakeFhir):
+    """A server that says nothing of what it has done."""
+
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        return [{} for _ in super().transact(entries)]
+
+
+class Plain(FakeFhir):
+    """A server whose resources tell no version."""
+
+    def _read(self, address: str) -> Resource | None:
+        found = super()._read(address)
+        if found is not None and found["resourceType"] == "Coverage":
+            del found["meta"]
+        return found
+
+    def update(self, resource: Resource) -> Resource | None:
+        return self.put(resource)
+
+
+@pytest.mark.parametrize("kind_of_server", [Silent, Plain])
+def test_a_server_that_tells_less_is_asked(kind_of_server: type[FakeFhir]) -> None:
+    """One response, and the mark on the Coverage as it is now."""
+    fhir = world(kind_of_server)
+    stored = check(fhir)
+
+    assert "active" == state(stored)
+    assert elements.has_extension(fhir.all("Coverage")[0], systems.EXT_COVERAGE_STATE)
