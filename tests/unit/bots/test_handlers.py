@@ -1,6 +1,6 @@
 """The three bots over fakes: once per cause, whatever is delivered twice or fails between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -291,9 +291,18 @@ class Strict(FakeFhir):
     """A server that refuses responses with items."""
 
     def create_once(self, resource: dict[str, Any], condition: str) -> dict[str, Any]:
+        self._refuse_items(resource)
+        return super().create_once(resource, condition)
+
+    def transact(self, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        for entry in entries:
+            self._refuse_items(entry.get("resource", {}))
+        return super().transact(entries)
+
+    @staticmethod
+    def _refuse_items(resource: dict[str, Any]) -> None:
         if "item" in str(resource.get("insurance")):
             raise NeverRetry("FHIR server refused a new CoverageEligibilityResponse: HTTP 422")
-        return super().create_once(resource, condition)
 
 
 def test_an_answer_that_cannot_be_stored_is_told() -> None:
