@@ -1,15 +1,18 @@
 """The same check by every vendor's shape, over the real programs (x12 section 6, check 16)."""
 
 import json
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from fhir_profiles import systems
+from fhir_profiles import elements, systems
 from tests import samples
-from tests.programs import SAMPLE_MEMBER, Programs
+from tests.programs import SAMPLE_MEMBER, Programs, wait_for
 from tests.unit.bots.test_shapes import BODIES
 
 pytestmark = pytest.mark.loopback
@@ -34,6 +37,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory, shape: str) -> Iterator[P
     started = Programs(tmp_path_factory.mktemp("shapes"))
     started.environment |= {
         "INFORCE_BOTS_ROUTES": ROUTES[shape][0],
+        "INFORCE_BOTS_SANDBOX_URL": f"{started.sandbox}/backup",
         "INFORCE_BOTS_STEDI_URL": started.sandbox,
         "INFORCE_BOTS_STEDI_KEY": "any",
         "INFORCE_BOTS_STEDI_SHAPE": shape if ROUTES[shape][0] == "stedi" else "raw-x12",
@@ -167,3 +171,72 @@ def test_a_route_that_does_not_work_says_why(programs: Programs, shape: str) -> 
     assert (1, True) == (told.returncode, "FAIL reached" in told.stdout)
     assert "Check the address" in told.stdout
     assert (2, True) == (other.returncode, "INFORCE_BOTS_ROUTES has" in other.stderr)
+
+
+def asked(programs: Programs) -> list[dict[str, Any]]:
+    """Return what clearinghouses were asked, by all routes."""
+    found: list[dict[str, Any]] = requests.get(
+        f"{programs.sandbox}/_control/requests", timeout=20
+    ).json()
+    return found
+
+
+@pytest.mark.req("check-6")
+def test_a_vendor_that_fails_twice_is_asked_again(programs: Programs) -> None:
+    """HTTP 500, 500, 200: one response under one trace number, three questions, ever later."""
+    before = len(asked(programs))
+    programs.fault(route="primary", kind="http-500", times=2)
+    checked(programs, "failing")
+    query = "CoverageEligibilityResponse?coverage=Coverage/failing"
+    wait_for(lambda: state(programs.search(query)[0]) == "active", "the answer in the end")
+
+    assert 1 == len(programs.search(query))
+    questions = asked(programs)[before:]
+    first, second, third = (datetime.fromisoformat(one["received"]) for one in questions)
+    assert timedelta(seconds=1) <= second - first < third - second
+    assert 1 >= len({trn for one in questions for trn in re.findall(r"TRN\*1\*\w+", one["x12"])})
+
+
+@pytest.mark.req("check-7")
+def test_a_vendor_that_is_silent_is_passed_over(programs: Programs, shape: str) -> None:
+    """Beyond its time: the next route answers, is told as the way, and both attempts are kept."""
+    alone = programs.environment["INFORCE_BOTS_ROUTES"]
+    programs.kill("bots")
+    programs.environment["INFORCE_BOTS_ROUTES"] = f"{alone},sandbox"
+    programs.start("bots")
+    programs.fault(route="primary", kind="timeout", times=1)
+    try:
+        assert programs.put(samples.coverage("silent")).ok
+        query = "CoverageEligibilityResponse?coverage=Coverage/silent"
+        found = programs.one(query, limit_s=60)
+    finally:
+        programs.kill("bots")
+        programs.environment["INFORCE_BOTS_ROUTES"] = alone
+        programs.start("bots")
+
+    route = elements.extension_value(found, systems.EXT_ROUTE)
+    assert ("active", "complete", "sandbox") == (state(found), found["outcome"], route)
+    trace = elements.identifier(found, systems.TRACE)
+    kept = programs.search(f"DocumentReference?identifier={systems.TRACE}|{trace}")
+    by_route = {one["description"].rpartition(" ")[2]: len(one["content"]) for one in kept}
+    assert {ROUTES[shape][0]: 1, "sandbox": 2} == by_route
+
+
+@pytest.mark.req("check-43")
+def test_twenty_at_once_are_answered_within_seconds(programs: Programs) -> None:
+    """R003: from the posted Coverage to its response, a payer that takes 300 ms: p95 3 s."""
+    programs.fault(route="primary", kind="none", times=10**6, latency_ms=300)
+    names = [f"crowd-{number}" for number in range(20)]
+    with ThreadPoolExecutor(len(names)) as crowd:
+        assert all(crowd.map(lambda name: programs.put(samples.coverage(name)).ok, names))
+    programs.settled()
+    programs.fault(route="primary", kind="none", times=0)
+
+    spans = []
+    for name in names:
+        (found,) = programs.search(f"CoverageEligibilityResponse?coverage=Coverage/{name}")
+        posted = requests.get(f"{programs.fhir}/Coverage/{name}/_history/1", timeout=9).json()
+        began, ended = (datetime.fromisoformat(one["meta"]["lastUpdated"])
+                        for one in (posted, found))  # fmt: skip
+        spans.append(ended - began)
+    assert sorted(spans)[18] <= timedelta(seconds=3)
