@@ -1,4 +1,4 @@
-"""A clearinghouse in the shapes of Stedi, Availity and CAQH CORE, answering from fixtures.
+"""A clearinghouse in the shapes of Stedi, Optum, Availity, CAQH CORE and Opkit, from fixtures.
 
 The routes `primary` (at the root) and `backup` (under /backup) answer alike; faults are set per
 route. An answer put in by a control call wins over the fixtures.
@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from sandbox import faults, fixtures
 from sandbox.core import core
 from sandbox.coverages import Coverages
+from sandbox.inquiries import inquiries
 from sandbox.received import told
 from sandbox.service_reviews import ServiceReviews
 from sandbox.world import World
@@ -20,6 +21,7 @@ from sandbox.world import World
 JSON_2024 = "/2024-04-01/change/medicalnetwork/eligibility/v3"
 PATH = f"{JSON_2024}/raw-x12"
 JSON_2026 = "/2026-06-01/eligibility-check"
+OPTUM, OPTUM_TOKEN = "/medicalnetwork/eligibility/v3/raw-x12", "/apip/auth/v2/token"
 ROUTES = {"primary": "", "backup": "/backup"}
 _ISA_LENGTH = 106
 _NM109, _TRN02 = 9, 2
@@ -33,7 +35,7 @@ def clearinghouse(world: World) -> Blueprint:
     def check(route: str) -> Response:
         body = request.get_json(silent=True) or {}
         x12 = str(body.get("x12", ""))
-        asked = read_270(x12) if request.path.endswith(PATH) else _read_json(body)
+        asked = read_270(x12) if request.path.endswith(OPTUM) else _read_json(body)
         return settle(route, x12, asked)
 
     def settle(route: str, x12: str, asked: dict[str, str] | None) -> Response:
@@ -45,12 +47,17 @@ def clearinghouse(world: World) -> Blueprint:
         return spoilt if spoilt is not None else _answer(world, asked)
 
     for route, prefix in ROUTES.items():
-        for path in (PATH, JSON_2024, JSON_2026):
-            rule, name = f"{prefix}{path}", f"{route}-{path.rpartition('/')[2]}"
+        for path in (PATH, JSON_2024, JSON_2026, OPTUM):
+            rule, name = f"{prefix}{path}", f"{route}{path.replace('/', '-')}"
             wires.add_url_rule(rule, name, check, methods=["POST"], defaults={"route": route})
+        coverages = Coverages(world, route)
+        wires.add_url_rule(
+            f"{prefix}{OPTUM_TOKEN}", f"{route}-token", coverages.token, methods=["POST"]
+        )
         answer = partial(lambda way, x12: settle(way, x12, read_270(x12)), route)
         wires.register_blueprint(core(route, answer), url_prefix=prefix)
-        wires.register_blueprint(Coverages(world, route).blueprint(), url_prefix=prefix)
+        wires.register_blueprint(coverages.blueprint(), url_prefix=prefix)
+        wires.register_blueprint(inquiries(world, route), url_prefix=prefix)
         wires.register_blueprint(ServiceReviews(world, route).blueprint(), url_prefix=prefix)
     return wires
 

@@ -27,7 +27,16 @@ def answer(name: str, trace: str) -> str:
 
 def coverage(name: str) -> dict[str, Any] | None:
     """Return the same answer in Availity's shape, None where it is written in X12 only."""
-    file = ROOT / "coverages" / f"{name}.json"
+    return _written("coverages", name)
+
+
+def inquiry(name: str) -> dict[str, Any] | None:
+    """Return the same answer in Opkit's shape, None where it is written in X12 only."""
+    return _written("inquiries", name)
+
+
+def _written(folder: str, name: str) -> dict[str, Any] | None:
+    file = ROOT / folder / f"{name}.json"
     found: dict[str, Any] | None = json.loads(file.read_text("utf-8")) if file.is_file() else None
     return found
 

@@ -95,7 +95,10 @@ def test_the_wheel_runs_alone(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    listed = zipfile.ZipFile(wheel).namelist()
+    names = {name.split("/")[0] for name in listed}
+    fixtures = {str(one.relative_to(ROOT)) for one in (ROOT / "fixtures").rglob("*.*")}
+    assert fixtures == {name[8:] for name in listed if name.startswith("sandbox/fixtures/")}
     venv.create(tmp_path / "clean", with_pip=True)
     bin_folder = tmp_path / "clean" / "bin"
     install = [str(bin_folder / "python"), "-m", "pip", "install", "--quiet", str(wheel)]
