@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import samples
 from tests.acceptance.people import Person
-from tests.programs import Programs
+from tests.programs import Programs, wait_for
 from tests.x12_texts import answer_271, file_271
 
 pytestmark = [pytest.mark.loopback, pytest.mark.browser]
@@ -95,6 +95,7 @@ def test_the_page_stays_up_to_date_and_the_place_is_kept(
     programs.answer(person.member_id, answer_271("EB*6**30"))
     for key in ("j", "j", "r"):
         page.keyboard.press(key)
+    wait_for(lambda: len(person.requests()) > 1, "it is asked again")
     programs.settled()
     page.clock.fast_forward(15_000)
     expect(row).to_contain_text("Inactive", timeout=20_000)
