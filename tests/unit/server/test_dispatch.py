@@ -318,6 +318,10 @@ def test_endpoints_that_hang_leave_the_others_alone(station: Build) -> None:
     one.sender.go.set()
 
 
+def is_done(one: Station, fhir_id: str) -> bool:
+    return any(due.id == fhir_id and due.state == "done" for due in one.listed())
+
+
 class DeafSender(HeldSender):
     """One endpoint never answers."""
 
@@ -336,11 +340,7 @@ def test_a_dead_endpoint_is_not_its_whole_host(station: Build) -> None:
     wait_for(lambda: len(one.sender.sent) >= OPENS_AFTER, "the circuit is open", WAIT_S)
     one.subscribe("Coverage?status=draft", "heard")
     one.save("heard", status="draft")
-
-    def heard() -> bool:
-        return any(due.id == "heard" and due.state == "done" for due in one.listed())
-
-    wait_for(heard, "the other endpoint is served", OPEN_S / 2)
+    wait_for(partial(is_done, one, "heard"), "the other endpoint is served", OPEN_S / 2)
 
 
 def test_what_waits_for_a_silent_endpoint_hides_nothing(
@@ -359,11 +359,7 @@ def test_what_waits_for_a_silent_endpoint_hides_nothing(
     one.subscribe("Coverage?status=draft", "heard")
     threading.Event().wait(0.3)
     one.save("heard", status="draft")
-
-    def heard() -> bool:
-        return any(due.id == "heard" and due.state == "done" for due in one.listed())
-
-    wait_for(heard, "the other endpoint is served", OPEN_S / 2)
+    wait_for(partial(is_done, one, "heard"), "the other endpoint is served", OPEN_S / 2)
 
 
 def test_outcomes_that_cannot_be_recorded_are_recorded_later(
