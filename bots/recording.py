@@ -107,7 +107,7 @@ def _record_at_once(answered: Answered, tools: Tools) -> bool:
     if not is_ours and is_open(stored) and not is_open(found):
         # Another delivery of the request has met an outage meanwhile, and this one an answer.
         stored = store(found, stored, tools)
-    if is_ours and _is_as_asked(stored, answered.coverage, tools):
+    if _is_as_asked(stored, answered.coverage, tools):
         _follow(stored, answered.coverage, listed, tools)
     else:
         follow_up(stored, tools)

@@ -212,7 +212,11 @@ class Silent(FakeFhir):
 
 
 class Plain(FakeFhir):
-    """A server whose resources tell no version."""
+    """A server whose resources tell no version, and where a Coverage changes meanwhile."""
+
+    def transact(self, entries: Sequence[Resource]) -> list[Resource]:
+        self.put({**samples.coverage(), "dependent": "9"})
+        return super().transact(entries)
 
     def _read(self, address: str) -> Resource | None:
         found = super()._read(address)
@@ -231,4 +235,5 @@ def test_a_server_that_tells_less_is_asked(kind_of_server: type[FakeFhir]) -> No
     stored = check(fhir)
 
     assert "active" == state(stored)
+    assert (kind_of_server is Plain) == ("dependent" in fhir.all("Coverage")[0])
     assert elements.has_extension(fhir.all("Coverage")[0], systems.EXT_COVERAGE_STATE)
