@@ -1,7 +1,7 @@
 """An answer on record: its bytes, the response, the Coverage's mark, and the Tasks that follow.
 
-One transaction holds all of it where that can be. What the server refuses of it, or what somebody
-else changed meanwhile, is stored piece by piece: no part costs another.
+Bytes and response are one transaction; where the server refuses that, they are stored piece by
+piece, and no part costs another. Mark and Tasks follow; making them again changes nothing.
 """
 
 import logging
@@ -95,7 +95,7 @@ def _record_at_once(answered: Answered, tools: Tools) -> bool:
         {"request": {"method": "GET", "url": query}},
     ]  # fmt: skip
     try:
-        *_, posted, last = tools.fhir.transact(entries)
+        *_, last = tools.fhir.transact(entries)
     except NeverRetry as error:
         _log.warning("trace %s is stored piece by piece: %s", answered.head.trace, error)
         return False
@@ -103,8 +103,7 @@ def _record_at_once(answered: Answered, tools: Tools) -> bool:
     stored = next((one for one in listed if _trace(one) == answered.head.trace), None)
     if stored is None:
         stored = store(found, None, tools)
-    is_ours = str(posted.get("response", {}).get("status", "")).startswith("201")
-    if not is_ours and is_open(stored) and not is_open(found):
+    if is_open(stored) and not is_open(found):
         # Another delivery of the request has met an outage meanwhile, and this one an answer.
         stored = store(found, stored, tools)
     if _is_as_asked(stored, answered.coverage, tools):

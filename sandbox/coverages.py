@@ -1,18 +1,16 @@
 """A clearinghouse in Availity's shape: a token, a question, and polls until it is answered."""
 
-import json
-from typing import Any
 from uuid import uuid4
 
 from flask import Blueprint, Response, request
 
 from sandbox import faults, fixtures
 from sandbox.received import told
+from sandbox.reply import JSON, reply
 from sandbox.world import Question, World
 
 TOKEN_LIFE_S = 300
 RUNNING, INVALID, DOWN, REFUSED = "0", "3", "7", "19"
-_JSON = "application/json"
 
 
 class Coverages:
@@ -34,7 +32,7 @@ class Coverages:
     def token(self) -> Response:
         """Give a token to whoever asks."""
         body = {"access_token": "sandbox", "token_type": "Bearer", "expires_in": TOKEN_LIFE_S}
-        return _reply(body, 200)
+        return reply(body, 200)
 
     def ask(self) -> Response:
         """Take a question."""
@@ -56,7 +54,7 @@ class Coverages:
         with self._world.lock:
             question = self._world.questions.get(number)
             if question is None:
-                return _reply({"userMessage": "not found", "statusCode": 404}, 404)
+                return reply({"userMessage": "not found", "statusCode": 404}, 404)
             question.polls += 1
         if question.polls == 1:
             return _state(number, RUNNING, 202)
@@ -67,19 +65,15 @@ class Coverages:
     def _finished(self, number: str, member: str) -> Response:
         """Answer; what is known in X12 only cannot be told in this shape."""
         kind, body = self._world.answers.get(member, ("", b""))
-        if kind == _JSON:
-            return Response(body, 200, content_type=_JSON)
+        if kind == JSON:
+            return Response(body, 200, content_type=JSON)
         known = fixtures.member(member)
         if known is None and not kind:
             problem = {"field": "memberId", "code": "75", "errorMessage": "Member not found"}
-            return _reply({"id": number, "statusCode": REFUSED, "validationMessages": [problem]})
+            return reply({"id": number, "statusCode": REFUSED, "validationMessages": [problem]})
         finished = fixtures.coverage(known["answer"]) if known and not kind else None
-        return _reply(finished | {"id": number}) if finished else _state(number, INVALID, 200)
+        return reply(finished | {"id": number}) if finished else _state(number, INVALID, 200)
 
 
 def _state(number: str, status: str, http: int) -> Response:
-    return _reply({"id": number, "statusCode": status}, http)
-
-
-def _reply(body: dict[str, Any], status: int = 200) -> Response:
-    return Response(json.dumps(body), status, content_type=_JSON)
+    return reply({"id": number, "statusCode": status}, http)

@@ -1,15 +1,11 @@
 """A clearinghouse in the shape that Opkit had: one call, flat benefits, amounts in cents."""
 
-import json
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from sandbox import faults, fixtures
 from sandbox.received import told
+from sandbox.reply import JSON, reply
 from sandbox.world import World
-
-_JSON = "application/json"
 
 
 def inquiries(world: World, route: str) -> Blueprint:
@@ -29,7 +25,7 @@ def inquiries(world: World, route: str) -> Blueprint:
             return spoilt
         subscriber = body.get("subscriber")
         if not isinstance(subscriber, dict):
-            return _reply({"message": "expected a subscriber"}, 400)
+            return reply({"message": "expected a subscriber"}, 400)
         return _answer(world, str(subscriber.get("member_id", "")))
 
     return calls
@@ -37,12 +33,8 @@ def inquiries(world: World, route: str) -> Blueprint:
 
 def _answer(world: World, member: str) -> Response:
     kind, body = world.answers.get(member, ("", b""))
-    if kind == _JSON:
-        return Response(body, 200, content_type=_JSON)
+    if kind == JSON:
+        return Response(body, 200, content_type=JSON)
     known = fixtures.member(member)
     found = fixtures.inquiry(known["answer"]) if known and not kind else None
-    return _reply(found, 200) if found else _reply({"id": "inq-none"}, 200)
-
-
-def _reply(body: dict[str, Any], status: int) -> Response:
-    return Response(json.dumps(body), status, content_type=_JSON)
+    return reply(found, 200) if found else reply({"id": "inq-none"}, 200)

@@ -5,7 +5,6 @@ service, as by the PAS payer (fixtures/pas/scenarios.json).
 """
 
 import itertools
-import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -15,11 +14,11 @@ from flask import Blueprint, Response, request
 
 from sandbox import authorizations, faults
 from sandbox.received import told
+from sandbox.reply import reply
 from sandbox.world import World
 
 PATH = "/v2/service-reviews"
 VALID_DAYS = 90
-_JSON = "application/json"
 _RUNNING, _DOWN, _REFUSED = "0", "7", "19"
 _WORDS = {
     "A1": "Certified in Total", "A2": "Certified - Partial", "A3": "Not Certified",
@@ -72,7 +71,7 @@ class ServiceReviews:
         ]  # fmt: skip
         if lacking:
             errors = [{"field": one, "errorMessage": "This field is required."} for one in lacking]
-            return _reply({"userMessage": "invalid", "statusCode": 400, "errors": errors}, 400)
+            return reply({"userMessage": "invalid", "statusCode": 400, "errors": errors}, 400)
         fault = self._world.next_fault(self._route)
         is_down = fault is not None and fault.kind == "aaa-42"
         spoilt = faults.misbehave(fault, request.environ, "") if fault and not is_down else None
@@ -81,22 +80,22 @@ class ServiceReviews:
         number = f"SR{next(_numbers):08}"
         with self._world.lock:
             self._kept[number] = Kept(body, number, is_down=is_down)
-        reply = Response("", 202)
-        reply.headers["Location"] = f"{request.base_url}/{number}"
-        return reply
+        taken = Response("", 202)
+        taken.headers["Location"] = f"{request.base_url}/{number}"
+        return taken
 
     def tell(self, number: str) -> Response:
         """Tell how a request stands."""
         with self._world.lock:
             kept = self._kept.get(number)
             if kept is None:
-                return _reply({"userMessage": "not found", "statusCode": 404}, 404)
+                return reply({"userMessage": "not found", "statusCode": 404}, 404)
             kept.polls += 1
         if kept.polls == 1:
-            return _reply({"id": number, "statusCode": _RUNNING, "status": "In Progress"}, 202)
+            return reply({"id": number, "statusCode": _RUNNING, "status": "In Progress"}, 202)
         if kept.is_down:
-            return _reply({"id": number, "statusCode": _DOWN, "status": "Communication Error"})
-        return _reply({"id": number, "controlNumber": kept.number, **_decided(kept)})
+            return reply({"id": number, "statusCode": _DOWN, "status": "Communication Error"})
+        return reply({"id": number, "controlNumber": kept.number, **_decided(kept)})
 
 
 def _decided(kept: Kept) -> Entry:
@@ -143,7 +142,3 @@ def _dates(today: date) -> Entry:
         "certificationEffectiveDate": today.isoformat(),
         "certificationExpirationDate": (today + timedelta(days=VALID_DAYS)).isoformat(),
     }
-
-
-def _reply(body: Entry, status: int = 200) -> Response:
-    return Response(json.dumps(body), status, content_type=_JSON)

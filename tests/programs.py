@@ -21,6 +21,7 @@ from tests import receiver
 ROOT = Path(__file__).parent.parent
 START_LIMIT_S = 60.0
 WAIT_S = 30.0
+RECEIVERS = ("receiver", "stranger")
 PAUSE_S = 0.02
 SAMPLE_MEMBER = "INF100001"  # whom the 271s of tests are about
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class Programs:
     def _command(self, name: str) -> list[str]:
         if name.startswith("worker"):
             return ["server", "worker"]
-        if name in ("receiver", "stranger"):
+        if name in RECEIVERS:
             journal = self.deliveries if name == "receiver" else os.devnull
             return ["tests.receiver", str(self.ports[name]), str(journal)]
         command = [name, "serve", "--port", str(self.ports[name])]
@@ -136,7 +137,7 @@ class Programs:
         assert self._running[name].poll() is None, f"{name} ended; see {self.logs / name}.log"
         if name.startswith("worker"):
             return "delivering" in (self.logs / f"{name}.log").read_text("utf-8")
-        if name in ("receiver", "stranger"):
+        if name in RECEIVERS:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0
         try:

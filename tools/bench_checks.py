@@ -13,7 +13,7 @@ from typing import Any
 import requests
 import urllib3
 
-from fhir_profiles import codec
+from fhir_profiles import codec, elements
 from tests import samples
 from tests.programs import Programs, wait_for
 from tests.x12_texts import file_271
@@ -95,11 +95,7 @@ def _visit(number: int, day: date) -> list[dict[str, Any]]:
     }  # fmt: skip
     whose = {"beneficiary": {"reference": f"Patient/{patient}"}}
     resources = [samples.patient(patient), samples.coverage(coverage, **whose), visit]
-    return [
-        {"resource": one,
-         "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
-        for one in resources
-    ]  # fmt: skip
+    return [elements.put_entry(one) for one in resources]
 
 
 def _post(programs: Programs, prefix: str, count: int) -> None:
@@ -150,7 +146,7 @@ def _many(
     sorted times from stored Coverage to stored response, by the server's own clock.
     """
     started = datetime.now(UTC)  # noqa: TID251 the server's clock is ours
-    _post_all(programs, prefix, rate, posters, (at_once, started))
+    _post_all(programs, prefix, rate, posters, at_once)
     programs.settled()
     spans = list(_spans(programs, prefix, started))
     if len(spans) != CHECKS:
@@ -160,13 +156,9 @@ def _many(
     return CHECKS / whole.total_seconds(), times
 
 
-def _post_all(
-    programs: Programs, prefix: str, rate: float, posters: int, limit: tuple[int, datetime]
-) -> None:
-    """Post all, with no more under way than `limit` allows since its moment."""
-    at_once, since = limit
+def _post_all(programs: Programs, prefix: str, rate: float, posters: int, at_once: int) -> None:
     numbers, lock, pause = iter(range(CHECKS)), threading.Lock(), threading.Event()
-    places = threading.Semaphore(at_once)
+    places, since = threading.Semaphore(at_once), datetime.now(UTC)  # noqa: TID251 as in _many
     started = time.perf_counter()
 
     def post() -> None:

@@ -15,7 +15,7 @@ import requests
 from bots import clock_watch
 from bots.fhir_client import FhirClient
 from bots.mapping import pas_request
-from fhir_profiles import pas, pas_rules, prior_auth
+from fhir_profiles import elements, pas, pas_rules, prior_auth
 from fhir_profiles.prior_auth import Status
 from server.validation import check
 from tests import pas as given
@@ -94,10 +94,7 @@ def _entry(number: int, now: datetime) -> dict[str, Any]:
     due = now - timedelta(hours=1) if number % 10 == 0 else now + timedelta(minutes=30 + number * 2)
     period = {"start": (due - timedelta(days=7)).isoformat(), "end": due.isoformat()}
     task = {**prior_auth.moved(made, Status.PENDED), "id": f"open-{number}"}
-    return {
-        "resource": {**task, "restriction": {"period": period}},
-        "request": {"method": "PUT", "url": f"Task/open-{number}"},
-    }
+    return elements.put_entry({**task, "restriction": {"period": period}})
 
 
 def _looks(programs: Programs) -> Iterator[float]:

@@ -124,9 +124,7 @@ def _is_reading(entry: Any) -> bool:
 
 def _asked(engine: Engine, connection: Any, entry: dict[str, Any], index: int) -> Result:
     try:
-        operation = _read(entry, f"Bundle.entry[{index}]")
-        with _placed(operation):
-            return _get(engine, connection, operation)
+        return _gotten(engine, connection, _read(entry, f"Bundle.entry[{index}]"))
     except FhirError as error:
         return error
 
@@ -224,12 +222,13 @@ def _together(engine: Engine, operations: list[Operation], origin: Origin) -> li
 
 def _only_reading(engine: Engine, operations: list[Operation]) -> list[Result]:
     """Answer GETs from one snapshot, without waiting for the writer."""
-    results: list[Result] = []
     with engine.database.read() as connection:
-        for operation in operations:
-            with _placed(operation):
-                results.append(_get(engine, connection, operation))
-    return results
+        return [_gotten(engine, connection, operation) for operation in operations]
+
+
+def _gotten(engine: Engine, connection: Any, operation: Operation) -> Result:
+    with _placed(operation):
+        return _get(engine, connection, operation)
 
 
 @contextmanager

@@ -119,8 +119,9 @@ def _get(request: _Request) -> _Answer | None:
 def _post(request: _Request) -> _Answer | None:
     if request.id or "HTTP_IF_MATCH" in request.environ:
         return None
-    is_bundle = not request.type
-    if "HTTP_IF_NONE_EXIST" in request.environ if is_bundle else _is_minimal(request):
+    if request.type and _is_minimal(request):
+        return None
+    if not request.type and "HTTP_IF_NONE_EXIST" in request.environ:
         return None
     return _written(request, None)
 

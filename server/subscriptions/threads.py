@@ -13,7 +13,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from queue import SimpleQueue
 
 from server.errors import log_fault
@@ -223,7 +222,7 @@ class Threads:
         busy: set[int],
     ) -> list[Ready]:
         """Take from what was read all that can go now; what waits for its endpoint stays."""
-        now, steady, stays = self._post.now(), time.monotonic(), deque[Due]()
+        now, steady, stays = self._post.now(), time.monotonic(), list[Due]()
         full: set[str] = set()  # endpoints with as many as they may have
         room = THREADS - flying.total()
         ready: list[Ready] = []
@@ -242,7 +241,7 @@ class Threads:
                 busy.add(hook.rid)
                 ready.append((hook, dues))
         # What is let go here is found again when its endpoint has a place.
-        self._found.extendleft(reversed(list(islice(stays, STAYS_LIMIT))))
+        self._found.extendleft(reversed(stays[:STAYS_LIMIT]))
         return ready
 
     def _is_full(self, flying: Counter[str], endpoint: str) -> bool:

@@ -330,15 +330,21 @@ class DeafSender(HeldSender):
         return Answer(None, fault="no connection") if hook.endpoint.endswith("deaf") else answer
 
 
-def test_a_dead_endpoint_is_not_its_whole_host(station: Build) -> None:
-    """Another endpoint of the same host gets its events at once, not after the circuit's wait."""
+def beside_the_deaf(station: Build, events: int) -> Station:
+    """Return a station whose circuit to one endpoint is open, with another Subscription."""
     one = station(DeafSender())
     one.subscribe("Coverage?status=active", "deaf")
-    for number in range(OPENS_AFTER + 1):
+    for number in range(events):
         one.save(f"deaf-{number}", status="active")
     one.start()
     wait_for(lambda: len(one.sender.sent) >= OPENS_AFTER, "the circuit is open", WAIT_S)
     one.subscribe("Coverage?status=draft", "heard")
+    return one
+
+
+def test_a_dead_endpoint_is_not_its_whole_host(station: Build) -> None:
+    """Another endpoint of the same host gets its events at once, not after the circuit's wait."""
+    one = beside_the_deaf(station, OPENS_AFTER + 1)
     one.save("heard", status="draft")
     wait_for(partial(is_done, one, "heard"), "the other endpoint is served", OPEN_S / 2)
 
@@ -350,13 +356,7 @@ def test_what_waits_for_a_silent_endpoint_hides_nothing(
     monkeypatch.setattr(threads, "BATCH", 4)
     monkeypatch.setattr(threads, "POLL_S", 600.0)  # nothing but a bell wakes the loop
     monkeypatch.setattr(threads, "LEFT_ALONE_S", 0.1)
-    one = station(DeafSender())
-    one.subscribe("Coverage?status=active", "deaf")
-    for number in range(OPENS_AFTER + 10):
-        one.save(f"deaf-{number}", status="active")
-    one.start()
-    wait_for(lambda: len(one.sender.sent) >= OPENS_AFTER, "the circuit is open", WAIT_S)
-    one.subscribe("Coverage?status=draft", "heard")
+    one = beside_the_deaf(station, OPENS_AFTER + 10)
     threading.Event().wait(0.3)
     one.save("heard", status="draft")
     wait_for(partial(is_done, one, "heard"), "the other endpoint is served", OPEN_S / 2)
