@@ -101,6 +101,7 @@ def test_it_waits_for_a_persons_word_and_is_decided(programs: Programs, browser:
     page.get_by_role("button", name="Keep the changes").press("Enter")
     expect(page.locator("main")).to_contain_text("× 6")
     page.get_by_role("button", name="Send").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The request is sent")
     wait_for(lambda: prior_auth.status(made(programs, page)) == "approved", "the decision")
     page.reload()
     expect(page.locator("main")).to_contain_text("AUTH")

@@ -133,6 +133,7 @@ def test_a_draft_is_mended_and_sent(programs: Programs, browser: Browser) -> Non
     assert programs.put(claim).ok
     page = opened(browser, f"{programs.server}/authorizations/{found['id']}")
     page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status")).to_contain_text("The request is sent")
     wait_for(lambda: prior_auth.status(task(programs, "mended")) == "approved", "the decision")
     page.reload()
 
