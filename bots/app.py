@@ -15,14 +15,17 @@ from bots import clock, clock_watch, digest, payer_notices, review_watch, sweep
 from bots import settings as bots_settings
 from bots.connectors import CLEARINGHOUSES, REVIEWS
 from bots.connectors.access import Access
+from bots.connectors.backend_services import BackendServices
 from bots.connectors.cds_hooks import CdsHooks
 from bots.connectors.pace import Pace
 from bots.connectors.pas import PasRoute
 from bots.connectors.route import Route
+from bots.connectors.wire import Wire
 from bots.deadline import Deadline
-from bots.fhir_client import FhirClient
+from bots.errors import RetryLater
+from bots.fhir_client import Authorized, FhirClient
 from bots.mailer import Mailer
-from bots.ports import Clearinghouse, Tools
+from bots.ports import Clearinghouse, Failure, Tools
 from bots.receiver import receiver
 from bots.settings import RouteSetting, Settings
 from bots.vault import Vault
@@ -31,6 +34,7 @@ from fhir_profiles import prior_auth_route
 THREADS = 64  # deliveries that are answered at the same time
 ORPHAN_CHECK_S = 0.5
 TICK_EVERY_S = 60
+TOKEN_S = 10.0  # until the FHIR server has given a token
 GC_THRESHOLDS = (20_000, 10, 10)
 RESERVE_S = 5  # of a delivery's time, to read before a question and to store after it
 _log = logging.getLogger(__name__)
@@ -56,11 +60,28 @@ def _access(route: RouteSetting, settings: Settings) -> Access:
     )
 
 
+def _authorized(settings: Settings) -> Authorized:
+    """Return what lets us in at the FHIR server: SMART Backend Services, where we have a key.
+
+    A token is asked for when it is first needed, and again shortly before it is over.
+    """
+    tokens = BackendServices(settings.fhir_client_id, settings.fhir_key, Wire())
+
+    def headers(*, renew: bool) -> dict[str, str]:
+        limit = time.monotonic() + TOKEN_S
+        found = tokens.headers(settings.fhir_url, limit, renew=renew)
+        if isinstance(found, Failure):
+            raise RetryLater(f"FHIR server: no token ({found.code})")
+        return dict(found)
+
+    return headers
+
+
 def tools(settings: Settings) -> Tools:
     """Return what bots work with, as the settings say."""
     by_name = {route.name: route for route in settings.routes}
     return Tools(
-        fhir=FhirClient(settings.fhir_url),
+        fhir=FhirClient(settings.fhir_url, _authorized(settings)),
         clearinghouse=Route(
             routes(settings),
             pace=Pace(settings.rates, settings.in_flight, time.monotonic),

@@ -123,6 +123,9 @@ def _add_jwks(commands: Commands) -> None:
         help="print the public key that payers know us by, as a JSON Web Key Set",
         epilog="example: inforce-bots jwks --new > key.json, for INFORCE_BOTS_PAS_KEY",
     )
+    keys.add_argument(
+        "--fhir", action="store_true", help="print the one that the FHIR server knows us by"
+    )
     keys.add_argument("--new", action="store_true", help="print a new private key instead")
     keys.set_defaults(run=_jwks, hooks=False)
 
@@ -260,11 +263,13 @@ def _jwks(chosen: argparse.Namespace, settings: Settings) -> int:
     if chosen.new:
         print(json.dumps(backend_services.new_key()))
         return DONE
-    if not settings.pas_key:
-        text = "INFORCE_BOTS_PAS_KEY is not set; inforce-bots jwks --new prints a key for it"
+    name = "INFORCE_BOTS_FHIR_KEY" if chosen.fhir else "INFORCE_BOTS_PAS_KEY"
+    key = settings.fhir_key if chosen.fhir else settings.pas_key
+    if not key:
+        text = f"{name} is not set; inforce-bots jwks --new prints a key for it"
         print(f"inforce-bots: {text}", file=sys.stderr)
         return WRONG_USE
-    print(json.dumps(backend_services.public(settings.pas_key)))
+    print(json.dumps(backend_services.public(key)))
     return DONE
 
 

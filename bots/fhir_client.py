@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 import urllib3
@@ -41,6 +41,20 @@ _AGAIN = frozenset(
 )
 
 
+class Authorized(Protocol):
+    """Gives the headers that let us in at the server, a new token in them if `renew`."""
+
+    def __call__(self, *, renew: bool) -> dict[str, str]:
+        """Return the headers. Raises RetryLater where none can be had now."""
+        ...
+
+
+def _as_nobody(*, renew: bool) -> dict[str, str]:
+    """Give no header, for a server that is open to everybody."""
+    del renew
+    return {}
+
+
 _PASSING = frozenset(str(one.value) for one in _AGAIN)
 
 
@@ -56,9 +70,10 @@ class Refused(Exception):
 class _Client(SyncFHIRClient):
     """fhirpy's client with our JSON, whose own would turn 25.00 into 25.0, on kept connections."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authorized: Authorized) -> None:
         super().__init__(url)
         self._connections = _connections(url)
+        self._authorized = authorized
 
     def _do_request(  # noqa: PLR0913 fhirpy's own signature
         self,
@@ -76,18 +91,26 @@ class _Client(SyncFHIRClient):
             body = codec.encode(data)
             headers["Content-Type"] = "application/fhir+json"
         url = self._build_request_url(path, params)
-        try:
-            reply = self._connections.request(
-                method.upper(), url, body=body, headers=headers, redirect=False, timeout=TIMEOUT
-            )
-        except HTTPError as error:
-            raise RetryLater(f"FHIR server: {type(error).__name__}") from error
+        reply = self._sent(method.upper(), url, body, headers | self._authorized(renew=False))
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            # The token was ended there before its time: another one once.
+            reply = self._sent(method.upper(), url, body, headers | self._authorized(renew=True))
         if reply.status in _AGAIN or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RetryLater(f"FHIR server: HTTP {reply.status}")
         if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise Refused(reply.status, _issues(reply.data))
         found = codec.decode(reply.data) if reply.data else None
         return (found, reply.status) if returning_status else found
+
+    def _sent(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._connections.request(
+                method, url, body=body, headers=headers, redirect=False, timeout=TIMEOUT
+            )
+        except HTTPError as error:
+            raise RetryLater(f"FHIR server: {type(error).__name__}") from error
 
 
 def _connections(url: str) -> urllib3.PoolManager:
@@ -112,10 +135,10 @@ class FhirClient:
     for good what we ask.
     """
 
-    def __init__(self, url: str) -> None:
-        """Talk to the server whose base URL is `url`."""
+    def __init__(self, url: str, authorized: Authorized = _as_nobody) -> None:
+        """Talk to the server whose base URL is `url`, with the headers that `authorized` gives."""
         self._base = url
-        self._client = _Client(url)
+        self._client = _Client(url, authorized)
 
     def read_all(self, addresses: Sequence[str]) -> list[Resource | None]:
         """Read resources and searches (as Bundles) in one batch; None for what is not there.

@@ -57,6 +57,8 @@ class Settings:
     """What an operator chose; secrets never appear in its repr."""
 
     fhir_url: str
+    fhir_client_id: str
+    fhir_key: str = field(repr=False)
     public_url: str
     pages_url: str
     hook_secret: str = field(repr=False)
@@ -104,6 +106,8 @@ def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
     pages = env.get("INFORCE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
     return Settings(
         fhir_url=_url(env, "INFORCE_BOTS_FHIR_URL", "http://127.0.0.1:8080/fhir"),
+        fhir_client_id=env.get("INFORCE_BOTS_FHIR_CLIENT_ID", ""),
+        fhir_key=_private_key(env, "INFORCE_BOTS_FHIR_KEY", "INFORCE_BOTS_FHIR_CLIENT_ID"),
         public_url=_url(env, "INFORCE_BOTS_PUBLIC_URL", "http://127.0.0.1:8081"),
         pages_url=pages,
         hook_secret=secret,
@@ -266,7 +270,7 @@ def _private_key(env: Mapping[str, str], name: str, client: str) -> str:
             f"{name}: expected a private JWK with kid and alg (inforce-bots jwks --new prints one)"
         )
     if not env.get(client):
-        raise SettingRefused(f"{client}: set the id under which payers know the key of {name}")
+        raise SettingRefused(f"{client}: set the id under which the key of {name} is known")
     return text
 
 

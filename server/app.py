@@ -23,10 +23,11 @@ from server.interactions.prepared import Prepared
 from server.interactions.signals import Signals
 from server.operations import JOBS
 from server.registry import Registry
-from server.rest import blueprint, direct
+from server.rest import blueprint, direct, door
 from server.schedule import Schedule, Tick
 from server.search.values import instant, micros
 from server.settings import Settings
+from server.smart import authorization
 from server.store import deliveries
 from server.store.database import Database
 from server.subscriptions.dispatch import Dispatch, Post
@@ -52,7 +53,8 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
     app.extensions[blueprint.ENGINE] = engine
     started = instant(micros(clock.now()))
-    app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started)
+    token_url = "" if settings.is_open else settings.public_url + authorization.TOKEN
+    app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started, token_url)
     background = Worker(engine, JOBS)
     signals = Signals(engine, sender)
     schedule = Schedule(engine, _ticks(settings))
@@ -60,12 +62,17 @@ def create_app(settings: Settings) -> Flask:
         schedule.stop, background.stop, signals.stop, deliver.stop, sender.close, database.close,
     )  # fmt: skip
     app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
-    app.register_blueprint(pages.pages(engine, settings.zone, skip_review=settings.skip_review))
+    site = pages.pages(engine, settings.zone, skip_review=settings.skip_review)
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
-    app.wsgi_app = direct.answer_first(  # type: ignore[assignment, method-assign]
-        engine, app.wsgi_app, settings.body_limit_bytes
-    )
+    limit = settings.body_limit_bytes
+    answering = direct.answer_first(engine, app.wsgi_app, limit)
+    if not settings.is_open:
+        answering = door.guard(engine, answering, limit)
+        site.before_request(pages.close)
+        app.register_blueprint(authorization.server(engine, settings.public_url))
+    app.wsgi_app = answering  # type: ignore[assignment, method-assign]
+    app.register_blueprint(site)
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)
@@ -106,7 +113,7 @@ def _parts(settings: Settings, *, is_worker: bool) -> tuple[Engine, Dispatch, Se
     database, registry = Database(settings.database), Registry()
     hooks = Hooks(settings.fhir_base, registry)
     sender = Sender(connections=CONNECTIONS, policy=settings.policy)
-    post = Post(database, hooks, sender, settings.fhir_base, clock.now)
+    post = Post(database, hooks, sender, settings.fhir_base, clock.now, settings.is_open)
     deliver = dispatcher(post, is_worker=is_worker)
     engine = Engine(
         database=database,

@@ -1,4 +1,4 @@
-"""inforce: serve, worker, demo, migrate, reindex, load, doctor."""
+"""inforce: serve, worker, demo, migrate, reindex, load, client, token, doctor."""
 
 import argparse
 import dataclasses
@@ -20,13 +20,15 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from tqdm import tqdm
 
-from server import app, demo
+from server import app, cli_clients, demo
 from server import settings as server_settings
 from server.app import engine_alone
+from server.cli_clients import ClientRefused
 from server.interactions import load as loading
 from server.interactions import reindex as reindexing
 from server.interactions.engine import Engine
 from server.settings import SettingRefused, Settings
+from server.store import clients
 from server.store.database import Database, DatabaseRefused
 
 THREADS, PORT_LIMIT, NICE = 8, 65535, 5
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingRefused, DatabaseRefused) as error:
         print(f"inforce: {error}", file=sys.stderr)
         return WRONG_USE
-    except (demo.DemoFailed, loading.NotLoadable) as error:
+    except (demo.DemoFailed, loading.NotLoadable, ClientRefused) as error:
         print(f"inforce: {error}", file=sys.stderr)
         return FAILED
     return code
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_database(commands)
+    cli_clients.add(commands)
     doctor = commands.add_parser(
         "doctor",
         help="check the settings, or print new secrets",
@@ -149,6 +152,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         overrides["INFORCE_DELIVERY"] = "workers"
         threading.Thread(target=_keep_worker, args=(overrides,), daemon=True).start()
     server_settings.hand_down(overrides)
+    _tell_access(settings)
     print(f"inforce: serving on http://{chosen.host}:{chosen.port}", file=sys.stderr)
     Granian(
         "server.app:application",
@@ -192,6 +196,17 @@ def _worker(chosen: argparse.Namespace) -> int:
             if chosen.beside and os.getppid() != chosen.beside:
                 break
     return DONE
+
+
+def _tell_access(settings: Settings) -> None:
+    """Say what to do where nobody can come in yet."""
+    database = Database(settings.database)
+    with database.read() as connection:
+        is_shut = not settings.is_open and not clients.listed(connection)
+    database.close()
+    if is_shut:
+        text = "no program may call yet: inforce client add --help, or INFORCE_AUTH=open to try"
+        print(f"inforce: {text}", file=sys.stderr)
 
 
 def _prepare(settings: Settings) -> None:
@@ -257,7 +272,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
         return DONE
     settings = server_settings.read(server_settings.environment())
     server_settings.check_exposure(settings, server_settings.LOOPBACK[0])
-    Database(settings.database).close()
+    _tell_access(settings)
     print("settings: ok\ndatabase: ok")
     return DONE
 

@@ -44,6 +44,20 @@ class BadRequest(FhirError):
     code = "invalid"
 
 
+class Unauthorized(FhirError):
+    """Nobody is known by what the request brings, a token or nothing."""
+
+    status = 401
+    code = "login"
+
+
+class Forbidden(FhirError):
+    """Who asks is known, and may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
 class NotFound(FhirError):
     """Nothing is, or ever was, at this address."""
 

@@ -41,6 +41,11 @@ class Settings:
         return Policy(self.allow_private_hooks, self.plain_http_hooks, self.hook_hosts)
 
     @property
+    def is_open(self) -> bool:
+        """Whether everybody who reaches the server may do everything."""
+        return self.auth == "open"
+
+    @property
     def fhir_base(self) -> str:
         """The base of every FHIR URL we write."""
         return f"{self.public_url}/fhir"
@@ -86,16 +91,18 @@ def read(env: Mapping[str, str]) -> Settings:
 
 
 def check_exposure(settings: Settings, host: str) -> None:
-    """Refuse to serve health data to a network without authorization."""
-    if settings.auth == "smart":
-        raise SettingRefused(
-            "INFORCE_AUTH=smart: SMART on FHIR is not in this release. To run on this machine "
-            "only, set INFORCE_AUTH=open and keep --host on loopback."
-        )
-    if host not in LOOPBACK:
+    """Refuse to serve health data to a network without authorization, or without encryption."""
+    if host in LOOPBACK:
+        return
+    if settings.is_open:
         raise SettingRefused(
             f"INFORCE_AUTH=open serves without authorization, so --host must be loopback, "
             f"not {host}. Use --host 127.0.0.1."
+        )
+    if not settings.public_url.startswith("https://"):
+        raise SettingRefused(
+            f"INFORCE_PUBLIC_URL: tokens and health data go over https only, so with --host {host} "
+            "it must be the https://… address by which a proxy in front of us is reached."
         )
 
 

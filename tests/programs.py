@@ -91,6 +91,7 @@ class Programs:
             **(settings or {}),
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.authorization: dict[str, str] = {}  # headers that let a test in at the server
 
     @contextmanager
     def running(self, *resources: dict[str, Any]) -> Iterator[Self]:
@@ -145,11 +146,11 @@ class Programs:
         except requests.RequestException:
             return False
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run one command of the programs to its end."""
+    def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run one command of the programs to its end, with other settings where they are given."""
         return subprocess.run(
-            [sys.executable, "-m", *command], env=self.environment, capture_output=True,
-            text=True, check=False,
+            [sys.executable, "-m", *command], env={**self.environment, **settings},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
 
     def register(self) -> None:
@@ -185,11 +186,12 @@ class Programs:
     def put(self, resource: dict[str, Any], **headers: str) -> requests.Response:
         """PUT a resource under its id."""
         address = f"{self.fhir}/{resource['resourceType']}/{resource['id']}"
+        headers |= self.authorization
         return requests.put(address, json=resource, headers=headers, timeout=20)
 
     def search(self, query: str) -> list[dict[str, Any]]:
         """Return the matches of a search."""
-        answer = requests.get(f"{self.fhir}/{query}", timeout=20)
+        answer = requests.get(f"{self.fhir}/{query}", headers=self.authorization, timeout=20)
         assert answer.ok, answer.text
         return [entry["resource"] for entry in answer.json().get("entry", [])]
 

@@ -94,3 +94,11 @@ def subscription(endpoint: str, criteria: str = "Coverage?status=active", **more
         },
         **more,
     }
+
+
+def topic(name: str, **more: Any) -> Resource:
+    """Return what a Subscription has instead of criteria: a topic of ours, by ids only."""
+    payload = {"extension": [{"url": systems.EXT_CONTENT, "valueCode": "id-only"}]}
+    channel = {"type": "rest-hook", "endpoint": "http://127.0.0.1:9/t",
+               "payload": "application/fhir+json", "_payload": payload, **more}  # fmt: skip
+    return {"criteria": f"{systems.BASE}/SubscriptionTopic/{name}", "channel": channel}

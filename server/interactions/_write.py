@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from fhir_profiles import codec
 from server import definitions
+from server.access.caller import ANYBODY, Caller
 from server.errors import (
     BadRequest,
     Conflict,
@@ -26,7 +27,7 @@ from server.store.connection import Connection, Contention
 from server.store.deliveries import Due
 from server.store.index_rows import IndexRows
 from server.store.resources import Current
-from server.subscriptions import criteria, events
+from server.subscriptions import criteria, events, hook
 from server.subscriptions.criteria import Door
 from server.validation import check as validation
 
@@ -70,13 +71,14 @@ class Origin:
     """Where a write comes from: its trace, and a Provenance to store with it (X-Provenance).
 
     `depth` is how many deliveries led to it, 0 for a person's; `priority` that of its own
-    deliveries. Source: FHIR R4 provenance.html#header.
+    deliveries; `caller` who asked for it. Source: FHIR R4 provenance.html#header.
     """
 
     trace: str
     provenance: Incoming | None = None
     depth: int = 0
     priority: int = deliveries.REAL_TIME
+    caller: Caller = ANYBODY
 
 
 def known_type(type_name: str) -> None:
@@ -141,6 +143,7 @@ class Writing:
         """Write on `connection`; trace and depth of `origin` follow the events of these writes."""
         self.connection = connection
         self._engine = engine
+        self._caller = origin.caller
         self._index = IndexRows(connection, engine.database.names)
         # Read at once, which on PostgreSQL waits for the turn: the moment of a write is after it.
         self._epochs = deliveries.epochs(connection)
@@ -310,8 +313,11 @@ class Writing:
                 if not secret and criteria.REDACTED.encode() in (saved.body or b""):
                     text = "Asterisks keep the secret that is stored, and there is none: send it."
                     raise Unprocessable(text, expression="Subscription.extension")
-            deliveries.changed(self.connection, rid, secret)
             body = codec.decode(saved.body) if saved.body is not None else {}
+            if body.get("status") in hook.COUNTING:
+                needed = [f"{kind}.r" for kind in hook.types(body)]
+                self._caller.demand(needed, "Subscription.criteria")
+            deliveries.changed(self.connection, rid, secret, self._caller.client)
             if body.get("status") != (previous or {}).get("status"):
                 self._outbox.turn(rid, body, saved.updated)
         else:

@@ -13,10 +13,22 @@ from server.subscriptions.dispatch import Ended
 from server.subscriptions.hook import ERROR
 
 _log = logging.getLogger(__name__)
+_TEXTS = {
+    delivery.EXHAUSTED: (
+        "Every attempt at a delivery failed. Mend the endpoint, then store status requested."
+    ),
+    delivery.FORBIDDEN: (
+        "The client that stored it may not read what it tells of. What happened meanwhile waits: "
+        "give the client the scope, then store status requested with it."
+    ),
+}
 
 
 def record(engine: Engine, ended: Sequence[Ended]) -> None:
-    """Make the end of attempts last; a Subscription whose every attempt failed goes into error."""
+    """Make the end of attempts last.
+
+    A Subscription whose every attempt failed, or that may not be sent anything, goes into error.
+    """
     outcomes = [outcome for one in ended for outcome in one.outcomes]
     notes = [
         _write.ready(engine, "AuditEvent", audit.audit_event(one.attempt, engine.base))
@@ -32,20 +44,20 @@ def record(engine: Engine, ended: Sequence[Ended]) -> None:
     for one in ended:
         if one.attempt.state == "dead":
             _log.error("delivery given up: %s, attempt %d", one.attempt.uid, one.attempt.number)
-    for subscription in {one.attempt.subscription for one in ended if _is_exhausted(one)}:
+    failed = {one.attempt.subscription: one.attempt.reason for one in ended if _fails(one)}
+    for subscription, reason in failed.items():
         try:
-            _fail(engine, subscription)
+            _fail(engine, subscription, _TEXTS[reason])
         except Exception as error:  # noqa: BLE001 what is recorded must not be recorded again
             log_fault(_log, f"Subscription/{subscription} is not in error yet", error)
 
 
-def _is_exhausted(one: Ended) -> bool:
-    return one.attempt.state == "dead" and one.attempt.reason == delivery.EXHAUSTED
+def _fails(one: Ended) -> bool:
+    return one.attempt.reason in _TEXTS
 
 
-def _fail(engine: Engine, subscription: str) -> None:
+def _fail(engine: Engine, subscription: str, text: str) -> None:
     with engine.database.read() as connection:
         hook = engine.hooks.named(connection, subscription)
     if hook is not None and hook.is_live(engine.now()):
-        text = "Every attempt at a delivery failed. Mend the endpoint, then store status requested."
         subscription_state.move(engine, hook, ERROR, text)

@@ -6,7 +6,6 @@ GET and HEAD; the answers stand in the order of the request.
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +13,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_profiles import codec
-from server import definitions
 from server.errors import BadRequest, FhirError, Issue, Unprocessable
 from server.interactions import (
     _changes,
     _write,
+    bundle_entry,
     history,
     links,
     patch,
@@ -27,6 +26,7 @@ from server.interactions import (
     update,
 )
 from server.interactions._write import Incoming, Origin, Saved, Writing
+from server.interactions.bundle_entry import Operation
 from server.interactions.engine import Engine
 from server.interactions.history import Past
 from server.interactions.read import Found
@@ -37,28 +37,6 @@ from server.validation import check as validation
 
 ENTRIES_LIMIT = 1000
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-_URL = re.compile(
-    r"(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64})"
-    r"(?P<past>/_history(?:/(?P<version>[A-Za-z0-9.\-]{1,64}))?)?)?(?:\?(?P<query>.*))?"
-)
-_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One entry, read: what is asked of which address. `target` is the id that it concerns."""
-
-    place: str
-    method: str
-    type: str
-    id: str
-    past: str
-    version: str
-    query: str
-    full_url: str
-    body: dict[str, Any] | None
-    request: dict[str, Any]
-    if_match: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +70,14 @@ def run(engine: Engine, bundle: Any, *, origin: Origin) -> tuple[str, list[Resul
         if not isinstance(entries, list):
             raise Unprocessable(issues=validation.check(bundle))
         return kind, _apart(engine, bundle, origin)
-    bundle = links.found(engine, bundle)
+    bundle = links.found(engine, bundle, origin.caller)
     issues = validation.check(bundle)
     if issues:
         raise Unprocessable(issues=issues)
-    operations = [_read(entry, f"Bundle.entry[{i}]") for i, entry in enumerate(entries_of(bundle))]
+    operations = [
+        bundle_entry.read(entry, f"Bundle.entry[{i}]", origin.caller)
+        for i, entry in enumerate(entries_of(bundle))
+    ]
     return kind, _together(engine, operations, origin)
 
 
@@ -112,7 +93,7 @@ def _apart(engine: Engine, bundle: dict[str, Any], origin: Origin) -> list[Resul
     if not all(map(_is_reading, entries)) or validation.check(bundle):
         return [_alone(engine, bundle, index, origin) for index in range(len(entries))]
     with engine.database.read() as connection:
-        return [_asked(engine, connection, entry, i) for i, entry in enumerate(entries)]
+        return [_asked(engine, connection, bundle, i, origin) for i in range(len(entries))]
 
 
 def _is_reading(entry: Any) -> bool:
@@ -122,9 +103,14 @@ def _is_reading(entry: Any) -> bool:
     return isinstance(request, dict) and request.get("method") in ("GET", "HEAD")
 
 
-def _asked(engine: Engine, connection: Any, entry: dict[str, Any], index: int) -> Result:
+def _asked(
+    engine: Engine, connection: Any, bundle: dict[str, Any], index: int, origin: Origin
+) -> Result:
     try:
-        return _gotten(engine, connection, _read(entry, f"Bundle.entry[{index}]"))
+        operation = bundle_entry.read(
+            bundle["entry"][index], f"Bundle.entry[{index}]", origin.caller
+        )
+        return _gotten(engine, connection, operation)
     except FhirError as error:
         return error
 
@@ -132,76 +118,16 @@ def _asked(engine: Engine, connection: Any, entry: dict[str, Any], index: int) -
 def _alone(engine: Engine, bundle: dict[str, Any], index: int, origin: Origin) -> Result:
     try:
         single = {"resourceType": "Bundle", "type": "batch", "entry": [bundle["entry"][index]]}
-        single = links.found(engine, single)
+        single = links.found(engine, single, origin.caller)
         issues = validation.check(single)
         if issues:
             raise Unprocessable(issues=issues)
         entry = single["entry"][0]
         links.refuse_crossing(entry, bundle["entry"])
-        operation = _read(entry, f"Bundle.entry[{index}]")
+        operation = bundle_entry.read(entry, f"Bundle.entry[{index}]", origin.caller)
         return _together(engine, [operation], origin)[0]
     except FhirError as error:
         return error
-
-
-def _read(entry: dict[str, Any], place: str) -> Operation:
-    wish = entry["request"]
-    found = _URL.fullmatch(wish["url"].lstrip("/"))
-    method = wish["method"]
-    if found is None or found["type"] not in definitions.type_numbers():
-        raise BadRequest(
-            "Expected Type, Type/id, Type/id/_history or Type?query.", expression=f"{place}.request"
-        )
-    etag = _ETAG.fullmatch(wish.get("ifMatch", 'W/"0"'))
-    if etag is None:
-        raise BadRequest('ifMatch must look like W/"1".', expression=f"{place}.request.ifMatch")
-    operation = Operation(
-        place=place,
-        method=method,
-        type=found["type"],
-        id=found["id"] or "",
-        past=found["past"] or "",
-        version=found["version"] or "",
-        query=found["query"] or "",
-        full_url=entry.get("fullUrl", ""),
-        body=entry.get("resource"),
-        request=wish,
-        if_match=int(etag[1]) if "ifMatch" in wish else None,
-    )
-    _fits(operation)
-    return operation
-
-
-def _fits(operation: Operation) -> None:
-    """Refuse an entry whose method, address and body do not go together."""
-    place, method = operation.place, operation.method
-    needs_body = method in ("POST", "PUT", "PATCH")
-    if needs_body != (operation.body is not None):
-        raise BadRequest(
-            "POST, PUT and PATCH need a resource; GET, HEAD and DELETE must have none.",
-            expression=f"{place}.resource",
-        )
-    body = operation.body or {}
-    if method in ("POST", "PUT") and body.get("resourceType") != operation.type:
-        raise BadRequest(f"Expected a {operation.type}.", expression=f"{place}.resource")
-    is_query = bool(operation.query) and not operation.id
-    fits = {
-        "POST": not operation.id and not operation.query,
-        "PUT": bool(operation.id) != is_query,
-        "PATCH": bool(operation.id) != is_query,
-        "DELETE": bool(operation.id) != is_query,
-    }.get(method, True)
-    if method not in ("GET", "HEAD") and (operation.past or (operation.id and operation.query)):
-        fits = False
-    if not fits:
-        raise BadRequest(
-            "POST needs Type; PUT, PATCH and DELETE need Type/id or Type?query.",
-            expression=f"{place}.request.url",
-        )
-    if method == "PUT" and operation.id and body.get("id") != operation.id:
-        raise BadRequest(
-            "The resource's id must be the id in the URL.", expression=f"{place}.resource.id"
-        )
 
 
 def _together(engine: Engine, operations: list[Operation], origin: Origin) -> list[Result]:
@@ -255,7 +181,7 @@ class _Batch:
         self._conditional: dict[tuple[str, str], str] = {}
         taken: set[tuple[str, str]] = set()
         # In one order, whatever that of the entries: two Bundles would wait for each other.
-        for name in sorted({o.type for o in operations if _is_conditional(o)}):
+        for name in sorted({o.type for o in operations if o.is_conditional}):
             writing.alone(name)
         for operation in operations:
             with _placed(operation):
@@ -347,12 +273,6 @@ class _Batch:
         root = operation.full_url.rpartition(f"/{operation.type}/")[0]
         body: dict[str, Any] = links.resolved(operation.body, self._named, root)
         return _write.admit(self._engine, operation.type, body, self._writing.parameters)
-
-
-def _is_conditional(operation: Operation) -> bool:
-    if operation.method == "POST":
-        return "ifNoneExist" in operation.request
-    return operation.method in ("PUT", "PATCH", "DELETE") and not operation.id
 
 
 def _change(operation: Operation) -> patch.Change:

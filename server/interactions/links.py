@@ -6,6 +6,8 @@ from typing import Any
 
 from fhir_profiles import codec
 from server import definitions
+from server.access import needs
+from server.access.caller import Caller
 from server.errors import BadRequest, Issue, PreconditionFailed
 from server.interactions import search
 from server.interactions.engine import Engine
@@ -37,11 +39,11 @@ def resolved(node: Any, named: dict[str, str], root: str) -> Any:
     return _changed(node, change)
 
 
-def found(engine: Engine, bundle: dict[str, Any]) -> dict[str, Any]:
+def found(engine: Engine, bundle: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """Return the Bundle with every conditional reference replaced by what it finds.
 
     A conditional reference is Type?query. Raises PreconditionFailed where it does not find exactly
-    one resource. A Bundle without any is returned as it is.
+    one resource, Forbidden where the caller may not look. A Bundle without any is returned as is.
     """
     known: dict[str, str] = {}
 
@@ -52,6 +54,7 @@ def found(engine: Engine, bundle: dict[str, Any]) -> dict[str, Any]:
         if text not in known:
             if len(known) >= REFERENCES_LIMIT:
                 raise BadRequest(f"At most {REFERENCES_LIMIT} conditional references.")
+            caller.demand(needs.of_condition(type_name, query))
             known[text] = _sole(engine, type_name, query)
         return known[text]
 

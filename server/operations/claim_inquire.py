@@ -34,4 +34,5 @@ OPERATION = Operation(
     (TYPE, INSTANCE),
     inquire,
     types=("Claim",),
+    needs=("Claim.rs", "ClaimResponse.rs"),
 )

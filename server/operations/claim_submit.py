@@ -36,4 +36,5 @@ OPERATION = Operation(
     (TYPE, INSTANCE),
     submit,
     types=("Claim",),
+    needs=("Claim.cru", "ClaimResponse.r"),
 )

@@ -47,4 +47,5 @@ OPERATION = Operation(
     types=("Patient",),
     methods=("GET", "POST"),
     parameters=("on", "accident"),
+    needs=("Patient.r", "Coverage.rs"),
 )

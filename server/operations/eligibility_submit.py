@@ -90,6 +90,7 @@ OPERATION = Operation(
     (TYPE, INSTANCE),
     submit,
     types=(_TYPE,),
+    needs=("CoverageEligibilityRequest.cru", "CoverageEligibilityResponse.r"),
 )
 CHECK = Operation(
     "check-eligibility",
@@ -98,4 +99,5 @@ CHECK = Operation(
     check,
     types=("Coverage",),
     parameters=("date", "serviceType"),
+    needs=("Coverage.r", "CoverageEligibilityRequest.c", "CoverageEligibilityResponse.r"),
 )

@@ -47,4 +47,5 @@ OPERATION = Operation(
     everything,
     types=("Patient",),
     methods=("GET", "POST"),
+    needs=("*.rs",),
 )

@@ -167,6 +167,7 @@ OPERATION = Operation(
     (SYSTEM,),
     accept,
     methods=("GET", "POST"),
+    needs=("*.rs",),
 )
 OF_PATIENTS = Operation(
     "export",
@@ -175,6 +176,7 @@ OF_PATIENTS = Operation(
     accept,
     types=("Patient",),
     methods=("GET", "POST"),
+    needs=("*.rs",),
 )
 OF_GROUP = Operation(
     "export",
@@ -183,4 +185,5 @@ OF_GROUP = Operation(
     accept,
     types=("Group",),
     methods=("GET", "POST"),
+    needs=("*.rs",),
 )

@@ -33,4 +33,5 @@ OPERATION = Operation(
     (SYSTEM, TYPE, INSTANCE),
     meta,
     methods=("GET", "POST"),
+    needs=("this.rs",),
 )

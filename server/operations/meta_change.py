@@ -59,10 +59,12 @@ ADD = Operation(
     "http://hl7.org/fhir/OperationDefinition/Resource-meta-add",
     (INSTANCE,),
     _changer(_add),
+    needs=("this.ru",),
 )
 DELETE = Operation(
     "meta-delete",
     "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete",
     (INSTANCE,),
     _changer(_remove),
+    needs=("this.ru",),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from server.access.needs import EVERYTHING
 from server.errors import BadRequest, NotFound
 from server.interactions._write import Origin
 from server.interactions.engine import Engine
@@ -105,7 +106,8 @@ class Operation:
     """One $operation, on these levels, of these types (empty: of all), by these methods.
 
     `definition` is the canonical URL of its OperationDefinition. Where `parameters` are named, any
-    other one is refused: a mistyped filter must not mean all.
+    other one is refused: a mistyped filter must not mean all. `needs` are the permissions that a
+    client must have, such as Coverage.rs; `this` is the type that it is called on.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Operation:
     types: tuple[str, ...] = ()
     methods: tuple[str, ...] = ("POST",)
     parameters: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = (EVERYTHING,)
 
 
 def _text(value: Any) -> str:

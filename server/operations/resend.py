@@ -42,4 +42,5 @@ OPERATION = Operation(
     (INSTANCE,),
     resend,
     parameters=("subscription",),
+    needs=("this.r", "Subscription.u"),
 )

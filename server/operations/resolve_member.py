@@ -167,4 +167,5 @@ OPERATION = Operation(
     resolve,
     types=("Coverage",),
     parameters=_PARAMETERS,
+    needs=("Coverage.rs", "Patient.rs"),
 )

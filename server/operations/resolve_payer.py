@@ -51,4 +51,5 @@ OPERATION = Operation(
     types=("Organization",),
     methods=("GET", "POST"),
     parameters=("text", "on", "count"),
+    needs=("Organization.rs",),
 )

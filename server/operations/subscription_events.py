@@ -34,6 +34,7 @@ def events(call: Call) -> Answer:
         hook = call.hook(connection)
         count = deliveries.events_so_far(connection, hook.rid)
         found = deliveries.numbered(connection, hook.rid, since, until, LIMIT)
+    call.origin.caller.demand(f"{due.type}.r" for due in found)
     body = notification.bundle(
         hook, call.engine.base, count, found, kind=notification.QUERY_EVENT,
         uid=call.engine.new_id(), at=micros(call.engine.now()),
@@ -79,6 +80,7 @@ OPERATION = Operation(
     types=("Subscription",),
     methods=("GET", "POST"),
     parameters=(_SINCE, _UNTIL, "content"),
+    needs=("Subscription.r",),
 )
 RESEND = Operation(
     "resend",
@@ -87,4 +89,5 @@ RESEND = Operation(
     resend,
     types=("Subscription",),
     parameters=(_SINCE, _UNTIL),
+    needs=("Subscription.u",),
 )

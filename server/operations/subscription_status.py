@@ -48,4 +48,5 @@ OPERATION = Operation(
     types=("Subscription",),
     methods=("GET", "POST"),
     parameters=("id", "status"),
+    needs=("Subscription.rs",),
 )

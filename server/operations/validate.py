@@ -74,4 +74,5 @@ OPERATION = Operation(
     "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     (TYPE, INSTANCE),
     validate,
+    needs=("this.r",),
 )

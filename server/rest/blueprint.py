@@ -14,10 +14,12 @@ from fhir_profiles import codec
 from server.errors import (
     BadRequest,
     FhirError,
+    Forbidden,
     Issue,
     MethodRefused,
     NotFound,
     TooLarge,
+    Unauthorized,
     UnsupportedMediaType,
     log_fault,
     outcome,
@@ -38,6 +40,10 @@ ENGINE = exchange.ENGINE
 STATEMENT = "inforce.capability_statement"
 _ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _FORM = "application/x-www-form-urlencoded"
+_CHALLENGES = {
+    Unauthorized.status: 'Bearer realm="fhir", error="invalid_token"',
+    Forbidden.status: 'Bearer realm="fhir", error="insufficient_scope"',
+}
 
 
 def _capabilities() -> Response:
@@ -289,10 +295,13 @@ def _places(operation: Operation) -> Iterator[tuple[str, dict[str, str]]]:
             yield _LEVELS[level], {}
 
 
-def statement(base: str, date: str) -> tuple[bytes, str]:
-    """Return the CapabilityStatement of this table as bytes to serve as they are, and its ETag."""
+def statement(base: str, date: str, token_url: str) -> tuple[bytes, str]:
+    """Return the CapabilityStatement of this table as bytes to serve as they are, and its ETag.
+
+    `token_url` is where clients get their tokens, "" where they need none.
+    """
     codes = (code for code, *_ in ROUTES if code != "capabilities")
-    content = codec.encode(capability_statement(codes, OPERATIONS, base, date))
+    content = codec.encode(capability_statement(codes, OPERATIONS, base, date, token_url))
     return content, f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
@@ -313,8 +322,11 @@ def _negotiate() -> None:
 
 
 def refuse(error: FhirError) -> Response:
-    """Answer a refusal with its OperationOutcome."""
-    return json(outcome(error.issues), error.status)
+    """Answer a refusal with its OperationOutcome; RFC 6750 has it say how to come in."""
+    answer = json(outcome(error.issues), error.status)
+    if error.status in _CHALLENGES:
+        answer.headers["WWW-Authenticate"] = _CHALLENGES[error.status]
+    return answer
 
 
 def refuse_http(error: HTTPException) -> Response:

@@ -21,7 +21,7 @@ from server.errors import FhirError
 from server.interactions import bundle, create, read, search, update
 from server.interactions.engine import Engine
 from server.rest import bundles, headers
-from server.rest.exchange import COMPRESS_ABOVE, REFUSED
+from server.rest.exchange import COMPRESS_ABOVE, REFUSED, caller_of
 
 _PATH = re.compile(r"/fhir/?(?:(?<=/)(?P<type>[A-Z][A-Za-z]+)(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?)?")
 # What a client may say that this way does not listen to.
@@ -70,6 +70,7 @@ def answer_first(engine: Engine, application: WSGIApplication, body_limit: int) 
 def _is_plain(environ: WSGIEnvironment) -> bool:
     return (
         environ["REQUEST_METHOD"] in _WAYS
+        and REFUSED not in environ
         and environ.get("HTTP_ACCEPT", "") in _ACCEPTED
         and not any(name in environ for name in _SPECIAL)
         and environ.get("HTTP_PREFER", "") in ("", _REPRESENTATION, _MINIMAL)
@@ -168,7 +169,7 @@ def _hand_on(environ: WSGIEnvironment, error: Exception) -> None:
 def _done(request: _Request, body: object, if_match: int | None) -> _Answer:
     engine, environ = request.engine, request.environ
     depth, priority = (environ.get(name, "") for name in _CAUSE)
-    origin = headers.origin(request.trace, depth, priority)
+    origin = headers.origin(request.trace, depth, priority, caller_of(environ))
     if not request.type:
         kind, results = bundle.run(engine, body, origin=origin)
         minimal = _is_minimal(request)

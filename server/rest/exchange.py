@@ -5,10 +5,12 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from flask import Response, current_app, g, request
 
 from fhir_profiles import codec
+from server.access.caller import ANYBODY, Caller
 from server.errors import BadRequest, Issue, TooLarge, UnsupportedMediaType, outcome
 from server.interactions import _write
 from server.interactions._write import Origin, Saved
@@ -17,7 +19,8 @@ from server.interactions.read import Found
 from server.rest import bundles, headers
 
 ENGINE = "inforce.engine"
-REFUSED = "inforce.refused"  # in the WSGI environment: why the direct way could not answer
+# In the WSGI environment: why there is no answer but a refusal, and who asks.
+REFUSED, CALLER = "inforce.refused", "inforce.caller"
 COMPRESS_ABOVE = 2048
 _REFUSED_JSON = {
     codec.KEY_TWICE: "An object names a key twice.",
@@ -116,7 +119,18 @@ def origin() -> Origin:
 def cause() -> Origin:
     """Return what led to this request: its trace, how many deliveries, and how urgent it is."""
     depth, priority = (request.headers.get(name, "") for name in headers.CAUSE)
-    return headers.origin(g.trace, depth, priority)
+    return headers.origin(g.trace, depth, priority, caller())
+
+
+def caller() -> Caller:
+    """Return who asks, as the door has let it in."""
+    return caller_of(request.environ)
+
+
+def caller_of(environ: WSGIEnvironment) -> Caller:
+    """Return who asks by the WSGI environment; everybody may do all where there is no door."""
+    found: Caller = environ.get(CALLER, ANYBODY)
+    return found
 
 
 def json(content: bytes | dict[str, Any], status: int = 200) -> Response:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
+from server.access.caller import Caller
 from server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from server.interactions._write import Origin
 from server.store.deliveries import BATCH, REAL_TIME
@@ -94,14 +95,14 @@ def usable_trace(text: str) -> str:
     return text if _TRACE.fullmatch(text) else ""
 
 
-def origin(trace: str, depth: str, priority: str) -> Origin:
+def origin(trace: str, depth: str, priority: str, caller: Caller) -> Origin:
     """Return the origin of a write by its headers X-Inforce-Depth and X-Inforce-Priority.
 
     A depth that is no small number counts as none; every priority but `batch` is real-time.
     """
     known = int(depth) if depth.isdecimal() and len(depth) <= DEPTH_DIGITS else 0
     urgency = BATCH if priority.strip().lower() == "batch" else REAL_TIME
-    return Origin(trace, depth=known, priority=urgency)
+    return Origin(trace, depth=known, priority=urgency, caller=caller)
 
 
 def version_headers(version: int, updated: int) -> dict[str, str]:

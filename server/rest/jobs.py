@@ -11,7 +11,7 @@ from fhir_profiles import codec
 from server.errors import Issue, NotFound, outcome
 from server.interactions import answers, jobs, retention
 from server.operations import export
-from server.rest.exchange import engine, json
+from server.rest.exchange import caller, engine, json
 from server.search import values
 from server.store.jobs import Job
 
@@ -27,7 +27,7 @@ def add_routes(api: Blueprint) -> None:
 
 
 def _status(uid: str) -> Response:
-    job = jobs.find(engine(), uid)
+    job = _job(uid)
     if job.kind == answers.KIND:
         found = answers.find(engine(), codec.decode(job.wish))
         return json(found) if found else _waiting(job)
@@ -54,13 +54,22 @@ def _waiting(job: Job) -> Response:
     return answer
 
 
+def _job(uid: str) -> Job:
+    """Return the job. Raises Forbidden unless who asks may see what it is about."""
+    job = jobs.find(engine(), uid)
+    is_answer = job.kind == answers.KIND
+    caller().demand(["CoverageEligibilityResponse.r" if is_answer else "*.rs"])
+    return job
+
+
 def _delete(uid: str) -> Response:
+    _job(uid)
     jobs.remove(engine(), uid)
     return Response(status=202)
 
 
 def _file(uid: str, type_name: str) -> Response:
-    job = jobs.find(engine(), uid)
+    job = _job(uid)
     known = codec.decode(job.result or b"{}").get("types", [])
     if job.kind != export.KIND or job.state != "done" or type_name not in known:
         raise NotFound("No such file.")

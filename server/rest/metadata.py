@@ -17,13 +17,18 @@ from server.validation import profiles
 
 _CHANGES = frozenset({"update", "patch", "delete"})
 _SYSTEM = frozenset({"transaction", "batch", "search-system", "history-system"})
+_SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _PATCHES = ["application/json-patch+json", "application/merge-patch+json", "application/fhir+json"]
 
 
 def capability_statement(
-    codes: Iterable[str], operations: Iterable[Operation], base: str, date: str
+    codes: Iterable[str], operations: Iterable[Operation], base: str, date: str, token_url: str
 ) -> dict[str, Any]:
-    """Return the statement; `codes` are the interactions that have a route, `date` an instant."""
+    """Return the statement; `codes` are the interactions that have a route, `date` an instant.
+
+    `token_url` is where tokens are given, "" where nobody needs one.
+    """
     served = list(dict.fromkeys(codes))
     listed = list(operations)
     on_types = [{"code": code} for code in served if code not in _SYSTEM]
@@ -41,6 +46,7 @@ def capability_statement(
         "rest": [
             {
                 "mode": "server",
+                **({"security": _security(token_url)} if token_url else {}),
                 "resource": [
                     _resource(name, on_types, listed) for name in definitions.resource_types()
                 ],
@@ -52,6 +58,18 @@ def capability_statement(
                 ],
             }
         ],
+    }
+
+
+def _security(token_url: str) -> dict[str, Any]:
+    """Return how clients come in (SMART App Launch 2.2, conformance.html)."""
+    text = "Programs by SMART Backend Services; what they may do, their scopes tell."
+    coding = {"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}
+    return {
+        "cors": True,
+        "service": [{"coding": [coding]}],
+        "description": text,
+        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_url}]}],
     }
 
 

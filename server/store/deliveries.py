@@ -92,11 +92,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A Subscription that is not deleted: its rows and its secret."""
+    """A Subscription that is not deleted: its rows, its secret, and what its client may do now."""
 
     rid: int
     vrid: int
     secret: str
+    scopes: str
 
 
 def subscriptions(connection: Connection) -> list[Kept]:
@@ -126,9 +127,12 @@ def events_so_far(connection: Connection, rid: int) -> int:
     return int(row[0]) if row else 0
 
 
-def changed(connection: Connection, rid: int, secret: str) -> None:
-    """Note that the Subscription in row `rid` changed, and keep its secret."""
-    connection.execute(sql("keep_secret"), (rid, secret))
+def changed(connection: Connection, rid: int, secret: str, client: str) -> None:
+    """Note that the Subscription in row `rid` changed; keep its secret and who answers for it.
+
+    Where nobody does now, "", whoever did before still does.
+    """
+    connection.execute(sql("keep_secret"), (rid, secret, client))
     connection.execute(sql("next_epoch"), (random_number(),))
 
 

@@ -48,8 +48,8 @@ INSERT INTO code_system (url) VALUES (?) ON CONFLICT DO NOTHING;
 SELECT sys FROM code_system WHERE url = ?;
 
 -- name: subscriptions
-SELECT r.rid, r.vrid, s.secret FROM resource r
-JOIN subscription s ON s.rid = r.rid WHERE r.type = ? AND r.deleted = 0 ORDER BY r.rid;
+SELECT r.rid, r.vrid, s.secret, COALESCE(c.scopes, '') FROM resource r
+JOIN subscription s ON s.rid = r.rid LEFT JOIN client c ON c.client = s.client WHERE r.type = ? AND r.deleted = 0 ORDER BY r.rid;
 
 -- name: epochs
 SELECT epoch, parameters FROM subscription_epoch;
@@ -61,8 +61,9 @@ UPDATE subscription_epoch SET epoch = ?;
 SELECT secret FROM subscription WHERE rid = ?;
 
 -- name: keep_secret
-INSERT INTO subscription (rid, secret, events) VALUES (?, ?, 0)
-ON CONFLICT (rid) DO UPDATE SET secret = excluded.secret;
+INSERT INTO subscription (rid, secret, events, client) VALUES (?, ?, 0, ?)
+ON CONFLICT (rid) DO UPDATE SET secret = excluded.secret, client = CASE excluded.client
+WHEN '' THEN subscription.client ELSE excluded.client END;
 
 -- name: count_event
 UPDATE subscription SET events = events + 1 WHERE rid = ?;
@@ -197,3 +198,37 @@ SELECT value FROM secret WHERE name = ?;
 
 -- name: insert_secret
 INSERT INTO secret (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: put_client
+INSERT INTO client (client, jwks, scopes, added) VALUES (?, ?, ?, ?)
+ON CONFLICT (client) DO UPDATE SET jwks = excluded.jwks, scopes = excluded.scopes;
+
+-- name: remove_client
+DELETE FROM client WHERE client = ?;
+
+-- name: client
+SELECT client, jwks, scopes FROM client WHERE client = ?;
+
+-- name: clients
+SELECT client, jwks, scopes FROM client ORDER BY client;
+
+-- name: insert_token
+INSERT INTO token (digest, client, scopes, expires) VALUES (?, ?, ?, ?);
+
+-- name: token
+SELECT client, scopes, expires FROM token WHERE digest = ? AND expires > ?;
+
+-- name: remove_token
+DELETE FROM token WHERE digest = ? AND client = ?;
+
+-- name: remove_tokens
+DELETE FROM token WHERE client = ?;
+
+-- name: remove_old_tokens
+DELETE FROM token WHERE expires <= ?;
+
+-- name: insert_assertion
+INSERT INTO assertion (client, jti, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING jti;
+
+-- name: remove_old_assertions
+DELETE FROM assertion WHERE expires <= ?;

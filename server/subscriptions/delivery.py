@@ -22,6 +22,8 @@ RETRY_AFTER_LIMIT_S, DIGITS = 3600, 9
 # The receiver says that the event itself is wrong for it: the same bytes will never be right.
 _NEVER_AGAIN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY})
 EXHAUSTED = "every attempt failed"
+FORBIDDEN = "its client may not read what it tells of"
+WITHHELD_S = 1  # until it is looked at again, should the Subscription not be in error by then
 WROTE = "X-Inforce-Wrote"
 
 
@@ -53,6 +55,9 @@ class Answer:
     wrote: tuple[str, ...] = ()
     fault: str = ""
     took_ms: int = 0
+
+
+WITHHELD = Answer(None, fault="not sent")  # in place of what a receiver would say
 
 
 def sent(hook: Hook, base: str, dues: Sequence[Due]) -> Sent:
@@ -112,6 +117,8 @@ def is_taken(hook: Hook, answer: Answer) -> bool:
 
 def outcomes(hook: Hook, dues: Sequence[Due], answer: Answer, now: int) -> list[Outcome]:
     """Return what becomes of deliveries after `answer`; `now` is microseconds since 1970."""
+    if answer is WITHHELD:
+        return _withheld(dues, now)
     attempts = tried(dues) + 1
     limit = hook.attempts_limit or len(RETRY_AFTER_S) + 1
     due_at, reason = now, ""
@@ -127,6 +134,15 @@ def outcomes(hook: Hook, dues: Sequence[Due], answer: Answer, now: int) -> list[
         due_at += max(wait_s, retry_after_s(answer.retry_after, now)) * 1_000_000
     return [
         Outcome(due.did, state, attempts, due_at, answer.status, reason, dues[0].did)
+        for due in dues
+    ]
+
+
+def _withheld(dues: Sequence[Due], now: int) -> list[Outcome]:
+    """Return what becomes of deliveries that may not be sent: they wait, and no attempt counts."""
+    due_at = now + WITHHELD_S * 1_000_000
+    return [
+        Outcome(due.did, "due", due.attempts, due_at, due.status, FORBIDDEN, due.head)
         for due in dues
     ]
 

@@ -30,19 +30,28 @@ class Ended:
     attempt: Attempt
     outcomes: Sequence[Outcome]
 
+    @property
+    def is_made(self) -> bool:
+        """Tell whether it says anything about the endpoint: what was withheld does not."""
+        return self.attempt.answer is not delivery.WITHHELD
+
 
 Record = Callable[[Sequence[Ended]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What an engine works with; `base` is our FHIR base URL."""
+    """What an engine works with; `base` is our FHIR base URL.
+
+    Where the server `is_open` nobody has to be allowed to hear what a Subscription tells.
+    """
 
     database: Database
     hooks: Hooks
     sender: Sender
     base: str
     now: Callable[[], datetime]
+    is_open: bool
 
 
 class Dispatch(Protocol):
@@ -66,16 +75,25 @@ class Dispatch(Protocol):
 
 
 def attempt(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
-    """Send one notification, and tell what came of it."""
+    """Send one notification, and tell what came of it.
+
+    Nothing is sent unless the client that answers for the Subscription may read, now, all that the
+    notification is about (Backport 1.1, "Safety and Security").
+    """
+    if not post.is_open and hook.scopes.lacking(f"{due.type}.r" for due in dues):
+        return _ended(post, hook, dues, _nothing(dues), delivery.WITHHELD)
     what = delivery.sent(hook, post.base, dues)
     return _ended(post, hook, dues, what, post.sender.send(hook, what, int(post.now().timestamp())))
 
 
 def failed(post: Post, hook: Hook, dues: Sequence[Due]) -> Ended:
     """Tell of an attempt that a fault of ours kept from being made: it is tried again."""
+    return _ended(post, hook, dues, _nothing(dues), Answer(None, fault="the server failed"))
+
+
+def _nothing(dues: Sequence[Due]) -> Sent:
     first = dues[0]
-    what = Sent(first.uid, b"", delivery.tried(dues) + 1, first.trace, first.depth)
-    return _ended(post, hook, dues, what, Answer(None, fault="the server failed"))
+    return Sent(first.uid, b"", delivery.tried(dues) + 1, first.trace, first.depth)
 
 
 def _ended(post: Post, hook: Hook, dues: Sequence[Due], what: Sent, answer: Answer) -> Ended:

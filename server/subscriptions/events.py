@@ -7,6 +7,7 @@ from typing import Any
 
 from fhir_profiles import codec
 from server import fhirpath
+from server.access import scopes
 from server.registry import Registry
 from server.search.conditions import SearchRequest
 from server.search.index import Row
@@ -189,6 +190,7 @@ class Hooks:
             for one in standing
             if (known := kept.by_row.get(one.rid)) is not None
             and (known.vrid, known.secret) == (one.vrid, one.secret)
+            and known.scopes == scopes.kept(one.scopes)
             and parameters is kept.parameters
         }
         others = [one for one in standing if one.rid not in same]

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_profiles import codec, systems
+from server.access import scopes
+from server.access.scopes import Scopes
 from server.errors import FhirError
 from server.search import request as search_request
 from server.search.conditions import Reader, SearchRequest
@@ -38,7 +40,8 @@ class Hook:
     """One Subscription. `end` is microseconds since 1970, or None; `vrid` the row of its `version`.
 
     `searches` are what its resources must meet, by resource type; `topic` is None for criteria.
-    `content` says what notifications of a topic carry; `success` the statuses that count as taken.
+    `content` says what notifications of a topic carry; `success` the statuses that count as taken;
+    `scopes` what the client that answers for it may do now.
     """
 
     rid: int
@@ -56,6 +59,7 @@ class Hook:
     payload: str
     content: str
     secret: str
+    scopes: Scopes
     end: int | None
     timeout_s: int
     heartbeat_s: int
@@ -107,6 +111,7 @@ def hook(kept: Kept, stored: bytes, base: str, parameters: Parameters) -> Hook:
         payload=channel.get("payload", ""),
         content=extensions.content(channel) if topic else "",
         secret=kept.secret,
+        scopes=scopes.kept(kept.scopes),
         end=time_range(end)[0] if end else None,
         timeout_s=min(
             extensions.number(channel, systems.EXT_TIMEOUT) or TIMEOUT_S, TIMEOUT_LIMIT_S
@@ -116,6 +121,12 @@ def hook(kept: Kept, stored: bytes, base: str, parameters: Parameters) -> Hook:
         success=codes(str(said.get(extensions.SUCCESS, ""))) or SUCCESS,
         attempts_limit=int(said.get(extensions.ATTEMPTS, 0)),
     )
+
+
+def types(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the resource types that a Subscription tells of."""
+    topic = topics.find(body["criteria"])
+    return topic.types if topic is not None else (body["criteria"].partition("?")[0],)
 
 
 def interactions(body: dict[str, Any]) -> frozenset[str]:

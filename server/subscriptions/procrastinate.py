@@ -254,8 +254,9 @@ class Procrastinate:
         finally:
             with self._lock:
                 self._flying[hook.endpoint] -= 1
-        answered = ended.attempt.answer.status is not None
-        self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
+        if ended.is_made:
+            answered = ended.attempt.answer.status is not None
+            self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
         self._record([ended])
         if ended.attempt.state == "due":
             raise _Later(ended.outcomes[0].due_at)

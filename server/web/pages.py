@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, render_template, request, url_for
 
 from fhir_profiles.prior_auth_claim import Wishes
-from server.errors import FhirError
+from server.errors import FhirError, Unauthorized
 from server.interactions.engine import Engine
 from server.web import (
     actions,
@@ -368,9 +368,16 @@ def secure(answer: Response) -> Response:
     return answer
 
 
+def close() -> None:
+    """Show nobody anything but how the pages look: whom we do not know we show no person."""
+    if request.endpoint != "pages.static":
+        raise Unauthorized
+
+
 def refuse(status: int) -> Response:
     """Answer a page that cannot be shown, with the next step."""
     texts = {
+        401: "Nobody can sign in to these pages yet: this server serves programs, under /fhir.",
         403: "This can only be done from our own pages.",
         404: "There is no such page.",
         410: "This coverage was deleted.",

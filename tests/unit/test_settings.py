@@ -69,19 +69,21 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("auth", "host", "refused"),
+    ("auth", "url", "host", "refused"),
     [
-        ("open", "127.0.0.1", False),
-        ("open", "::1", False),
-        ("open", "0.0.0.0", True),  # noqa: S104 that it is refused is the point
-        ("smart", "127.0.0.1", True),
+        ("open", "http://127.0.0.1:8080", "127.0.0.1", ""),
+        ("open", "http://127.0.0.1:8080", "::1", ""),
+        ("open", "https://a.example", "0.0.0.0", "INFORCE_AUTH"),  # noqa: S104 refused
+        ("smart", "http://127.0.0.1:8080", "127.0.0.1", ""),
+        ("smart", "http://a.example", "0.0.0.0", "INFORCE_PUBLIC_URL"),  # noqa: S104 refused
+        ("smart", "https://a.example", "0.0.0.0", ""),  # noqa: S104 behind a proxy
     ],
 )
-def test_health_data_is_not_served_openly(auth: str, host: str, refused: bool) -> None:
-    """Open only on loopback; SMART is not there yet, and says so."""
-    settings = server_settings.Settings(auth=auth)
+def test_health_data_is_not_served_openly(auth: str, url: str, host: str, refused: str) -> None:
+    """Without tokens only on loopback, without TLS neither."""
+    settings = server_settings.Settings(auth=auth, public_url=url)
     if refused:
-        with pytest.raises(server_settings.SettingRefused, match="INFORCE_AUTH"):
+        with pytest.raises(server_settings.SettingRefused, match=refused):
             server_settings.check_exposure(settings, host)
     else:
         server_settings.check_exposure(settings, host)

@@ -6,7 +6,7 @@ on PostgreSQL.
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,108 +16,17 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager
 
 from fhir_profiles import codec, systems
-from server import clock
-from server.app import dispatcher
 from server.interactions import _write, attempts, delete, search, subscription_state
 from server.interactions._write import Origin, Writing
-from server.registry import Registry
-from server.store import deliveries
 from server.store.database import Database
-from server.store.deliveries import Due
 from server.store.sqlite import Sqlite
 from server.subscriptions import delivery, threads
 from server.subscriptions.breaker import OPEN_S, OPENS_AFTER
 from server.subscriptions.delivery import Answer, Sent
-from server.subscriptions.dispatch import Dispatch, Post
-from server.subscriptions.events import Hooks
 from server.subscriptions.hook import Hook
-from tests import engines, samples
-from tests.engines import BASE
+from tests import samples
 from tests.programs import wait_for
-
-WAIT_S = 20.0
-
-
-class HeldSender:
-    """Answers with the given statuses, one for each attempt, then with 200; keeps what was sent."""
-
-    def __init__(self, *statuses: int | None) -> None:
-        self.sent: list[tuple[int, bytes]] = []
-        self.uids: list[str] = []
-        self._statuses = list(statuses)
-        self._lock = threading.Lock()
-
-    def send(self, hook: Hook, what: Sent, timestamp: int) -> Answer:
-        assert hook.endpoint
-        assert timestamp
-        with self._lock:
-            self.sent.append((what.attempt, what.body))
-            self.uids.append(what.uid)
-            return Answer(self._statuses.pop(0) if self._statuses else 200)
-
-
-class Station:
-    """A database with an engine that writes to it and one that delivers, started when told."""
-
-    def __init__(self, database: Database, sender: Any) -> None:
-        self.database, self.sender = database, sender
-        hooks = Hooks(BASE, Registry())
-        post = Post(database, hooks, sender, BASE, clock.now)
-        self.dispatch: Dispatch = dispatcher(post, is_worker=True)
-        self.engine = engines.engine(
-            database, hooks, now=clock.now, dispatch=self.dispatch, new_id=clock.new_id
-        )
-
-    def start(self) -> None:
-        self.dispatch.start(partial(attempts.record, self.engine))
-
-    def subscribe(self, criteria: str = "Coverage", name: str = "sub", **more: Any) -> None:
-        body = {**samples.subscription(f"http://127.0.0.1:9/{name}", criteria), "id": name, **more}
-        engines.put(self.engine, body, name)
-
-    def save(self, fhir_id: str, **more: str) -> None:
-        engines.put(self.engine, samples.coverage(fhir_id, **more), fhir_id)
-
-    def sent(self, count: int) -> list[tuple[int, bytes]]:
-        """Wait until so many attempts were made, and all of them recorded."""
-        wait_for(lambda: len(self.sender.sent) >= count, f"{count} attempts", WAIT_S)
-        wait_for(lambda: not self.waiting(), "nothing waits", WAIT_S)
-        found: list[tuple[int, bytes]] = self.sender.sent
-        return found
-
-    def waiting(self) -> int:
-        with self.database.read() as connection:
-            return deliveries.counts(connection)[0]
-
-    def counts(self) -> tuple[int, int, int]:
-        with self.database.read() as connection:
-            return deliveries.counts(connection)
-
-    def listed(self) -> list[Due]:
-        with self.database.read() as connection:
-            return deliveries.listed(connection, {}, before=None, limit=1000)[::-1]
-
-
-@pytest.fixture
-def database(new_database: Callable[[], str]) -> Iterator[Database]:
-    made = Database(new_database())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def station(database: Database) -> Iterator[Callable[..., Station]]:
-    made: list[Station] = []
-
-    def build(sender: Any = None) -> Station:
-        made.append(Station(database, sender or HeldSender()))
-        return made[-1]
-
-    yield build
-    for one in made:
-        if one.dispatch._thread.is_alive():  # type: ignore[attr-defined]
-            one.dispatch.stop()
-
+from tests.stations import WAIT_S, HeldSender, Station
 
 Build = Callable[..., Station]
 
@@ -237,13 +146,6 @@ def _status(one: Station) -> str:
     return str(codec.decode(page.matches[0].body)["status"])
 
 
-def _topic(**more: Any) -> dict[str, Any]:
-    payload = {"extension": [{"url": systems.EXT_CONTENT, "valueCode": "id-only"}]}
-    channel = {"type": "rest-hook", "endpoint": "http://127.0.0.1:9/t",
-               "payload": "application/fhir+json", "_payload": payload, **more}  # fmt: skip
-    return {"criteria": f"{systems.BASE}/SubscriptionTopic/coverage-changed", "channel": channel}
-
-
 def _numbers(body: bytes) -> list[int]:
     parameters = codec.decode(body)["entry"][0]["resource"]["parameter"]
     events = [p["part"] for p in parameters if p["name"] == "notification-event"]
@@ -254,7 +156,11 @@ def _numbers(body: bytes) -> list[int]:
 def test_events_of_a_topic_go_out_in_order_of_their_numbers(station: Build) -> None:
     """At most maxCount together, without gaps; what failed comes again as it was."""
     one = station(HeldSender(500))
-    one.subscribe(**_topic(extension=[{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 2}]))
+    one.subscribe(
+        **samples.topic(
+            "coverage-changed", extension=[{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 2}]
+        )
+    )
     for number in range(3):
         one.save(f"c{number}")
     assert (0, 0, 3) == one.counts()
@@ -528,7 +434,8 @@ def test_a_part_of_a_notification_is_sent_again_to_its_end(station: Build) -> No
     """Its whole goes out again, under its id; attempts are counted for the events asked for."""
     one = station(HeldSender(200, 500, 500))
     limit = {"url": systems.EXT_HOOK_ATTEMPTS, "valueInteger": 2}
-    topic = _topic(extension=[{"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 3}])
+    three = {"url": systems.EXT_MAX_COUNT, "valuePositiveInt": 3}
+    topic = samples.topic("coverage-changed", extension=[three])
     one.subscribe(**topic, extension=[limit])
     for number in range(3):
         one.save(f"c{number}")

@@ -34,7 +34,7 @@ def accept(**more: Any) -> tuple[dict[str, Any], str]:
 
 def hook(stored: dict[str, Any], secret: str = "") -> Hook:
     body = {**stored, "id": "sub", "meta": {"versionId": "1"}}
-    return hooks.hook(Kept(1, 1, secret), codec.encode(body), BASE, BUILT_IN)
+    return hooks.hook(Kept(1, 1, secret, ""), codec.encode(body), BASE, BUILT_IN)
 
 
 def channel(**more: Any) -> dict[str, Any]:

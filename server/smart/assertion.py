@@ -1,0 +1,103 @@
+"""An assertion by which a program proves that it is a client: a JWT, signed by its private key.
+
+Source: SMART App Launch 2.2, client-confidential-asymmetric.html; RFC 7523 section 3.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from server.search.values import micros
+from server.store import clients
+from server.store.clients import Client
+from server.store.connection import Connection
+
+ALGORITHMS = ("ES384", "RS384")
+LIFE_LIMIT_S = 300
+_TEXT_LIMIT = 256  # of a jti, in characters
+
+
+class AssertionRefused(Exception):
+    """The assertion proves nothing; the message tells why, and holds nothing of it."""
+
+
+def client_of(
+    connection: Connection, text: str, audiences: Collection[str], now: datetime
+) -> Client:
+    """Return the client that an assertion for one of these audiences proves, and take it once.
+
+    `connection` is of a write transaction. Raises AssertionRefused.
+    """
+    from joserfc.errors import JoseError  # noqa: PLC0415 100 ms that an open server does not need
+    from joserfc.jws import extract_compact  # noqa: PLC0415
+
+    try:
+        unproven = extract_compact(text.encode())
+        claims = json.loads(unproven.payload)
+        header = unproven.headers()
+    except (JoseError, ValueError) as error:
+        raise AssertionRefused("client_assertion is no JWT.") from error
+    client_id = claims.get("iss") if isinstance(claims, dict) else None
+    client = clients.named(connection, client_id) if isinstance(client_id, str) else None
+    if client is None:
+        raise AssertionRefused("iss is no client that is registered here.")
+    _check_signature(text, header, client.jwks)
+    jti, expires = _checked(claims, client.id, audiences, int(now.timestamp()))
+    until = expires * 1_000_000
+    if not clients.take_assertion(connection, client.id, jti, until, micros(now)):
+        raise AssertionRefused("jti was used before: make an assertion for each request.")
+    return client
+
+
+def key_problems(jwks: Any) -> list[str]:
+    """Return what keeps a JWKS from being the public keys of a client, nothing where it is one."""
+    from joserfc.errors import JoseError  # noqa: PLC0415
+    from joserfc.jwk import KeySet  # noqa: PLC0415
+
+    try:
+        keys = KeySet.import_key_set(jwks).keys
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+        return ['expected a JWKS: {"keys": [...]}']  # fmt: skip
+    problems = ["expected one key at least"] if not keys else []
+    for key in keys:
+        if key.is_private:
+            problems.append("a private key is its client's alone: send the public one")
+        elif not key.as_dict().get("kid"):
+            problems.append("each key needs a kid")
+        elif key.key_type not in ("RSA", "EC"):
+            problems.append("expected keys for RS384 or ES384")
+    return problems
+
+
+def _check_signature(text: str, header: Mapping[str, Any], jwks: str) -> None:
+    from joserfc import jwt  # noqa: PLC0415
+    from joserfc.errors import JoseError  # noqa: PLC0415
+    from joserfc.jwk import KeySet  # noqa: PLC0415
+
+    keys = [key for key in KeySet.import_key_set(json.loads(jwks)).keys
+            if key.as_dict().get("kid") == header.get("kid")]  # fmt: skip
+    if len(keys) != 1:
+        raise AssertionRefused("kid names none of the client's keys.")
+    try:
+        jwt.decode(text, keys[0], algorithms=list(ALGORITHMS))
+    except (JoseError, ValueError) as error:
+        listed = " or ".join(ALGORITHMS)
+        raise AssertionRefused(f"Expected a signature by the client's key, {listed}.") from error
+
+
+def _checked(
+    claims: Mapping[str, Any], client_id: str, audiences: Collection[str], now: int
+) -> tuple[str, int]:
+    """Return jti and exp of claims that are in order."""
+    audience, jti, expires = claims.get("aud"), claims.get("jti"), claims.get("exp")
+    meant = audience if isinstance(audience, list) else [audience]
+    if claims.get("sub") != client_id:
+        raise AssertionRefused("sub must be the client's id, as iss is.")
+    if not any(one in audiences for one in meant if isinstance(one, str)):
+        raise AssertionRefused("aud must be the address that the assertion is sent to.")
+    if not isinstance(expires, int | float) or not now < expires <= now + LIFE_LIMIT_S:
+        raise AssertionRefused(f"exp must be at most {LIFE_LIMIT_S} s ahead, and not be over.")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _TEXT_LIMIT:
+        raise AssertionRefused(f"Expected a jti of at most {_TEXT_LIMIT} characters.")
+    return jti, int(expires)

@@ -1,0 +1,205 @@
+"""The whole product behind its door: bots and EHR are clients, and nobody else comes in.
+
+`inforce client` registers them with their scopes; the bots get tokens by Backend Services.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from bots.connectors import backend_services
+from fhir_profiles import systems
+from tests import samples
+from tests.acceptance.people import Person
+from tests.programs import Programs, wait_for
+from tests.x12_texts import answer_271
+
+# What docs/access.md says that each of them needs.
+BOTS = "system/*.crus"
+EHR = (
+    "system/Patient.crus system/Organization.crus system/Coverage.crus "
+    "system/CoverageEligibilityRequest.rs system/CoverageEligibilityResponse.rs system/Task.rs"
+)
+BILLING = "system/DocumentReference.rs system/Binary.r system/AuditEvent.c"
+pytestmark = pytest.mark.loopback
+ACCESS = Path(__file__).parents[2] / "docs" / "access.md"
+KEYS = {name: json.dumps(backend_services.new_key()) for name in ("bots", "ehr", "billing")}
+
+
+@pytest.fixture(scope="module")
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Programs]:
+    folder = tmp_path_factory.mktemp("smart")
+    settings = {
+        "INFORCE_AUTH": "smart", "INFORCE_BOTS_FHIR_CLIENT_ID": "bots",
+        "INFORCE_BOTS_FHIR_KEY": KEYS["bots"],
+    }  # fmt: skip
+    started = Programs(folder, new_database(), settings)
+    for name, scope in (("bots", BOTS), ("ehr", EHR), ("billing", BILLING)):
+        register(started, folder, name, scope)
+    try:
+        started.start("sandbox", "server", "bots")
+        come_in(started)
+        started.register()
+        for resource in (samples.clinic(), samples.payer()):
+            assert started.put(resource).ok
+        yield started
+    finally:
+        started.stop()
+
+
+def register(programs: Programs, folder: Path, name: str, scope: str) -> None:
+    """Make a client known by its public key."""
+    file = folder / f"{name}.jwks.json"
+    printed = programs.run("bots", "jwks", "--fhir", INFORCE_BOTS_FHIR_KEY=KEYS[name])
+    file.write_text(printed.stdout, "utf-8")
+    done = programs.run("server", "client", "add", name, "--jwks", str(file), "--scope", scope)
+    assert 0 == done.returncode, done.stderr
+    assert f"{name} may {scope.rsplit(maxsplit=1)[-1]}" in done.stdout or len(scope.split()) > 1
+
+
+def come_in(programs: Programs, name: str = "ehr") -> None:
+    """Let the test be this client from now on."""
+    token = programs.run("server", "token", name, "--minutes", "60").stdout.strip()
+    programs.authorization = {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.req("check-1")
+def test_a_whole_check_behind_the_door(programs: Programs) -> None:
+    """A Coverage posted with a token: asked, answered, stored, mailed; the same without: 401."""
+    person = Person(programs)
+    answered = person.checked(answer_271("EB*6**30"))
+    assert "inactive" in [
+        tag["code"] for tag in answered["meta"]["tag"] if tag["system"] == systems.ELIGIBILITY_STATE
+    ]
+    wait_for(lambda: programs.mails(person.coverage_id), "the mail")
+    address = f"{programs.fhir}/Coverage/{person.coverage_id}"
+    assert 401 == requests.get(address, timeout=9).status_code
+    page = f"{programs.server}/benefits/{person.coverage_id}"
+    assert 401 == requests.get(page, timeout=9).status_code
+
+
+@pytest.mark.req("SUBT-33")
+def test_bots_go_on_after_their_tokens_were_ended(programs: Programs) -> None:
+    """A change of scopes ends every token at once: the bots ask for another by themselves."""
+    for scope in ("system/*.crus system/Basic.r", BOTS):
+        assert 0 == programs.run("server", "client", "scope", "bots", scope).returncode
+        person = Person(programs)
+        assert person.checked(answer_271("EB*1**30"))["outcome"] == "complete"
+
+
+@pytest.mark.req("SUBT-33")
+def test_what_the_bots_may_not_read_waits_for_them(programs: Programs) -> None:
+    """Coverage taken from their scopes: nothing is sent; given back and registered, all comes."""
+    narrow = "system/Patient.crus system/Subscription.crus"
+    assert 0 == programs.run("server", "client", "scope", "bots", narrow).returncode
+    person = Person(programs)
+    programs.answer(person.member_id, answer_271("EB*1**30"))
+    person.post()
+    wait_for(lambda: _in_error(programs), "the Subscription is in error")
+    assert not programs.asked(person.member_id)
+
+    assert 0 == programs.run("server", "client", "scope", "bots", BOTS).returncode
+    programs.register()
+    assert person.response()["outcome"] == "complete"
+
+
+def _in_error(programs: Programs) -> bool:
+    listed = programs.run("server", "token", "bots", "--scope", "system/Subscription.s")
+    header = {"Authorization": f"Bearer {listed.stdout.strip()}"}
+    found = requests.get(f"{programs.fhir}/Subscription?status=error", headers=header, timeout=9)
+    return bool(found.json().get("entry"))
+
+
+@pytest.mark.req("check-15")
+def test_what_the_payer_sent_is_for_who_may_read_it(programs: Programs) -> None:
+    """Billing gets the 271 by its trace number; the front desk's program gets 403."""
+    person = Person(programs)
+    answered = person.checked(answer_271("EB*1**30"))
+    trace = next(one["value"] for one in answered["identifier"] if one["system"] == systems.TRACE)
+    found, refused = (
+        programs.run(
+            "bots", "payload", trace,
+            INFORCE_BOTS_FHIR_CLIENT_ID=name, INFORCE_BOTS_FHIR_KEY=KEYS[name],
+        )
+        for name in ("billing", "ehr")
+    )  # fmt: skip
+    assert 0 == found.returncode, found.stderr
+    assert person.member_id in found.stdout
+    assert 1 == refused.returncode
+    assert "HTTP 403" in refused.stderr
+    assert person.member_id not in refused.stdout + refused.stderr
+    document = f"{programs.fhir}/DocumentReference?identifier={systems.TRACE}|{trace}"
+    assert 403 == requests.get(document, headers=programs.authorization, timeout=9).status_code
+
+
+def test_clients_are_listed_and_removed(programs: Programs, tmp_path: Path) -> None:
+    """By id, with their scopes, and nothing of their keys; who is removed comes in no more."""
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(backend_services.public(KEYS["ehr"])), "utf-8")
+    added = programs.run(
+        "server", "client", "add", "other", "--jwks", str(file), "--scope", "system/Coverage.r"
+    )
+    assert "other may system/Coverage.r" == added.stdout.strip()
+    token = programs.run("server", "token", "other").stdout.strip()
+    listed = json.loads(programs.run("server", "client", "list", "--json").stdout)
+    assert {"id": "other", "scopes": "system/Coverage.r"} in listed
+    assert 0 == programs.run("server", "client", "remove", "other").returncode
+    header = {"Authorization": f"Bearer {token}"}
+    answer = requests.get(f"{programs.fhir}/Coverage/none", headers=header, timeout=9)
+    assert 401 == answer.status_code
+    again = programs.run("server", "client", "remove", "other")
+    assert 1 == again.returncode
+    assert "no such program" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("add", "x", "--jwks", "{private}", "--scope", "system/*.r"), "private key"),
+        (("add", "x", "--jwks", "{none}", "--scope", "system/*.r"), "cannot read"),
+        (("add", "x", "--jwks", "{public}", "--scope", "patient/*.r"), "no scope"),
+        (("scope", "nobody", "system/*.r"), "no such program"),
+    ],
+)
+def test_what_cannot_be_registered(
+    programs: Programs, tmp_path: Path, command: tuple[str, ...], told: str
+) -> None:
+    """Each with its reason, and nothing is kept."""
+    key = json.loads(KEYS["ehr"])
+    (tmp_path / "private").write_text(json.dumps({"keys": [key]}), "utf-8")
+    (tmp_path / "public").write_text(json.dumps(backend_services.public(KEYS["ehr"])), "utf-8")
+    given = {name: str(tmp_path / name) for name in ("private", "public", "none")}
+    done = programs.run("server", "client", *(part.format(**given) for part in command))
+    assert 1 == done.returncode
+    assert told in done.stderr
+    listed = json.loads(programs.run("server", "client", "list", "--json").stdout)
+    assert "x" not in [one["id"] for one in listed]
+
+
+def test_the_page_about_access_is_true(tmp_path: Path) -> None:
+    """Its blocks run as they stand, one after the other, and print what stands below each."""
+    blocks = re.findall(r"```(sh|text)\n(.*?)```", ACCESS.read_text("utf-8"), re.DOTALL)
+    script, told = (
+        "".join(text for found, text in blocks if found == kind) for kind in ("sh", "text")
+    )
+    programs = Programs(tmp_path, settings={"INFORCE_AUTH": "smart"})
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    try:
+        programs.start("server")
+        done = subprocess.run(
+            ["bash", "-eu", "-c", script.replace("http://127.0.0.1:8080", programs.server)],
+            env={**programs.environment, "PATH": path}, cwd=tmp_path, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+    finally:
+        programs.stop()
+    assert (0, told) == (done.returncode, done.stdout), done.stderr

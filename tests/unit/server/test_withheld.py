@@ -1,0 +1,136 @@
+"""Who may not read any more is told nothing: authorization is looked at again at every attempt.
+
+Both engines, over real databases and a sender that we hold.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from fhir_profiles import codec
+from server.access import scopes
+from server.access.caller import Caller
+from server.errors import Forbidden
+from server.interactions import _write, search
+from server.interactions._write import Origin
+from server.store import clients
+from server.store.clients import Client
+from tests import samples
+from tests.programs import wait_for
+from tests.stations import WAIT_S, Station
+
+Build = Callable[..., Station]
+pytestmark = pytest.mark.req("SUBT-33")
+
+
+def allow(one: Station, scope: str) -> None:
+    """Let the client do this from now on."""
+    with one.database.write() as connection:
+        clients.put(connection, Client("ehr", "{}", scope), 1)
+
+
+def subscribe(one: Station, scope: str = "system/*.cruds") -> None:
+    """Store the Subscription with a token of these scopes."""
+    body = {**samples.subscription("http://127.0.0.1:9/sub", "Coverage"), "id": "sub"}
+    incoming = _write.check(one.engine, "Subscription", body)
+    origin = Origin("trace", caller=Caller("ehr", scopes.checked(scope)))
+    _write.transact(one.engine, origin, lambda writing: writing.save(incoming, "sub", method="PUT"))
+
+
+def stored(one: Station) -> dict[str, str]:
+    page = search.search(one.engine, "Subscription", [("_id", "sub")])
+    found: dict[str, str] = codec.decode(page.matches[0].body)
+    return found
+
+
+def test_what_its_client_may_not_read_is_not_sent(station: Build) -> None:
+    """Nothing goes out, the Subscription is in error and says why, and all is sent once it may."""
+    one = station(is_open=False)
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    one.start()
+    one.save("a")
+    assert 1 == len(one.sent(1))
+
+    allow(one, "system/Patient.r")
+    one.save("b")
+    wait_for(lambda: stored(one)["status"] == "error", "the Subscription is in error", WAIT_S)
+    assert "may not read what it tells of" in stored(one)["error"]
+    one.save("c")
+    assert (0, 0, 2) == one.counts()
+    assert 1 == len(one.sender.sent)
+    audits = search.search(one.engine, "AuditEvent", [("_sort", "date")]).matches
+    assert ["0", "4"] == [codec.decode(audit.body)["outcome"] for audit in audits]
+
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    again = one.sent(3)[1:]
+    assert ["b", "c"] == sorted(codec.decode(body)["id"] for _, body in again)
+    assert [1, 1] == [attempt for attempt, _ in again]
+
+
+def test_a_client_that_is_gone_is_told_nothing(station: Build) -> None:
+    """What it subscribed to waits."""
+    one = station(is_open=False)
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    with one.database.write() as connection:
+        clients.remove(connection, "ehr")
+    one.start()
+    one.save("a")
+
+    wait_for(lambda: stored(one)["status"] == "error", "the Subscription is in error", WAIT_S)
+    assert not one.sender.sent
+
+
+def test_nobody_answers_for_what_was_stored_without_a_token(station: Build) -> None:
+    """An open server took it: behind a door it is told nothing, until a client stores it."""
+    one = station(is_open=False)
+    one.subscribe()
+    one.save("a")
+    one.start()
+    wait_for(lambda: stored(one)["status"] == "error", "the Subscription is in error", WAIT_S)
+    assert not one.sender.sent
+
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    assert 1 == len(one.sent(1))
+
+
+def test_the_server_itself_takes_nobodys_place(station: Build) -> None:
+    """Where it changes a status, the client that stored the Subscription still answers for it."""
+    one = station(is_open=False)
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    one.subscribe()  # by no client
+    one.save("a")
+    one.start()
+
+    assert 1 == len(one.sent(1))
+
+
+def test_one_subscribes_to_what_one_may_read_only(station: Build) -> None:
+    """403 that names the scope; to end it is always allowed."""
+    one = station(is_open=False)
+    with pytest.raises(Forbidden, match=r"system/Coverage\.r"):
+        subscribe(one, "system/Subscription.cruds")
+    assert not search.search(one.engine, "Subscription", []).matches
+    subscribe(one)
+    body = {**samples.subscription("http://127.0.0.1:9/sub", "Coverage"), "status": "off"}
+    incoming = _write.check(one.engine, "Subscription", {**body, "id": "sub"})
+    origin = Origin("trace", caller=Caller("ehr", scopes.checked("system/Subscription.u")))
+    _write.transact(one.engine, origin, lambda writing: writing.save(incoming, "sub", method="PUT"))
+    assert "off" == stored(one)["status"]
+
+
+def test_a_topic_names_its_types(station: Build) -> None:
+    """A client subscribes to a topic by the types that it is about."""
+    one = station(is_open=False)
+    body = samples.subscription("http://127.0.0.1:9/sub")
+    body |= samples.topic("eligibility-answered")
+    incoming = _write.check(one.engine, "Subscription", {**body, "id": "sub"})
+    origin = Origin("trace", caller=Caller("ehr", scopes.checked("system/Coverage.r")))
+    with pytest.raises(Forbidden, match=r"system/CoverageEligibilityResponse\.r"):
+        _write.transact(
+            one.engine, origin, lambda writing: writing.save(incoming, "sub", method="PUT")
+        )
