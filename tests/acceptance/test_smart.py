@@ -4,10 +4,6 @@
 """
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +25,6 @@ EHR = (
 )
 BILLING = "system/DocumentReference.rs system/Binary.r system/AuditEvent.c"
 pytestmark = pytest.mark.loopback
-ACCESS = Path(__file__).parents[2] / "docs" / "access.md"
 KEYS = {name: json.dumps(backend_services.new_key()) for name in ("bots", "ehr", "billing")}
 
 
@@ -183,23 +178,3 @@ def test_what_cannot_be_registered(
     assert told in done.stderr
     listed = json.loads(programs.run("server", "client", "list", "--json").stdout)
     assert "x" not in [one["id"] for one in listed]
-
-
-def test_the_page_about_access_is_true(tmp_path: Path) -> None:
-    """Its blocks run as they stand, one after the other, and print what stands below each."""
-    blocks = re.findall(r"```(sh|text)\n(.*?)```", ACCESS.read_text("utf-8"), re.DOTALL)
-    script, told = (
-        "".join(text for found, text in blocks if found == kind) for kind in ("sh", "text")
-    )
-    programs = Programs(tmp_path, settings={"INFORCE_AUTH": "smart"})
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    try:
-        programs.start("server")
-        done = subprocess.run(
-            ["bash", "-eu", "-c", script.replace("http://127.0.0.1:8080", programs.server)],
-            env={**programs.environment, "PATH": path}, cwd=tmp_path, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
-    finally:
-        programs.stop()
-    assert (0, told) == (done.returncode, done.stdout), done.stderr
