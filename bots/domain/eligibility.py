@@ -1,6 +1,7 @@
 """An eligibility inquiry (270) and its answer (271), as values without any wire format.
 
-Source of the elements: X12 005010X279A1. Money is US dollars; "" and None mean "not said".
+Source of the elements: X12 005010X279A1. Money is US dollars; "" and None mean "not said". What an
+answer has hundreds of is a msgspec Struct, which is made in a fraction of a dataclass's time.
 """
 
 from dataclasses import dataclass, field, replace
@@ -54,8 +55,7 @@ class Inquiry:
         return replace(self, payer_id=own or self.payer_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(msgspec.Struct, frozen=True):
     """A named party of loop 2100 or 2120: `role` NM101, `contacts` (qualifier, number) of PER."""
 
     role: str
@@ -66,8 +66,7 @@ class Entity:
     contacts: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
+class Dated(msgspec.Struct, frozen=True):
     """A DTP: `qualifier` DTP01, and the days it names; a single date has `end` None."""
 
     qualifier: str
@@ -75,8 +74,7 @@ class Dated:
     end: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True):
     """A REF: `qualifier` REF01, `value` REF02, `name` REF03."""
 
     qualifier: str
@@ -84,8 +82,7 @@ class Identifier:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Procedure:
+class Procedure(msgspec.Struct, frozen=True):
     """EB13: code qualifier (HC, AD, N4, …), code, modifiers, and the end of a code range."""
 
     qualifier: str
@@ -94,8 +91,7 @@ class Procedure:
     code_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """An HSD, as its elements: quantity with qualifier, per unit, over periods."""
 
     qualifier: str = ""
@@ -142,8 +138,7 @@ class Benefit(msgspec.Struct, frozen=True):
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """An AAA: the loop it stood in, AAA01 (Y or N), AAA03 reason, AAA04 follow-up."""
 
     loop: str

@@ -5,8 +5,9 @@ repeats (IK404) may be patient data: they are never kept.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from bots.x12.envelope import Sender, Transaction, interchange, transactions, wrap
 from bots.x12.guide import Finding
@@ -19,8 +20,7 @@ _ENVELOPE_ERRORS = "5"  # IK502: one or more segments in error
 _SYNTAX = "8"  # IK304: the segment has element errors
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(msgspec.Struct, frozen=True):
     """What was said: `kind` (999, 997, TA1), the worst `code`, and every note, in codes.
 
     A note is such as "IK304 8 NM1 3 2100C" or "IK403 7 NM1 9": the element of the 999, its code,

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+from msgspec import structs
+
 from bots.domain.eligibility import Dated, Entity, Identifier, Person
 from bots.x12.syntax import Segment
 
@@ -40,7 +42,7 @@ def with_contacts(known: Entity, segment: Segment) -> Entity:
     """Return `known` with the (qualifier, number) pairs of a PER added."""
     pairs = [(segment.get(n), segment.get(n + 1)) for n in (3, 5, 7)]
     found = tuple(pair for pair in pairs if all(pair))
-    return replace(known, contacts=(*known.contacts, *found))
+    return structs.replace(known, contacts=(*known.contacts, *found))
 
 
 def identifier(segment: Segment) -> Identifier:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec import structs
 
 from bots.x12.syntax import (
     REPLACED,
@@ -18,8 +20,7 @@ from bots.x12.syntax import (
 VERSION = "005010X279A1"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """The functional group of a transaction: GS01, GS06 and GS08."""
 
     id: str = ""
@@ -27,8 +28,7 @@ class Group:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """The segments between ST and SE, the set they are of (271, 999, …), and ST02.
 
     `flags` tell what is wrong with the envelope: segment-count, control-number, set-count,
@@ -39,12 +39,11 @@ class Transaction:
     segments: tuple[Segment, ...]
     marks: Separators
     control: str = ""
-    group: Group = field(default_factory=Group)
+    group: Group = msgspec.field(default_factory=Group)
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True):
     """Who sends to whom, in ISA05 to ISA08 and GS02, GS03. `test` is ISA15 T."""
 
     sender_id: str
@@ -165,7 +164,7 @@ class _Reader:
     def _flag(self, first: int, flag: str, *, wrong: bool) -> None:
         for place in range(first, len(self.made)) if wrong else ():
             one = self.made[place]
-            self.made[place] = replace(one, flags=tuple(dict.fromkeys([*one.flags, flag])))
+            self.made[place] = structs.replace(one, flags=tuple(dict.fromkeys([*one.flags, flag])))
 
 
 _ENVELOPE: dict[str, Callable[[_Reader, Segment], None]] = {

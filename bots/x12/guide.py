@@ -9,9 +9,10 @@ nothing is refused for it: payers break the guide every day. A finding speaks in
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+
+import msgspec
 
 from bots.x12.syntax import Segment, Separators
 from fhir_profiles import codes
@@ -38,8 +39,7 @@ _TIME = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d(\d{1,2})?)?")
 _CENTURY = 6  # a date of six digits has none
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One breach: where (ST is position 1), in which segment and element, and its code.
 
     `element` is such as "EB03" or "EB13-02", and "" where the breach is the segment's.
@@ -64,8 +64,7 @@ class Finding:
         return f"{place}, segment {self.position}: {words}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Element:
+class _Element(msgspec.Struct, frozen=True):
     """A row of the table: how a value has to be."""
 
     name: str
@@ -77,22 +76,20 @@ class _Element:
     codes: frozenset[str]
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """What may stand at one place of a segment: an element, or the components of one."""
 
     whole: _Element | None = None
-    parts: dict[int, _Element] = field(default_factory=dict)
+    parts: dict[int, _Element] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Use:
+class _Use(msgspec.Struct):
     """A segment in a loop: how often it may stand, and what at its places; `last` is the last."""
 
     is_needed: bool
     most: int
     order: int
-    places: dict[int, _Place] = field(default_factory=dict)
+    places: dict[int, _Place] = msgspec.field(default_factory=dict)
     last: int = 0
 
 

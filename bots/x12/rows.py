@@ -1,9 +1,10 @@
 """One EB segment with what follows it (2110, 2115, 2120), and its split by service type."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
+
+import msgspec
 
 from bots.domain.eligibility import (
     Benefit,
@@ -35,8 +36,7 @@ _RANGE_END = 7  # EB13-8: the last code of a range
 _CARRIED = frozenset({"LS", "LE", "N3", "N4", "PRV"})
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct):
     """An EB segment being read: give it the segments that follow with take().
 
     `index` is its place among the EB segments of the transaction, `position` its number in it.
@@ -46,14 +46,14 @@ class Row:
     marks: Separators
     index: int
     position: int
-    messages: list[str] = field(default_factory=list)
-    dates: list[Dated] = field(default_factory=list)
-    identifiers: list[Identifier] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
-    entities: list[Entity] = field(default_factory=list)
-    raw: list[str] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
+    messages: list[str] = msgspec.field(default_factory=list)
+    dates: list[Dated] = msgspec.field(default_factory=list)
+    identifiers: list[Identifier] = msgspec.field(default_factory=list)
+    places: list[str] = msgspec.field(default_factory=list)
+    deliveries: list[Delivery] = msgspec.field(default_factory=list)
+    entities: list[Entity] = msgspec.field(default_factory=list)
+    raw: list[str] = msgspec.field(default_factory=list)
+    flags: list[str] = msgspec.field(default_factory=list)
 
     def take(self, segment: Segment) -> None:
         """Read one segment of this row; one that the guide does not know here is kept raw."""

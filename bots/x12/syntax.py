@@ -6,7 +6,6 @@ by counting elements. Everything here is linear in the size of the text.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -25,8 +24,7 @@ class Unreadable(Exception):
     """The text is no X12 that we can read; the message says what was expected, without content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Separators:
+class Separators(msgspec.Struct, frozen=True):
     """The four delimiters of an interchange; `repetition` is "" where it has none."""
 
     element: str = "*"
