@@ -19,6 +19,7 @@ Resource = dict[str, Any]
 EXCLUDING = frozenset({"E", "I", "O"})
 STATEMENTS = ACTIVE_KINDS | INACTIVE_KINDS | EXCLUDING
 UNLIMITED = "H"
+REFERRAL = "9F"  # REF01
 _CENT = Decimal("0.01")
 _HUNDRED = Decimal(100)
 _GREATEST_INT = 2**31 - 1
@@ -151,6 +152,11 @@ def _frame(row: Benefit, rows: Iterable[Benefit]) -> Resource:
         extensions.append({"url": systems.EXT_INSURANCE_TYPE, "valueCodeableConcept": kind})
     if row.auth_raw and row.auth_required is None:
         extensions.append({"url": systems.EXT_AUTHORIZATION, "valueString": row.auth_raw})
+    extensions += [
+        {"url": systems.EXT_REFERRAL, "valueString": one.value}
+        for one in row.identifiers
+        if one.qualifier == REFERRAL and one.value
+    ]
     extensions += [{"url": systems.EXT_PLACE_OF_SERVICE, "valueString": p} for p in row.places if p]
     extensions += [dated(one) for one in row.dates]
     extensions += [entity(one) for one in row.entities]

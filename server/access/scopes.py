@@ -8,6 +8,7 @@ is written Type.letters here, such as `Coverage.rs`, with `*` for every type.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from server import definitions
 
@@ -72,6 +73,7 @@ def checked(text: str) -> Scopes:
     return kept(text)
 
 
+@lru_cache(maxsize=256)
 def kept(text: str) -> Scopes:
     """Return the scopes of a text that was checked once; none of "" or of what is none now."""
     return Scopes(_joined(_read(text)))

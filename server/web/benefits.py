@@ -94,6 +94,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     marks = [e.get("valueString", "") for e in elements.extensions(response, systems.EXT_FLAG)]
     checks = [_check(engine, one, day, zone) for one in records.responses(engine, coverage_id)]
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
+    asked = _asked(request or {})
     return Summary(
         coverage_id=coverage_id,
         patient=records.person(record.patient),
@@ -106,9 +107,9 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, response.get("servicedDate", day)),
-        cards=lines.cards(items),
+        cards=lines.cards(items, asked),
         to_authorize=lines.to_authorize(items),
-        services=lines.services(items, _asked(request or {})),
+        services=lines.services(items, asked),
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],

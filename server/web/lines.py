@@ -67,6 +67,7 @@ class Service:
     deductible: str
     limit: str
     authorization: str
+    referral: str
     step: str
 
 
@@ -104,7 +105,7 @@ def services(items: list[Resource], asked: Iterable[str]) -> list[Service]:
 
     One line for each service, level and network that the payer tells apart.
     """
-    wanted = [code for code in asked if code != _WHOLE_PLAN] or [_OFFICE_VISIT]
+    wanted = _of_visit(asked)
     found: dict[tuple[int, bool, str, str], list[Resource]] = {}
     for item in items:
         service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
@@ -113,6 +114,11 @@ def services(items: list[Resource], asked: Iterable[str]) -> list[Service]:
             key = (wanted.index(service), not (level or network), level, network)
             found.setdefault(key, []).append(item)
     return [_service(rows) for _, rows in sorted(found.items(), key=lambda one: one[0])]
+
+
+def _of_visit(asked: Iterable[str]) -> list[str]:
+    """Return the service types of a visit: those asked about, else an office visit."""
+    return [code for code in asked if code != _WHOLE_PLAN] or [_OFFICE_VISIT]
 
 
 def _service(rows: list[Resource]) -> Service:
@@ -125,6 +131,7 @@ def _service(rows: list[Resource]) -> Service:
         deductible=", ".join(_left(i) for i in rows if _kind(i) == _DEDUCTIBLE) or NOT_STATED,
         limit=", ".join(_left(i) for i in rows if _kind(i) == _LIMITATION) or NOT_STATED,
         authorization=authorization,
+        referral=", ".join(_referrals(rows)) or NOT_STATED,
         step=_STEPS.get(authorization, "None"),
     )
 
@@ -136,6 +143,14 @@ def _pays(rows: list[Resource]) -> Iterator[str]:
             term = _text(item.get("term")).lower()
             per = f" per {term}" if term else ""
             yield f"{amount(item, 'allowed')} {word}{per}{_tier(item)}"
+
+
+def _referrals(rows: Iterable[Resource]) -> Iterator[str]:
+    """Yield the numbers of referrals that the payer has on file, each once."""
+    found = (
+        e["valueString"] for row in rows for e in elements.extensions(row, systems.EXT_REFERRAL)
+    )
+    yield from dict.fromkeys(f"On file: {number}" for number in found)
 
 
 def _covered(rows: list[Resource]) -> str:
@@ -163,20 +178,26 @@ def _kind(item: Resource) -> str:
     return elements.code((item.get("benefit") or [{}])[0].get("type"), systems.X12_BENEFIT)
 
 
-def cards(items: list[Resource]) -> list[Card]:
-    """Return the amounts that a front desk asks for first."""
+def cards(items: list[Resource], asked: Iterable[str]) -> list[Card]:
+    """Return the amounts that a front desk asks for first, about the service types `asked`.
+
+    What to collect is a copay that the payer states; a share of a charge is known after the visit.
+    """
+    wanted = tuple(_of_visit(asked))
     return [
-        Card("Copay, office visit", list(_shares(items, "B"))),
-        Card("Coinsurance, office visit", list(_shares(items, "A"))),
+        Card("Collect today", list(_shares(items, "B", wanted))),
+        Card("Coinsurance", list(_shares(items, "A", wanted))),
         Card("Deductible left", list(_limits(items, "C"))),
         Card("Out-of-pocket left", list(_limits(items, "G"))),
     ]
 
 
-def _shares(items: Iterable[Resource], kind: str) -> Iterator[str]:
-    """Yield what the patient pays for an office visit in network."""
-    for item in _of(items, kind, (_OFFICE_VISIT,)):
-        yield f"{amount(item, 'allowed')}{_tier(item)}"
+def _shares(items: Iterable[Resource], kind: str, wanted: tuple[str, ...]) -> Iterator[str]:
+    """Yield what the patient pays for services of the visit in network, and by which rule."""
+    for item in _of(items, kind, wanted):
+        code = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
+        service = "office visit" if code == _OFFICE_VISIT else _text(_subject(item))
+        yield f"{amount(item, 'allowed')} {_SHARES[kind]}, {service}{_tier(item)}"
 
 
 def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:

@@ -133,11 +133,11 @@ def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -
     """user-experience 5.2: what the patient pays, what needs authorization, and the next step."""
     x12 = (FIXTURES / "x12/271/active-ppo.edi").read_text("utf-8")
     more = [
-        "EB*A*IND*62*PR**27**.125***Y*Y~", "EB*C*IND*62*PR**23*300*****Y~",
+        "EB*A*IND*62*PR**27**.125***Y*Y~", "REF*9F*RF77~", "EB*C*IND*62*PR**23*300*****Y~",
         "EB*C*IND*62*PR**29*100*****Y~", "EB*F*IND*33*PR**23***VS*20*N*Y~",
         "EB*F*IND*33*PR**29***VS*12**Y~", "EB*B*IND*33*PR**27*0****U*N~",
     ]  # fmt: skip
-    x12 = x12.replace("EB*I**35*PR~\n", "".join(more)).replace("SE*27*", "SE*32*")
+    x12 = x12.replace("EB*I**35*PR~\n", "".join(more)).replace("SE*27*", "SE*33*")
     programs.answer("SVC000001", x12)
     answered(programs, "services", subscriberId="SVC000001")
     types = [{"system": systems.X12_SERVICE_TYPE, "code": code} for code in ("62", "33")]
@@ -152,15 +152,18 @@ def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -
 
     assert [
         ["MRI/CAT Scan", "Individual", "In network", "12.5% coinsurance per visit",
-         "$100.00 left of $300.00", "Not stated", "Required",
+         "$100.00 left of $300.00", "Not stated", "Required", "On file: RF77",
          "Ask for authorization before the visit"],
         ["Chiropractic", "Individual", "In network", "Not stated", "Not stated",
-         "12 left of 20", "Not required", "None"],
+         "12 left of 20", "Not required", "Not stated", "None"],
         ["Chiropractic", "Individual", "Out of network", "$0.00 copay per visit", "Not stated",
-         "Not stated", "Payer does not know", "Ask the payer"],
+         "Not stated", "Payer does not know", "Not stated", "Ask the payer"],
         ["Chiropractic", "Not stated", "Not stated", "Covered; share not stated", "Not stated",
-         "Not stated", "Not stated", "Ask the payer if in doubt"],
+         "Not stated", "Not stated", "Not stated", "Ask the payer if in doubt"],
     ] == cells  # fmt: skip
+    cards = page.locator(".card")
+    expect(cards.nth(0)).to_contain_text("Not stated by payer")
+    expect(cards.nth(1)).to_contain_text("12.5% coinsurance, MRI/CAT Scan")
 
 
 @pytest.mark.req("R003-52")

@@ -101,7 +101,8 @@ def test_amounts_are_stated_or_said_to_be_unsaid(programs: Programs, browser: Br
     """user-experience 14, 19: zero is $0.00, silence is "Not stated", ours is "calculated"."""
     page = opened(browser, programs, "/benefits/coverage-ana-rivera")
     cards = page.locator(".card")
-    expect(cards.nth(0)).to_contain_text("$25.00")
+    expect(cards.nth(0)).to_contain_text("Collect today")
+    expect(cards.nth(0)).to_contain_text("$25.00 copay, office visit")
     expect(cards.nth(1)).to_contain_text("20%")
     expect(cards.nth(2)).to_contain_text("$500.00 of $1,500.00, individual")
     expect(cards.nth(3)).to_contain_text("$4,200.00 of $5,000.00, individual")
