@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from server.store.database import Database
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 DONE = 0
 MINUTES_LIMIT = 24 * 60
-_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
 
 class ClientRefused(Exception):
@@ -88,7 +86,7 @@ def _add_token(commands: Commands) -> None:
 
 
 def _id(text: str) -> str:
-    if not _ID.fullmatch(text):
+    if not assertion.CLIENT_ID.fullmatch(text):
         raise argparse.ArgumentTypeError("expected 1 to 64 letters, digits, '.', '-' or '_'")
     return text
 

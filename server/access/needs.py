@@ -92,8 +92,12 @@ def _of_search(kind: str, pairs: Pairs) -> Iterator[str]:
             other, _, rest = modifier.partition(":")
             code = rest.partition(":")[2]
             yield from _of_search(other, [(code, value)])
+        elif name == "_list":
+            yield "List.r"
         elif "." in key:
             yield from _of_chain(kind, key, value)
+        elif modifier in ("in", "not-in"):
+            yield "ValueSet.r"
 
 
 def _of_include(value: str, *, is_reverse: bool) -> Iterator[str]:

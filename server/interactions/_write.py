@@ -177,7 +177,7 @@ class Writing:
         match(before, if_match)
         if before is not None and before.body is not None:
             same = _stamped(incoming, fhir_id, before.version, before.updated)
-            if codec.is_same(same, before.body) and not self._new_secret(incoming, before.rid):
+            if codec.is_same(same, before.body) and not self._is_other(incoming, before.rid):
                 version, updated = before.version, before.updated
                 return Saved(incoming.type, fhir_id, version, updated, before.body, created=False)
         return self._store(incoming, fhir_id, before, method)
@@ -309,7 +309,7 @@ class Writing:
             raise _Defines
         if saved.type == "Subscription":
             if secret == criteria.REDACTED:
-                secret = deliveries.secret_of(self.connection, rid)
+                secret, _ = deliveries.kept_of(self.connection, rid)
                 if not secret and criteria.REDACTED.encode() in (saved.body or b""):
                     text = "Asterisks keep the secret that is stored, and there is none: send it."
                     raise Unprocessable(text, expression="Subscription.extension")
@@ -327,10 +327,13 @@ class Writing:
     def _moment(self, before: Current | None) -> int:
         return max(micros(self._engine.now()), before.updated + 1 if before else 0)
 
-    def _new_secret(self, incoming: Incoming, rid: int) -> bool:
-        if incoming.type != "Subscription" or incoming.secret == criteria.REDACTED:
+    def _is_other(self, incoming: Incoming, rid: int) -> bool:
+        """Tell whether a Subscription that says the same has another secret, or another client."""
+        if incoming.type != "Subscription":
             return False
-        return incoming.secret != deliveries.secret_of(self.connection, rid)
+        secret, client = deliveries.kept_of(self.connection, rid)
+        is_new = incoming.secret not in (criteria.REDACTED, secret)
+        return is_new or self._caller.client not in ("", client)
 
 
 def transact(

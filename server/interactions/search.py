@@ -284,6 +284,15 @@ def _link(engine: Engine, wanted: SearchRequest, edge: Match, *, back: bool) -> 
     return engine.seal.close(state)
 
 
+def continued(engine: Engine, pairs: Pairs) -> Pairs:
+    """Return the parameters that a page link among `pairs` hides; those of a history are none.
+
+    Raises BadRequest where it is damaged.
+    """
+    states = [engine.seal.open(value) for key, value in pairs if key == cursor.PARAMETER]
+    return tuple((key, value) for s in states if s[0] == _LINK for key, value in s[2])
+
+
 def _opened(engine: Engine, text: str, scope: Scope) -> tuple[Scope, Pairs, Position]:
     state = engine.seal.open(text)
     address = scope.address or (scope.types[0] if len(scope.types) == 1 else "")

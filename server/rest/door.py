@@ -8,14 +8,13 @@ Source: RFC 6750; SMART App Launch 2.2, backend-services.html; FHIR R4 security.
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from server.access import needs, scopes
 from server.access.caller import Caller
 from server.errors import FhirError, TooLarge, Unauthorized
-from server.interactions import cursor
+from server.interactions import search
 from server.interactions.engine import Engine
 from server.operations import OPERATIONS
 from server.rest import exchange, headers
@@ -36,7 +35,7 @@ def guard(engine: Engine, application: WSGIApplication, body_limit: int) -> WSGI
         if _is_guarded(environ):
             try:
                 environ[exchange.CALLER] = _let_in(engine, environ, body_limit)
-            except FhirError as error:
+            except Exception as error:  # noqa: BLE001 whatever it was, the application tells of it
                 environ[exchange.REFUSED], environ[exchange.CALLER] = error, _NOBODY
         return application(environ, start_response)
 
@@ -78,7 +77,7 @@ def _needs(engine: Engine, environ: WSGIEnvironment, body_limit: int) -> set[str
     pairs = list(headers.query_pairs(environ.get("QUERY_STRING", "")))
     if method == "POST" and path.endswith("_search"):
         pairs += headers.query_pairs(_form(environ, body_limit))
-    pairs += _continued(engine, pairs)
+    pairs += search.continued(engine, tuple(pairs))
     found = needs.of_request(method, path, pairs, _NEEDED)
     if "HTTP_IF_NONE_EXIST" in environ:
         found |= needs.of_condition(path, environ["HTTP_IF_NONE_EXIST"])
@@ -94,11 +93,3 @@ def _form(environ: WSGIEnvironment, body_limit: int) -> str:
         raise TooLarge("The body is larger than the server takes.")
     environ["wsgi.input"] = io.BytesIO(sent)
     return str(sent.decode("utf-8", "replace"))
-
-
-def _continued(engine: Engine, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of the search that a page link goes on with."""
-    for key, value in pairs:
-        if key == cursor.PARAMETER:
-            state: Any = engine.seal.open(value)
-            yield from ((name, text) for name, text in state[2])

@@ -4,6 +4,7 @@ Source: SMART App Launch 2.2, client-confidential-asymmetric.html; RFC 7523 sect
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,8 @@ from server.store.connection import Connection
 
 ALGORITHMS = ("ES384", "RS384")
 LIFE_LIMIT_S = 300
-_TEXT_LIMIT = 256  # of a jti, in characters
+CLIENT_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_JTI = re.compile(r"[!-~]{1,256}")
 
 
 class AssertionRefused(Exception):
@@ -39,7 +41,9 @@ def client_of(
     except (JoseError, ValueError) as error:
         raise AssertionRefused("client_assertion is no JWT.") from error
     client_id = claims.get("iss") if isinstance(claims, dict) else None
-    client = clients.named(connection, client_id) if isinstance(client_id, str) else None
+    client = None
+    if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id):
+        client = clients.named(connection, client_id)
     if client is None:
         raise AssertionRefused("iss is no client that is registered here.")
     _check_signature(text, header, client.jwks)
@@ -98,6 +102,6 @@ def _checked(
         raise AssertionRefused("aud must be the address that the assertion is sent to.")
     if not isinstance(expires, int | float) or not now < expires <= now + LIFE_LIMIT_S:
         raise AssertionRefused(f"exp must be at most {LIFE_LIMIT_S} s ahead, and not be over.")
-    if not isinstance(jti, str) or not 0 < len(jti) <= _TEXT_LIMIT:
-        raise AssertionRefused(f"Expected a jti of at most {_TEXT_LIMIT} characters.")
+    if not isinstance(jti, str) or not _JTI.fullmatch(jti):
+        raise AssertionRefused("Expected a jti of 1 to 256 printed ASCII characters.")
     return jti, int(expires)

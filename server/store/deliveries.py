@@ -115,10 +115,10 @@ def epochs(connection: Connection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def secret_of(connection: Connection, rid: int) -> str:
-    """Return the kept secret of a Subscription, "" if it has none."""
-    row = connection.execute(sql("secret"), (rid,)).fetchone()
-    return str(row[0]) if row else ""
+def kept_of(connection: Connection, rid: int) -> tuple[str, str]:
+    """Return the secret of a Subscription and the client that answers for it, "" for none."""
+    row = connection.execute(sql("kept"), (rid,)).fetchone()
+    return (str(row[0]), str(row[1])) if row else ("", "")
 
 
 def events_so_far(connection: Connection, rid: int) -> int:

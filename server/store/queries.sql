@@ -57,8 +57,8 @@ SELECT epoch, parameters FROM subscription_epoch;
 -- name: next_epoch
 UPDATE subscription_epoch SET epoch = ?;
 
--- name: secret
-SELECT secret FROM subscription WHERE rid = ?;
+-- name: kept
+SELECT secret, client FROM subscription WHERE rid = ?;
 
 -- name: keep_secret
 INSERT INTO subscription (rid, secret, events, client) VALUES (?, ?, 0, ?)

@@ -1,5 +1,6 @@
 """SMART Backend Services over HTTP: discovery, assertions, tokens, and what they let through."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -116,6 +117,12 @@ def test_an_assertion_buys_a_token(api: Smart, key: Any, alg: str, kid: str) -> 
     assert 200 == answer.status_code
 
 
+def _forged(header: Any, claims: Any) -> str:
+    """Return a JWT of any header and claims, signed by nobody."""
+    parts = (base64.urlsafe_b64encode(json.dumps(one).encode()) for one in (header, claims))
+    return ".".join([*(part.rstrip(b"=").decode() for part in parts), "AAAA"])
+
+
 def _soon(seconds: int) -> int:
     return int(clock.now().timestamp()) + seconds
 
@@ -133,6 +140,14 @@ def _soon(seconds: int) -> int:
         (lambda: assertion(iss=["ehr"]), "iss"),
         (lambda: assertion(jti=None), "jti"),
         (lambda: assertion(jti="x" * 300), "jti"),
+        (lambda: assertion(jti="a\0b"), "jti"),
+        (lambda: assertion(exp=float("nan")), "exp"),
+        (lambda: assertion(aud=[["x"]]), "aud"),
+        (lambda: assertion(iss="ehr\0"), "iss"),
+        (lambda: _forged([], {"iss": "ehr"}), "JWT"),
+        (lambda: _forged({"kid": "ec"}, {"iss": "ehr"}), ""),
+        (lambda: _forged({"alg": "ES384", "kid": ["ec"]}, {"iss": "\ud800"}), "iss"),
+        (lambda: _forged({"alg": "ES384", "kid": "ec"}, []), "iss"),
         (lambda: assertion(kid="none"), "kid"),
         (lambda: assertion(OTHER), "signature"),
         (lambda: assertion(EC, kid="rsa"), "signature"),
@@ -273,6 +288,23 @@ def test_a_page_link_needs_what_its_search_needed(api: Smart) -> None:
     path = link.partition("/fhir/")[2]
     assert 200 == api.get(path, Authorization=api.authorized()).status_code
     assert 403 == api.get(path, Authorization=api.authorized("system/Coverage.s")).status_code
+
+
+@pytest.mark.req("SEC-05")
+@pytest.mark.parametrize(
+    "path", ["Coverage/cov/_history", "Coverage/_history", "_history", "Coverage"]
+)
+def test_every_page_link_is_followed(api: Smart, path: str) -> None:
+    """Of a history, too; and one that is damaged is a 400."""
+    authorized = api.authorized()
+    for number in range(3):
+        api.put(samples.coverage(dependent=str(number)), Authorization=authorized)
+        api.put(samples.coverage(f"page-{number}"), Authorization=authorized)
+    page = api.get(f"{path}?_count=1", Authorization=authorized).get_json()
+    link = next(one["url"] for one in page["link"] if one["relation"] == "next")
+    assert 200 == api.get(link.partition("/fhir/")[2], Authorization=authorized).status_code
+    damaged = api.get(f"{path}?_cursor=nonsense", Authorization=authorized)
+    assert 400 == damaged.status_code
 
 
 @pytest.mark.req("SEC-05")

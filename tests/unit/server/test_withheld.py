@@ -97,6 +97,18 @@ def test_nobody_answers_for_what_was_stored_without_a_token(station: Build) -> N
     assert 1 == len(one.sent(1))
 
 
+def test_who_stores_the_same_answers_for_it(station: Build) -> None:
+    """Another client, and nothing else new: it is a version of its own, and the events come."""
+    one = station(is_open=False)
+    one.subscribe()
+    allow(one, "system/Coverage.r")
+    subscribe(one)
+    one.save("a")
+    one.start()
+
+    assert 1 == len(one.sent(1))
+
+
 def test_the_server_itself_takes_nobodys_place(station: Build) -> None:
     """Where it changes a status, the client that stored the Subscription still answers for it."""
     one = station(is_open=False)
