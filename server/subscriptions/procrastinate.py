@@ -257,6 +257,8 @@ class Procrastinate:
         if ended.is_made:
             answered = ended.attempt.answer.status is not None
             self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
+        else:
+            self._breaker.spared(hook.endpoint)
         self._record([ended])
         if ended.attempt.state == "due":
             raise _Later(ended.outcomes[0].due_at)

@@ -295,5 +295,7 @@ class Threads:
         if ended.is_made:
             answered = ended.attempt.answer.status is not None
             self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
+        else:
+            self._breaker.spared(hook.endpoint)
         self._landed.put(ended)
         self._bell.ring()

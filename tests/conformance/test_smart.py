@@ -335,6 +335,20 @@ def test_the_entries_of_a_bundle_are_asked_about_one_by_one(api: Smart) -> None:
 
 
 @pytest.mark.req("SEC-05")
+def test_past_events_are_for_who_may_read_them(api: Smart) -> None:
+    """Subscription/$events shows resources: it needs their types, too."""
+    everything = api.authorized()
+    hook = samples.subscription("http://127.0.0.1:9/past", "Coverage")
+    api.put({**hook, "id": "past"}, Authorization=everything)
+    api.put(samples.coverage("past"), Authorization=everything)
+    statuses = [
+        api.get("Subscription/past/$events", Authorization=api.authorized(scope)).status_code
+        for scope in ("system/Subscription.r", "system/Subscription.r system/Coverage.r")
+    ]
+    assert [403, 200] == statuses
+
+
+@pytest.mark.req("SEC-05")
 def test_conditions_and_provenance_need_their_types(api: Smart) -> None:
     """If-None-Exist, a conditional reference, and X-Provenance."""
     authorized = {"Authorization": api.authorized("system/Coverage.c")}

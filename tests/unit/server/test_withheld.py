@@ -3,6 +3,7 @@
 Both engines, over real databases and a sender that we hold.
 """
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,10 +12,11 @@ from fhir_profiles import codec
 from server.access import scopes
 from server.access.caller import Caller
 from server.errors import Forbidden
-from server.interactions import _write, search
+from server.interactions import _write, search, subscription_state
 from server.interactions._write import Origin
 from server.store import clients
 from server.store.clients import Client
+from server.subscriptions.breaker import OPEN_S, OPENS_AFTER, Breaker
 from tests import samples
 from tests.programs import wait_for
 from tests.stations import WAIT_S, Station
@@ -109,12 +111,44 @@ def test_who_stores_the_same_answers_for_it(station: Build) -> None:
     assert 1 == len(one.sent(1))
 
 
+def test_what_is_withheld_says_nothing_about_an_endpoint(station: Build) -> None:
+    """However much it is, who may be told by the same endpoint is told at once."""
+    one = station(is_open=False)
+    endpoint = "http://127.0.0.1:9/same"
+    for number in range(2 * OPENS_AFTER):
+        body = samples.subscription(endpoint, "Coverage")
+        one.subscribe(name=f"nobodys-{number}", channel=body["channel"])
+    one.save("a")
+    one.start()
+    wait_for(lambda: one.counts() == (0, 0, 2 * OPENS_AFTER), "all are held", WAIT_S)
+    with one.database.read() as connection:
+        hooks = one.engine.hooks.by_row(connection).values()
+    assert {"error"} == {hook.status for hook in hooks}
+    assert not one.dispatch._breaker.wait_s(endpoint, time.monotonic())  # type: ignore[attr-defined]
+
+
+def test_an_attempt_that_was_not_made_leaves_the_next_one_its_turn() -> None:
+    """A silent endpoint is asked by one attempt each few seconds: a withheld one is none."""
+    breaker = Breaker()
+    for _ in range(OPENS_AFTER):
+        breaker.heard("e", 0.0, answered=False)
+    assert [0.0, OPEN_S] == [breaker.wait_s("e", OPEN_S) for _ in range(2)]
+    breaker.spared("e")
+    breaker.spared("another")
+    assert 0.0 == breaker.wait_s("e", OPEN_S)
+
+
 def test_the_server_itself_takes_nobodys_place(station: Build) -> None:
     """Where it changes a status, the client that stored the Subscription still answers for it."""
     one = station(is_open=False)
     allow(one, "system/Coverage.r")
     subscribe(one)
-    one.subscribe()  # by no client
+    with one.database.read() as connection:
+        (hook,) = one.engine.hooks.by_row(connection).values()
+    assert subscription_state.move(one.engine, hook, "error", "the server's own words")
+    with one.database.read() as connection:
+        (hook,) = one.engine.hooks.by_row(connection).values()
+    assert subscription_state.move(one.engine, hook, "active")
     one.save("a")
     one.start()
 
