@@ -15,6 +15,7 @@ from server.search.request import IGNORED
 
 EVERYTHING = "*.cruds"
 THIS = "this"  # in what an operation needs: the type that it is called on
+CHAIN_LIMIT, PAIRS_LIMIT = 8, 1000  # beyond them everything is needed: nothing is walked for long
 Pairs = Iterable[tuple[str, str]]
 Operations = Mapping[tuple[str, str], tuple[str, ...]]
 _NEEDED = {"POST": "c", "PUT": "u", "PATCH": "ru", "DELETE": "d"}
@@ -27,15 +28,17 @@ def of_request(method: str, path: str, pairs: Pairs, operations: Operations) -> 
     `of_condition`; the entries of a Bundle are requests of their own. `operations` are what each
     needs, by name and type ("" for all types).
     """
-    parts = [part for part in path.split("/") if part]
+    parts, pairs = [part for part in path.split("/") if part], list(pairs)
+    if len(pairs) > PAIRS_LIMIT:
+        return {EVERYTHING}
     if any(part.startswith("$") for part in parts):
         return _of_operation(parts, operations)
     if not parts or parts[0] in ("_search", "_history"):
         is_bundle = not parts and method == "POST"
-        return set() if is_bundle else set(_of_system(parts, list(pairs)))
+        return set() if is_bundle else set(_of_system(parts, pairs))
     if parts[0] not in definitions.type_numbers():
         return {EVERYTHING}
-    return set(_of_type(method, parts, list(pairs)))
+    return set(_of_type(method, parts, pairs))
 
 
 def of_condition(kind: str, query: str) -> set[str]:
@@ -50,17 +53,19 @@ def of_condition(kind: str, query: str) -> set[str]:
 def _of_operation(parts: list[str], operations: Operations) -> set[str]:
     *place, last = parts
     kind = place[0] if place else ""
-    if kind == "$job":
+    if kind == "$job" and not last.startswith("$"):
         return set()  # whose result it is says what it needs
     name = last.removeprefix("$")
     found = operations.get((name, kind), operations.get((name, "")))
-    return {one.replace(THIS, kind or "*") for one in found or (EVERYTHING,)}
+    if found is None or (kind and kind not in definitions.type_numbers()):
+        return {EVERYTHING}
+    return {one.replace(THIS, kind or "*") for one in found}
 
 
 def _of_system(parts: list[str], pairs: list[tuple[str, str]]) -> Iterator[str]:
-    named = [kind for key, value in pairs if key == "_type" for kind in value.split(",")]
-    types = named if named and parts != ["_history"] else ["*"]
-    for kind in types:
+    named = {kind for key, value in pairs if key == "_type" for kind in value.split(",")}
+    is_known = named and named <= definitions.type_numbers().keys() and parts != ["_history"]
+    for kind in named if is_known else ("*",):
         yield from _of_search(kind, pairs)
 
 
@@ -81,8 +86,11 @@ def _of_type(method: str, parts: list[str], pairs: list[tuple[str, str]]) -> Ite
         yield from _of_search(rest[1], pairs)
 
 
-def _of_search(kind: str, pairs: Pairs) -> Iterator[str]:
+def _of_search(kind: str, pairs: Pairs, depth: int = 0) -> Iterator[str]:
     """Yield what a search of a type, "*" for all, needs with these parameters."""
+    if depth > CHAIN_LIMIT:
+        yield EVERYTHING
+        return
     yield f"{kind}.s"
     for key, value in pairs:
         name, _, modifier = key.partition(":")
@@ -91,11 +99,11 @@ def _of_search(kind: str, pairs: Pairs) -> Iterator[str]:
         elif name == "_has":
             other, _, rest = modifier.partition(":")
             code = rest.partition(":")[2]
-            yield from _of_search(other, [(code, value)])
+            yield from _of_search(other, [(code, value)], depth + 1)
         elif name == "_list":
             yield "List.r"
         elif "." in key:
-            yield from _of_chain(kind, key, value)
+            yield from _of_chain(kind, key, value, depth)
         elif modifier in ("in", "not-in"):
             yield "ValueSet.r"
 
@@ -109,11 +117,11 @@ def _of_include(value: str, *, is_reverse: bool) -> Iterator[str]:
         yield from (f"{one}.r" for one in _targets(kind, code))
 
 
-def _of_chain(kind: str, key: str, value: str) -> Iterator[str]:
+def _of_chain(kind: str, key: str, value: str, depth: int) -> Iterator[str]:
     link, _, rest = key.partition(".")
     code, _, named = link.partition(":")
     for one in [named] if named else _targets(kind, code):
-        yield from _of_search(one, [(rest, value)])
+        yield from _of_search(one, [(rest, value)], depth + 1)
 
 
 def _targets(kind: str, code: str) -> tuple[str, ...]:

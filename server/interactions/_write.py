@@ -314,9 +314,8 @@ class Writing:
                     text = "Asterisks keep the secret that is stored, and there is none: send it."
                     raise Unprocessable(text, expression="Subscription.extension")
             body = codec.decode(saved.body) if saved.body is not None else {}
-            if body.get("status") in hook.COUNTING:
-                needed = [f"{kind}.r" for kind in hook.types(body)]
-                self._caller.demand(needed, "Subscription.criteria")
+            if body:
+                self._caller.demand(hook.needed(body, previous), "Subscription.criteria")
             deliveries.changed(self.connection, rid, secret, self._caller.client)
             if body.get("status") != (previous or {}).get("status"):
                 self._outbox.turn(rid, body, saved.updated)

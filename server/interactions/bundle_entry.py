@@ -75,6 +75,8 @@ def _needs(operation: Operation) -> set[str]:
     path, _, query = operation.request["url"].lstrip("/").partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
     found = needs.of_request(operation.method, path, pairs, {})
+    if operation.is_conditional and operation.method != "POST":
+        found |= needs.of_condition(operation.type, operation.query)  # as it will be read there
     if "ifNoneExist" in operation.request:
         found |= needs.of_condition(operation.type, operation.request["ifNoneExist"])
     return found

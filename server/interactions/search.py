@@ -284,13 +284,16 @@ def _link(engine: Engine, wanted: SearchRequest, edge: Match, *, back: bool) -> 
     return engine.seal.close(state)
 
 
-def continued(engine: Engine, pairs: Pairs) -> Pairs:
-    """Return the parameters that a page link among `pairs` hides; those of a history are none.
+def effective(engine: Engine, pairs: Pairs) -> Pairs:
+    """Return what is searched by: `pairs`, or in their place what a page link among them hides.
 
-    Raises BadRequest where it is damaged.
+    Raises BadRequest where the link is damaged. That of a history hides no parameters.
     """
-    states = [engine.seal.open(value) for key, value in pairs if key == cursor.PARAMETER]
-    return tuple((key, value) for s in states if s[0] == _LINK for key, value in s[2])
+    link = dict(pairs).get(cursor.PARAMETER)
+    if link is None:
+        return pairs
+    state = engine.seal.open(link)
+    return tuple((key, value) for key, value in state[2]) if state[0] == _LINK else ()
 
 
 def _opened(engine: Engine, text: str, scope: Scope) -> tuple[Scope, Pairs, Position]:

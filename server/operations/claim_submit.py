@@ -36,5 +36,5 @@ OPERATION = Operation(
     (TYPE, INSTANCE),
     submit,
     types=("Claim",),
-    needs=("Claim.cru", "ClaimResponse.r"),
+    needs=("*.crus",),
 )

@@ -153,7 +153,7 @@ LIST = Operation(
     types=("Subscription",),
     methods=("GET",),
     parameters=("state", "resource", "since", "until", "_count", "before"),
-    needs=("Subscription.rs",),
+    needs=("*.rs",),
 )
 REDELIVER = Operation(
     "redeliver",
@@ -162,5 +162,5 @@ REDELIVER = Operation(
     redeliver,
     types=("Subscription",),
     parameters=("delivery", "resource", "since", "until"),
-    needs=("Subscription.u",),
+    needs=("*.r", "Subscription.u"),
 )

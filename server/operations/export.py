@@ -95,12 +95,14 @@ def run(engine: Engine, wish: dict[str, Any], note: jobs.Note) -> dict[str, Any]
     return {"types": found}
 
 
-def manifest(base: str, uid: str, wish: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a finished export."""
+def manifest(
+    base: str, uid: str, wish: dict[str, Any], result: dict[str, Any], *, needs_token: bool
+) -> dict[str, Any]:
+    """Return the manifest of a finished export, whose files may be for who has a token only."""
     return {
         "transactionTime": wish["until"],
         "request": wish["request"],
-        "requiresAccessToken": False,
+        "requiresAccessToken": needs_token,
         "output": [
             {"type": name, "url": f"{base}/$job/{uid}/{name}.ndjson"} for name in result["types"]
         ],

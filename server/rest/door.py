@@ -77,8 +77,7 @@ def _needs(engine: Engine, environ: WSGIEnvironment, body_limit: int) -> set[str
     pairs = list(headers.query_pairs(environ.get("QUERY_STRING", "")))
     if method == "POST" and path.endswith("_search"):
         pairs += headers.query_pairs(_form(environ, body_limit))
-    pairs += search.continued(engine, tuple(pairs))
-    found = needs.of_request(method, path, pairs, _NEEDED)
+    found = needs.of_request(method, path, search.effective(engine, tuple(pairs)), _NEEDED)
     if "HTTP_IF_NONE_EXIST" in environ:
         found |= needs.of_condition(path, environ["HTTP_IF_NONE_EXIST"])
     if "HTTP_X_PROVENANCE" in environ:

@@ -39,7 +39,9 @@ def _status(uid: str) -> Response:
     result = codec.decode(job.result or b"{}")
     if job.kind != export.KIND:
         return json(result)
-    content = export.manifest(engine().base, uid, codec.decode(job.wish), result)
+    content = export.manifest(
+        engine().base, uid, codec.decode(job.wish), result, needs_token=bool(caller().client)
+    )
     answer = Response(codec.encode(content), content_type="application/json")
     expires = values.moment(job.started + retention.DAY_S * 1_000_000)
     answer.headers["Expires"] = format_datetime(expires, usegmt=True)

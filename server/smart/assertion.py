@@ -4,6 +4,7 @@ Source: SMART App Launch 2.2, client-confidential-asymmetric.html; RFC 7523 sect
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -38,7 +39,7 @@ def client_of(
         unproven = extract_compact(text.encode())
         claims = json.loads(unproven.payload)
         header = unproven.headers()
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError) as error:
         raise AssertionRefused("client_assertion is no JWT.") from error
     client_id = claims.get("iss") if isinstance(claims, dict) else None
     client = None
@@ -47,7 +48,7 @@ def client_of(
     if client is None:
         raise AssertionRefused("iss is no client that is registered here.")
     _check_signature(text, header, client.jwks)
-    jti, expires = _checked(claims, client.id, audiences, int(now.timestamp()))
+    jti, expires = _checked(claims, client.id, audiences, now.timestamp())
     until = expires * 1_000_000
     if not clients.take_assertion(connection, client.id, jti, until, micros(now)):
         raise AssertionRefused("jti was used before: make an assertion for each request.")
@@ -85,17 +86,19 @@ def _check_signature(text: str, header: Mapping[str, Any], jwks: str) -> None:
         raise AssertionRefused("kid names none of the client's keys.")
     try:
         jwt.decode(text, keys[0], algorithms=list(ALGORITHMS))
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError) as error:
         listed = " or ".join(ALGORITHMS)
         raise AssertionRefused(f"Expected a signature by the client's key, {listed}.") from error
 
 
 def _checked(
-    claims: Mapping[str, Any], client_id: str, audiences: Collection[str], now: int
+    claims: Mapping[str, Any], client_id: str, audiences: Collection[str], now: float
 ) -> tuple[str, int]:
     """Return jti and exp of claims that are in order."""
     audience, jti, expires = claims.get("aud"), claims.get("jti"), claims.get("exp")
     meant = audience if isinstance(audience, list) else [audience]
+    if claims.get("nbf") is not None and not _is_past(claims["nbf"], now):
+        raise AssertionRefused("nbf must not be ahead.")
     if claims.get("sub") != client_id:
         raise AssertionRefused("sub must be the client's id, as iss is.")
     if not any(one in audiences for one in meant if isinstance(one, str)):
@@ -104,4 +107,8 @@ def _checked(
         raise AssertionRefused(f"exp must be at most {LIFE_LIMIT_S} s ahead, and not be over.")
     if not isinstance(jti, str) or not _JTI.fullmatch(jti):
         raise AssertionRefused("Expected a jti of 1 to 256 printed ASCII characters.")
-    return jti, int(expires)
+    return jti, math.ceil(expires)
+
+
+def _is_past(moment: Any, now: float) -> bool:
+    return isinstance(moment, int | float) and moment <= now

@@ -129,6 +129,20 @@ def types(body: dict[str, Any]) -> tuple[str, ...]:
     return topic.types if topic is not None else (body["criteria"].partition("?")[0],)
 
 
+def needed(body: dict[str, Any], previous: dict[str, Any] | None) -> set[str]:
+    """Return what who stores a Subscription has to be allowed: to read what it tells, and told.
+
+    To turn it off and change nothing else takes nothing.
+    """
+    before, after = (
+        {k: v for k, v in one.items() if k not in ("meta", "status", "error")}
+        for one in (previous or {}, body)
+    )
+    if body["status"] == OFF and before == after:
+        return set()
+    return {f"{kind}.r" for one in (body, previous) if one for kind in types(one)}
+
+
 def interactions(body: dict[str, Any]) -> frozenset[str]:
     """Return which interactions a criteria Subscription asks for; create and update if not said."""
     found = [one.value for one in extensions.said(body) if one.name == extensions.INTERACTION]

@@ -142,6 +142,7 @@ def _soon(seconds: int) -> int:
         (lambda: assertion(jti="x" * 300), "jti"),
         (lambda: assertion(jti="a\0b"), "jti"),
         (lambda: assertion(exp=float("nan")), "exp"),
+        (lambda: assertion(nbf=_soon(60)), "nbf"),
         (lambda: assertion(aud=[["x"]]), "aud"),
         (lambda: assertion(iss="ehr\0"), "iss"),
         (lambda: _forged([], {"iss": "ehr"}), "JWT"),
@@ -332,6 +333,27 @@ def test_the_entries_of_a_bundle_are_asked_about_one_by_one(api: Smart) -> None:
     assert 403 == answer.status_code
     assert ["Bundle.entry[1].request"] == answer.get_json()["issue"][0]["expression"]
     assert 404 == api.get("Coverage/c", Authorization=authorized).status_code
+
+
+@pytest.mark.req("SEC-05")
+def test_a_condition_has_no_second_question(api: Smart) -> None:
+    """What stands behind another question mark in an entry's address is asked about, too."""
+    address = "Patient?_id=pat?_has:Claim:patient:use=claim"
+    entry = {"request": {"method": "DELETE", "url": address}}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    answer = api.post("", body, Authorization=api.authorized("system/Patient.cruds"))
+    assert 403 == answer.status_code
+    assert "Claim.s" in answer.get_data(as_text=True)
+
+
+@pytest.mark.req("SEC-05")
+def test_a_page_link_decides_alone_what_is_searched(api: Smart) -> None:
+    """Another type beside it in the address narrows nothing."""
+    page = api.get("?_count=1", Authorization=api.authorized()).get_json()
+    link = next(one["url"] for one in page["link"] if one["relation"] == "next")
+    query = link.partition("?")[2]
+    narrow = api.authorized("system/Basic.s")
+    assert 403 == api.get(f"?_type=Basic&{query}", Authorization=narrow).status_code
 
 
 @pytest.mark.req("SEC-05")

@@ -169,6 +169,19 @@ def test_one_subscribes_to_what_one_may_read_only(station: Build) -> None:
     assert "off" == stored(one)["status"]
 
 
+def test_nobody_changes_what_another_is_told_while_it_is_off(station: Build) -> None:
+    """Another endpoint, with the status off, takes the same right as with any other."""
+    one = station(is_open=False)
+    subscribe(one)
+    body = {**samples.subscription("http://127.0.0.1:9/evil", "Coverage"), "status": "off"}
+    incoming = _write.check(one.engine, "Subscription", {**body, "id": "sub"})
+    origin = Origin("trace", caller=Caller("other", scopes.checked("system/Subscription.crus")))
+    with pytest.raises(Forbidden):
+        _write.transact(
+            one.engine, origin, lambda writing: writing.save(incoming, "sub", method="PUT")
+        )
+
+
 def test_a_topic_names_its_types(station: Build) -> None:
     """A client subscribes to a topic by the types that it is about."""
     one = station(is_open=False)
