@@ -39,6 +39,7 @@ _AGAIN = frozenset(
         HTTPStatus.FORBIDDEN,
     }
 )
+_PASSING = frozenset(str(one.value) for one in _AGAIN)
 
 
 class Authorized(Protocol):
@@ -53,9 +54,6 @@ def _as_nobody(*, renew: bool) -> dict[str, str]:
     """Give no header, for a server that is open to everybody."""
     del renew
     return {}
-
-
-_PASSING = frozenset(str(one.value) for one in _AGAIN)
 
 
 class Refused(Exception):

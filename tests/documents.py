@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.programs import ROOT, Programs
 
-_BLOCK = re.compile(r"```(sh|text)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```(sh|text)\n(.*?)```", re.DOTALL)
 _PLACES = {"server": 8080, "sandbox": 8082}  # where the pages suppose that they are
 
 
@@ -17,7 +17,7 @@ def ran(page: str, programs: Programs, folder: Path = ROOT) -> tuple[str, str]:
 
     Fails where a command does. The addresses of the page become those of the programs.
     """
-    blocks = _BLOCK.findall((ROOT / "docs" / page).read_text("utf-8"))
+    blocks = BLOCK.findall((ROOT / "docs" / page).read_text("utf-8"))
     script, told = ("".join(text for kind, text in blocks if kind == one) for one in ("sh", "text"))
     for name, port in _PLACES.items():
         script = script.replace(f"http://127.0.0.1:{port}", getattr(programs, name))

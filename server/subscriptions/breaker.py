@@ -44,15 +44,13 @@ class Breaker:
         """Tell whether the last attempt was answered; False where there was none yet."""
         return endpoint in self._proven
 
-    def spared(self, endpoint: str) -> None:
-        """Note that an attempt that was let through was not made: the next one is."""
+    def heard(self, endpoint: str, now: float, *, answered: bool | None) -> None:
+        """Note how an attempt ended; None where it was not made, so that the next one is."""
         with self._lock:
-            if endpoint in self._states:
-                self._states[endpoint].is_probed = False
-
-    def heard(self, endpoint: str, now: float, *, answered: bool) -> None:
-        """Note how an attempt ended."""
-        with self._lock:
+            if answered is None:
+                if endpoint in self._states:
+                    self._states[endpoint].is_probed = False
+                return
             if answered:
                 self._states.pop(endpoint, None)
                 self._proven.add(endpoint)

@@ -31,9 +31,10 @@ class Ended:
     outcomes: Sequence[Outcome]
 
     @property
-    def is_made(self) -> bool:
-        """Tell whether it says anything about the endpoint: what was withheld does not."""
-        return self.attempt.answer is not delivery.WITHHELD
+    def is_answered(self) -> bool | None:
+        """Tell whether the endpoint gave an answer; None where nothing was sent to it."""
+        answer = self.attempt.answer
+        return None if answer is delivery.WITHHELD else answer.status is not None
 
 
 Record = Callable[[Sequence[Ended]], None]

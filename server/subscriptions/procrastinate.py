@@ -254,11 +254,7 @@ class Procrastinate:
         finally:
             with self._lock:
                 self._flying[hook.endpoint] -= 1
-        if ended.is_made:
-            answered = ended.attempt.answer.status is not None
-            self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
-        else:
-            self._breaker.spared(hook.endpoint)
+        self._breaker.heard(hook.endpoint, time.monotonic(), answered=ended.is_answered)
         self._record([ended])
         if ended.attempt.state == "due":
             raise _Later(ended.outcomes[0].due_at)

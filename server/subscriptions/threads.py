@@ -292,10 +292,6 @@ class Threads:
         except Exception as error:  # noqa: BLE001 a row must never stay in flight: it is tried again
             log_fault(_log, f"delivery attempt failed, row {dues[0].did}", error)
             ended = dispatch.failed(self._post, hook, dues)
-        if ended.is_made:
-            answered = ended.attempt.answer.status is not None
-            self._breaker.heard(hook.endpoint, time.monotonic(), answered=answered)
-        else:
-            self._breaker.spared(hook.endpoint)
+        self._breaker.heard(hook.endpoint, time.monotonic(), answered=ended.is_answered)
         self._landed.put(ended)
         self._bell.ring()

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.documents import BLOCK
 from tests.programs import free_port, wait_for
 
 pytestmark = pytest.mark.loopback
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"```(sh|text)\n(.*?)```", README, re.DOTALL)
+BLOCKS = BLOCK.findall(README)
 # What differs from run to run: ids, times, days, counts.
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+ \w{3} \d{4}|\d{4}-\d\d-\d\d|\d+(\.\d+)?")
 

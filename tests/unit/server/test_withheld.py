@@ -133,8 +133,8 @@ def test_an_attempt_that_was_not_made_leaves_the_next_one_its_turn() -> None:
     for _ in range(OPENS_AFTER):
         breaker.heard("e", 0.0, answered=False)
     assert [0.0, OPEN_S] == [breaker.wait_s("e", OPEN_S) for _ in range(2)]
-    breaker.spared("e")
-    breaker.spared("another")
+    breaker.heard("e", OPEN_S, answered=None)
+    breaker.heard("another", OPEN_S, answered=None)
     assert 0.0 == breaker.wait_s("e", OPEN_S)
 
 
