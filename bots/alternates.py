@@ -47,7 +47,7 @@ def check(question: Inquiry, facts: Facts, tools: Tools, *, timeout_s: float) ->
         return Asked(question, first)
     asked = first
     for rule, member_id in writings:
-        other = replace(question, subscriber=replace(question.subscriber, member_id=member_id))
+        other = question.of_member(member_id)
         exchange = tools.clearinghouse.check(other, timeout_s=TIMEOUT_S)
         if _is_found(other, exchange):
             earlier = (*asked.earlier, replace(asked, earlier=()), *exchange.earlier)

@@ -3,21 +3,33 @@
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import venv
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
-from bots.mapping import response
 from bots.x12 import eligibility_271, guide
 from bots.x12.envelope import transactions
-from fhir_profiles import codec
-from server.validation import structure
 from tests import x12_cases
 from tests.x12_texts import answer_271
-from tools.golden import HEAD
 
 REPEATS, SIZE = 15, 28 * 1024
 CASES = 50_000
+TYPES = "30 98 UC 33 48 50 86 88 AL MH 1 2 4 5 35 47 62 A7 BZ DM".split()  # noqa: SIM905
+PEER = "x12sdk 2.2.0"
+PEER_CODE = """
+import statistics, sys, time
+from x12sdk.io import X12ModelReader
+text, times = sys.stdin.read(), []
+for _ in range(int(sys.argv[1])):
+    began = time.process_time()
+    with X12ModelReader(text) as reader:
+        assert len(list(reader.models())) == 1
+    times.append((time.process_time() - began) * 1000)
+print(statistics.median(times))
+"""
 ROWS = (
     "EB*1*FAM*30*PR*GOLD PPO*******W", "EB*C*FAM*30*PR**23*3000*****Y",
     "EB*C*FAM*30*PR**29*1800*****Y", "EB*B*IND*98^UC*PR**27*25*****Y", "MSG*PER VISIT",
@@ -32,32 +44,29 @@ ROWS = (
 
 def reading() -> Iterator[str]:
     """Yield the lines that tell of the codec."""
-    text = _text(SIZE)
-    floor = _ms(lambda: [part.split("*") for part in text.split("~")])
-    by_hand = _ms(lambda: _by_hand(text))
-    ours = _ms(lambda: eligibility_271.read(text))
-    answer = eligibility_271.read(text)
-    (one,) = transactions(text)
-    yield f"| a 271 of {len(text) // 1024} KB, {len(one.segments)} segments | CPU, median |"
+    texts = [_plan(SIZE, 2000 + year) for year in range(REPEATS)]
+    (one,) = transactions(texts[0])
+    floor = _ms(lambda text: [part.split("*") for part in text.split("~")], texts)
+    by_hand = _ms(_by_hand, texts)
+    ours = _ms(eligibility_271.read, texts)
+    peer = _peer_ms(texts[0])
+    yield f"| a 271 of {len(texts[0]) // 1024} KB, {len(one.segments)} segments | CPU, median |"
     yield "|---|---|"
     yield f"| split into segments and elements, nothing else | {floor:.2f} ms |"
     yield f"| a loop by hand, a dict for each EB | {by_hand:.2f} ms |"
     yield f"| read to normalised rows | {ours:.2f} ms, {ours / by_hand:.1f} times the loop |"
-    checked = _ms(lambda: guide.check("271", one.segments, one.marks))
+    yield f"| {PEER}, which builds a model | {peer:.1f} ms, {peer / ours:.0f} times ours |"
+    details = _ms(eligibility_271.read, [_detailed(SIZE)])
+    yield f"| read where every kind of detail follows | {details:.2f} ms |"
+    checked = _ms(lambda _text: guide.check("271", one.segments, one.marks), texts[:1])
     yield f"| held against the guide | {checked:.2f} ms |"
-    made = response.answered(HEAD, answer, "bench")
-    built = _ms(lambda: codec.encode(response.answered(HEAD, answer, "bench")))
-    valid = _ms(lambda: structure.check(codec.decode(codec.encode(made))))
-    items = len(made["insurance"][0]["item"])
-    yield f"| built into a response of {items} items | {built:.2f} ms |"
-    yield f"| the response validated | {valid:.2f} ms |"
     yield f"| import of the codec | {_import_ms():.0f} ms |"
     yield ""
     yield "| 271 of | read | per MB |"
     yield "|---|---|---|"
     for megabytes in (0.1, 1, 10):
-        big = _text(int(megabytes * 1024 * 1024))
-        took = _ms(lambda big=big: eligibility_271.read(big), 1 if megabytes > 1 else 3)  # type: ignore[misc]
+        big = _detailed(int(megabytes * 1024 * 1024))
+        took = _ms(eligibility_271.read, [big], 1 if megabytes > 1 else 3)
         yield f"| {megabytes:g} MB | {took:.0f} ms | {took / megabytes:.0f} ms |"
     yield ""
     faults = [fault for seed in range(CASES) for fault in x12_cases.faults(x12_cases.case(seed))]
@@ -66,7 +75,29 @@ def reading() -> Iterator[str]:
     yield ""
 
 
-def _text(size: int) -> str:
+def _plan(size: int, year: int) -> str:
+    """Return a 271 as payers write it: for each service the copay, share and limits of the plan."""
+    rows = ["EB*1*IND*30**GOLD PPO"]
+    for number in range(size // len("~".join(_service("30", "Y", year)))):
+        rows += _service(TYPES[number % len(TYPES)], "YN"[number // len(TYPES) % 2], year)
+    return answer_271(*rows).replace("\n", "")
+
+
+def _service(kind: str, network: str, year: int) -> list[str]:
+    rows = [
+        f"EB*B*IND*{kind}*PR**27*{year % 7 * 5 + 15}*****{network}",
+        f"EB*A*IND*{kind}*PR**27**.{year % 5 + 1}****{network}",
+        f"MSG*{kind} NOTE {year} APPROVAL MAY BE NEEDED FOR SOME OF THESE SERVICES",
+    ]
+    for amount, (what, level, period) in enumerate(product("CG", ("IND", "FAM"), ("23", "29"))):
+        rows.append(f"EB*{what}*{level}*{kind}*PR**{period}*{year + amount}*****{network}")
+        if period == "23":
+            rows.append(f"DTP*348*RD8*{year}0101-{year}1231")
+    return rows
+
+
+def _detailed(size: int) -> str:
+    """Return a 271 in which benefits have entities, contacts, visits and references, too."""
     block = "~".join(ROWS) + "~"
     head, _, tail = answer_271("EB*1**30").partition("EB*1**30~\n")
     return head + block * (size // len(block)) + tail
@@ -91,14 +122,27 @@ def _by_hand(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def _ms(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    work()
+def _ms(work: Callable[[str], object], texts: list[str], repeats: int = REPEATS) -> float:
+    """Return the median CPU of some work on texts, one after the other."""
+    work(texts[0])
     times = []
-    for _ in range(repeats):
+    for place in range(repeats):
+        text = texts[place % len(texts)]
         began = time.process_time()
-        work()
+        work(text)
         times.append((time.process_time() - began) * 1000)
     return statistics.median(times)
+
+
+def _peer_ms(text: str) -> float:
+    """Return what another reader takes, in an environment of its own that is made for it."""
+    with tempfile.TemporaryDirectory() as place:
+        venv.create(place, with_pip=True)
+        python = f"{place}/bin/python"
+        subprocess.run([python, "-m", "pip", "install", "-q", PEER.replace(" ", "==")], check=True)
+        ran = subprocess.run([python, "-c", PEER_CODE, str(REPEATS)], check=True, text=True,
+                             input=text, capture_output=True)  # fmt: skip
+    return float(ran.stdout)
 
 
 def _import_ms() -> float:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from bots.connectors import wire
 from bots.connectors.access import Access
 from bots.connectors.tokens import Bearer, Grant
@@ -187,7 +189,7 @@ def _answer(content: bytes, shape: Shape) -> Answer | None:
     except NotA271:
         if told is None or not told.benefits:
             raise
-        return replace(told, flags=(*told.flags, "unreadable:x12"))
+        return structs.replace(told, flags=(*told.flags, "unreadable:x12"))
     if told is not None and told.benefits:
-        answer = replace(answer, flags=(*answer.flags, *difference.between(told, answer)))
-    return answer if shape.ask is None else replace(answer, trace="")
+        answer = structs.replace(answer, flags=(*answer.flags, *difference.between(told, answer)))
+    return answer if shape.ask is None else structs.replace(answer, trace="")

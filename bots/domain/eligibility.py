@@ -1,18 +1,16 @@
 """An eligibility inquiry (270) and its answer (271), as values without any wire format.
 
-Source of the elements: X12 005010X279A1. Money is US dollars; "" and None mean "not said". What an
-answer has hundreds of is a msgspec Struct, which is made in a fraction of a dataclass's time.
+Source of the elements: X12 005010X279A1. Money is US dollars; "" and None mean "not said".
 """
 
-from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
 import msgspec
+from msgspec import structs
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """A subscriber or dependent. `gender` is F, M or "" (DMG03)."""
 
     last: str
@@ -24,8 +22,7 @@ class Person:
     gender: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(msgspec.Struct, frozen=True):
     """One question to one payer about one person.
 
     `dependent` is the patient when the patient is not the subscriber; `relationship` is then
@@ -52,10 +49,16 @@ class Inquiry:
     def at(self, payer_system: str) -> "Inquiry":
         """Return this inquiry with the payer id of one route: its own, else the plain one."""
         own = dict(self.route_payer_ids).get(payer_system)
-        return replace(self, payer_id=own or self.payer_id)
+        return structs.replace(self, payer_id=own or self.payer_id)
+
+    def of_member(self, member_id: str) -> "Inquiry":
+        """Return this inquiry with another id of the subscriber."""
+        return structs.replace(
+            self, subscriber=structs.replace(self.subscriber, member_id=member_id)
+        )
 
 
-class Entity(msgspec.Struct, frozen=True):
+class Entity(msgspec.Struct, frozen=True, gc=False):
     """A named party of loop 2100 or 2120: `role` NM101, `contacts` (qualifier, number) of PER."""
 
     role: str
@@ -66,7 +69,7 @@ class Entity(msgspec.Struct, frozen=True):
     contacts: tuple[tuple[str, str], ...] = ()
 
 
-class Dated(msgspec.Struct, frozen=True):
+class Dated(msgspec.Struct, frozen=True, gc=False):
     """A DTP: `qualifier` DTP01, and the days it names; a single date has `end` None."""
 
     qualifier: str
@@ -74,7 +77,7 @@ class Dated(msgspec.Struct, frozen=True):
     end: date | None = None
 
 
-class Identifier(msgspec.Struct, frozen=True):
+class Identifier(msgspec.Struct, frozen=True, gc=False):
     """A REF: `qualifier` REF01, `value` REF02, `name` REF03."""
 
     qualifier: str
@@ -82,7 +85,7 @@ class Identifier(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class Procedure(msgspec.Struct, frozen=True):
+class Procedure(msgspec.Struct, frozen=True, gc=False):
     """EB13: code qualifier (HC, AD, N4, …), code, modifiers, and the end of a code range."""
 
     qualifier: str
@@ -91,7 +94,7 @@ class Procedure(msgspec.Struct, frozen=True):
     code_to: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """An HSD, as its elements: quantity with qualifier, per unit, over periods."""
 
     qualifier: str = ""
@@ -102,7 +105,7 @@ class Delivery(msgspec.Struct, frozen=True):
     periods: str = ""
 
 
-class Benefit(msgspec.Struct, frozen=True):
+class Benefit(msgspec.Struct, frozen=True, gc=False):
     """One EB segment for one service type, with all that follows it up to the next EB.
 
     `percent` is the patient's share as a fraction: EB08 ".2" is Decimal("0.2"). `auth_required`
@@ -138,7 +141,7 @@ class Benefit(msgspec.Struct, frozen=True):
     position: int = 0
 
 
-class Reject(msgspec.Struct, frozen=True):
+class Reject(msgspec.Struct, frozen=True, gc=False):
     """An AAA: the loop it stood in, AAA01 (Y or N), AAA03 reason, AAA04 follow-up."""
 
     loop: str
@@ -147,8 +150,7 @@ class Reject(msgspec.Struct, frozen=True):
     follow_up: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C.
 
     Rows and dates of the subscriber beside a dependent who has own ones are kept apart: they say
@@ -157,7 +159,7 @@ class Answer:
 
     trace: str = ""
     payer_trace: str = ""
-    payer: Entity = field(default_factory=lambda: Entity("PR"))
+    payer: Entity = Entity("PR")
     subscriber: Person | None = None
     dependent: Person | None = None
     identifiers: tuple[Identifier, ...] = ()
@@ -173,7 +175,7 @@ class Answer:
     def of_subscriber(self) -> "Answer":
         """Return what was said of the subscriber alone, where the payer added a dependent."""
         rows = self.subscriber_benefits if self.has_own_rows else self.benefits
-        return replace(
+        return structs.replace(
             self, dependent=None, dates=self.subscriber_dates or self.dates, subscriber_dates=(),
             benefits=rows, subscriber_benefits=(), has_own_rows=False,
         )  # fmt: skip

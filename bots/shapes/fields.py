@@ -71,13 +71,13 @@ def _without_nulls(value: Any) -> Any:
 
 def segment(name: str, *values: str) -> Segment:
     """Return one segment."""
-    return Segment(name, values, "")
+    return Segment(name, (name, *values), "")
 
 
 def benefit(entry: Json, **values: str) -> Segment:
     """Return the EB that an entry stands for; it leads back to the entry's JSON."""
-    told = tuple(values.get(place, "") for place in _EB_PLACES)
-    return Segment("EB", told, codec.encode(entry).decode())
+    told = (values.get(place, "") for place in _EB_PLACES)
+    return Segment("EB", ("EB", *told), codec.encode(entry).decode())
 
 
 def joined(*parts: str) -> str:

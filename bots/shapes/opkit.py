@@ -5,8 +5,9 @@ that it is never more than an answer to review. Source: the vendor's published e
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec import structs
 
 from bots.domain.eligibility import Answer, Inquiry, Person
 from bots.shapes import fields
@@ -59,7 +60,7 @@ def asked(body: Json, question: Inquiry) -> Inquiry:
             member_id=text(told, "member_id"),
             birth_date=elements.day(text(told, "date_of_birth").replace("-", "")),
         )
-        return replace(
+        return structs.replace(
             question,
             payer_id=text(body, "payer_id"),
             provider_npi=text(body, "provider_npi"),
@@ -76,7 +77,7 @@ def read(body: Json, inquiry: Inquiry) -> Answer | None:
     if not isinstance(plan, dict):
         return None
     told = eligibility_271.of_segments(list(_segments(plan, inquiry)), fields.MARKS)
-    return replace(told, flags=(*told.flags, UNNAMED))
+    return structs.replace(told, flags=(*told.flags, UNNAMED))
 
 
 def _segments(plan: Json, inquiry: Inquiry) -> Iterator[Segment]:

@@ -69,7 +69,7 @@ def read(transaction: Transaction) -> Acknowledgement:
                 notes.append(f"{_note('IK403', segment, 3, ())} {place} {segment.get(1)}".strip())
             case "IK5" | "AK5" | "AK9":
                 codes.append(segment.get(1))
-                notes += [f"{segment.id} {code}" for code in segment.elements[1:] if _is_word(code)]
+                notes += [f"{segment.id} {code}" for code in segment.elements[2:] if _is_word(code)]
     code = next((one for one in codes if one not in _ACCEPTED), codes[-1] if codes else "")
     return Acknowledgement(transaction.set_id, control, code, tuple(notes))
 

@@ -1,9 +1,9 @@
 """Single segments of a 271 as values: NM1, DMG, PER, REF, DTP and the numbers inside EB."""
 
 import re
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -11,20 +11,20 @@ from bots.domain.eligibility import Dated, Entity, Identifier, Person
 from bots.x12.syntax import Segment
 
 _NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+)")
+_PERSON = "1"  # NM102
 _DAY = 8  # CCYYMMDD
+_PERIOD = 35  # the longest DTP03
 _DIGITS = 18  # EB07
+_WRITTEN = 2 * _DIGITS  # with all that is tolerated
 
 
 def entity(segment: Segment) -> Entity:
     """Return the party of an NM1; a person's name parts are joined."""
-    names = [segment.get(n) for n in (4, 5, 3, 7)] if segment.get(2) == "1" else [segment.get(3)]
-    return Entity(
-        role=segment.get(1),
-        name=" ".join(part for part in names if part),
-        id=segment.get(9),
-        id_qualifier=segment.get(8),
-        relationship=segment.get(10),
-    )
+    get = segment.get
+    name = get(3)
+    if get(2) == _PERSON:
+        name = " ".join(part for part in (get(4), get(5), name, get(7)) if part)
+    return Entity(get(1), name, get(9), get(8), get(10))
 
 
 def person(segment: Segment) -> Person:
@@ -35,7 +35,7 @@ def person(segment: Segment) -> Person:
 
 def with_demographics(known: Person, segment: Segment) -> Person:
     """Return `known` with birth date and gender of a DMG."""
-    return replace(known, birth_date=day(segment.get(2)), gender=segment.get(3))
+    return structs.replace(known, birth_date=day(segment.get(2)), gender=segment.get(3))
 
 
 def with_contacts(known: Entity, segment: Segment) -> Entity:
@@ -47,23 +47,28 @@ def with_contacts(known: Entity, segment: Segment) -> Entity:
 
 def identifier(segment: Segment) -> Identifier:
     """Return a REF."""
-    return Identifier(*(segment.get(n) for n in (1, 2, 3)))
+    return Identifier(segment.get(1), segment.get(2), segment.get(3))
 
 
 def dated(segment: Segment) -> Dated:
     """Return a DTP; D8 that holds a range is read as one, a range that is reversed as no day."""
-    first, _, last = segment.get(3).partition("-")
-    start, end = day(first), day(last)
+    return _dated(segment.get(1)[:_PERIOD], segment.get(3)[:_PERIOD])
+
+
+@lru_cache(maxsize=1024)  # rows of an answer name the same few days
+def _dated(qualifier: str, text: str) -> Dated:
+    first, _, last = text.partition("-")
+    start, end = day(first), day(last) if last else None
     if start and end and end < start:
-        return Dated(segment.get(1), None)
-    return Dated(segment.get(1), start, end)
+        return Dated(qualifier, None)
+    return Dated(qualifier, start, end)
 
 
 def day(text: str) -> date | None:
     """Return CCYYMMDD (more digits are a time, and cut) as a date, None if it is none."""
     digits = text.strip()[:_DAY]
     try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
 
@@ -73,8 +78,11 @@ def number(text: str) -> Decimal | None:
 
     None where it is no number, or longer than EB07 may be (18 characters).
     """
-    if not text:
-        return None
+    return _number(text) if len(text) <= _WRITTEN else None
+
+
+@lru_cache(maxsize=1024)  # as they name the same few amounts
+def _number(text: str) -> Decimal | None:
     plain = text.strip().replace(",", "").replace("$", "")
     if not _NUMBER.fullmatch(plain) or len(plain) > _DIGITS:
         return None

@@ -138,8 +138,7 @@ def clean(text: str, length: int) -> str:
 
 
 def _segment(line: list[str]) -> Segment:
-    name, *elements = line
-    return Segment(name, tuple(elements), "")
+    return Segment(line[0], tuple(line), "")
 
 
 def _body(inquiry: Inquiry, moment: datetime) -> list[list[str]]:

@@ -5,10 +5,11 @@ refused: NotA271 says what came instead.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from bots.domain.eligibility import Answer, Dated, Entity, Identifier, Person, Reject
-from bots.x12 import acknowledgement, elements, guide
+from bots.x12 import acknowledgement, elements, guide, rows
 from bots.x12.acknowledgement import Acknowledgement
 from bots.x12.envelope import Transaction, transactions
 from bots.x12.guide import Finding
@@ -17,6 +18,7 @@ from bots.x12.syntax import Segment, Separators, Unreadable
 
 _FIRST = 2  # the number of the segment after ST (X12 IK302)
 _LEVELS = {"20": "A", "21": "B", "22": "C", "23": "D"}
+_BESIDE = frozenset({"HL", "AAA"})  # they belong to no row
 _PERSON_ROLES = ("IL", "03")
 _PAYER_CORRECTED = ("001", "25")  # INS03, INS04: the payer changed identifying data
 
@@ -64,7 +66,7 @@ def of_segments(
     """
     reader = _Reader(Transaction("271", tuple(segments), marks), numbered=False)
     answer = reader.answer("")
-    return replace(answer, rejects=(*answer.rejects, *rejects))
+    return structs.replace(answer, rejects=(*answer.rejects, *rejects))
 
 
 def findings(text: str) -> list[Finding]:
@@ -98,8 +100,17 @@ class _Reader:
         self._flags: list[str] = list(transaction.flags)
         self._ended = False
         for number, segment in enumerate(transaction.segments, _FIRST):
-            if not self._ended:
-                self._take(segment, number if numbered else 0)
+            name = segment.id
+            if name == "EB":
+                self._row = Row(segment, self._eb_count, number if numbered else 0, [])
+                self._levels[self._letter].rows.append(self._row)
+                self._eb_count += 1
+            elif self._row is None or name in _BESIDE:
+                self._take(segment)
+                if self._ended:
+                    break
+            else:
+                self._row.following.append(segment)
 
     def answer(self, raw: str) -> Answer:
         """Return everything that was said about the patient."""
@@ -119,26 +130,21 @@ class _Reader:
             identifiers=tuple(identifiers),
             dates=tuple(patient.dates),
             subscriber_dates=() if patient is outer else tuple(outer.dates),
-            benefits=tuple(b for row in own.rows for b in row.benefits()),
-            subscriber_benefits=tuple(b for row in beside for b in row.benefits()),
+            benefits=rows.benefits(own.rows, self._marks),
+            subscriber_benefits=rows.benefits(beside, self._marks),
             rejects=tuple(self._rejects),
             flags=tuple(dict.fromkeys(self._flags)),
             raw=raw,
             has_own_rows=own is not outer,
         )
 
-    def _take(self, segment: Segment, position: int) -> None:
+    def _take(self, segment: Segment) -> None:
+        """Read a segment outside the rows."""
         if segment.id == "HL":
             self._open(segment.get(3))
-        elif segment.id == "EB":
-            self._row = Row(segment, self._marks, self._eb_count, position)
-            self._eb_count += 1
-            self._levels[self._letter].rows.append(self._row)
         elif segment.id == "AAA":
             loop = f"2110{self._letter}" if self._row else self._loop()
             self._rejects.append(Reject(loop, *(segment.get(n) for n in (1, 3, 4))))
-        elif self._row is not None:
-            self._row.take(segment)
         else:
             self._about_party(segment)
 

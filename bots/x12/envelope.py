@@ -13,6 +13,7 @@ from bots.x12.syntax import (
     Separators,
     Unreadable,
     join,
+    readable,
     segments,
     separators,
 )
@@ -63,16 +64,19 @@ def transactions(text: str) -> Iterator[Transaction]:
     if text[:3].upper() == "ISA":
         for interchange in _interchanges("ISA" + text[3:]):
             marks = separators(interchange)
-            yield from _sets(segments(interchange, marks), marks)
+            yield from _Reader(interchange, marks).made
     elif text[:2] == "ST" and len(text) > 3:  # noqa: PLR2004 ST and its separator
         marks = Separators(element=text[2])
-        yield from _sets(segments(text, marks), marks)
+        yield from _Reader(text, marks).made
     else:
         raise Unreadable("expected X12 that begins with ISA or ST")
 
 
 def _interchanges(text: str) -> Iterator[str]:
     """Cut a text before each further ISA: every interchange may have its own delimiters."""
+    if text.count("ISA") == 1:  # nearly always, and then there is nothing to look for
+        yield text
+        return
     start = 0
     while start < len(text):
         marks = separators(text[start:])
@@ -82,84 +86,83 @@ def _interchanges(text: str) -> Iterator[str]:
         start = end
 
 
-def _sets(found: Iterator[Segment], marks: Separators) -> list[Transaction]:
-    reader = _Reader(marks)
-    for segment in found:
-        reader.take(segment)
-    reader.end_set(None)
-    return reader.made
-
-
 class _Reader:
     """Takes an interchange apart, and holds its counts and numbers against what came."""
 
-    def __init__(self, marks: Separators) -> None:
+    def __init__(self, text: str, marks: Separators) -> None:
+        text = readable(text, marks)
+        found = segments(text, marks)
         self.made: list[Transaction] = []
+        self._found = found
+        self._is_readable = REPLACED not in text
         self._marks = marks
-        self._kept: list[Segment] = []
-        self._begin: Segment | None = None  # the ST that is open
+        self._begin: int | None = None  # the place of the ST that is open
         self._group = Group()
         self._first = 0  # the place of the group's first transaction
         self._groups = 0
         self._number = ""  # ISA13
+        for place, segment in enumerate(found):
+            if segment.id in _ENVELOPE:
+                _ENVELOPE[segment.id](self, segment, place)
+        self._cut_off(len(found))
 
-    def take(self, segment: Segment) -> None:
-        """Read one segment, of the envelope or of a transaction."""
-        if segment.id in _ENVELOPE:
-            _ENVELOPE[segment.id](self, segment)
-        elif self._begin is not None:
-            self._kept.append(segment)
-
-    def end_set(self, trailer: Segment | None) -> None:
-        """End the open transaction, with its SE or without."""
-        begin = self._begin
-        if begin is None:
-            return
-        flags = ["truncated"]
-        if trailer is not None:
-            wrong = {
-                "segment-count": trailer.get(1) != str(len(self._kept) + 2),
-                "control-number": trailer.get(2) != begin.get(2),
-            }
-            flags = [flag for flag, is_wrong in wrong.items() if is_wrong]
-        if any(REPLACED in segment.raw for segment in self._kept):
-            flags.append("unreadable-characters")
-        self.made.append(Transaction(begin.get(1), tuple(self._kept), self._marks, begin.get(2),
-                                     self._group, tuple(flags)))  # fmt: skip
-        self._begin = None
-
-    def begin_interchange(self, segment: Segment) -> None:
+    def begin_interchange(self, segment: Segment, _place: int) -> None:
         """Read ISA."""
         self._number = segment.get(13)
 
-    def begin_group(self, segment: Segment) -> None:
+    def begin_group(self, segment: Segment, place: int) -> None:
         """Read GS."""
-        self.end_set(None)
+        self._cut_off(place)
         self._group = Group(segment.get(1), segment.get(6), segment.get(8))
         self._first, self._groups = len(self.made), self._groups + 1
 
-    def begin_set(self, segment: Segment) -> None:
+    def begin_set(self, _segment: Segment, place: int) -> None:
         """Read ST."""
-        self.end_set(None)
-        self._begin, self._kept = segment, []
+        self._cut_off(place)
+        self._begin = place
 
-    def end_group(self, segment: Segment) -> None:
+    def end_set(self, segment: Segment, place: int) -> None:
+        """Read SE."""
+        begin = self._begin
+        if begin is not None:
+            wrong = {
+                "segment-count": segment.get(1) != str(place - begin + 1),
+                "control-number": segment.get(2) != self._found[begin].get(2),
+            }
+            self._keep(begin, place, [flag for flag, is_wrong in wrong.items() if is_wrong])
+
+    def end_group(self, segment: Segment, place: int) -> None:
         """Read GE."""
-        self.end_set(None)
+        self._cut_off(place)
         count = len(self.made) - self._first
         self._flag(self._first, "set-count", wrong=segment.get(1) != str(count))
         self._flag(self._first, "control-number", wrong=segment.get(2) != self._group.control)
         self._group = Group()
 
-    def end_interchange(self, segment: Segment) -> None:
+    def end_interchange(self, segment: Segment, place: int) -> None:
         """Read IEA."""
-        self.end_set(None)
+        self._cut_off(place)
         self._flag(0, "group-count", wrong=segment.get(1) != str(self._groups))
         self._flag(0, "control-number", wrong=segment.get(2) != self._number)
 
-    def acknowledge(self, segment: Segment) -> None:
+    def acknowledge(self, segment: Segment, _place: int) -> None:
         """Read TA1, which stands outside any transaction."""
-        self.made.append(Transaction("TA1", (segment,), self._marks, segment.get(1)))
+        if self._begin is None:
+            self.made.append(Transaction("TA1", (segment,), self._marks, segment.get(1)))
+
+    def _cut_off(self, place: int) -> None:
+        """End at `place` a transaction whose SE never came."""
+        if self._begin is not None:
+            self._keep(self._begin, place, ["truncated"])
+
+    def _keep(self, begin: int, end: int, flags: list[str]) -> None:
+        """Keep what stands between the ST at `begin` and `end`."""
+        head, inner = self._found[begin], tuple(self._found[begin + 1 : end])
+        if not self._is_readable and any(REPLACED in segment.raw for segment in inner):
+            flags.append("unreadable-characters")
+        self.made.append(Transaction(head.get(1), inner, self._marks, head.get(2),
+                                     self._group, tuple(flags)))  # fmt: skip
+        self._begin = None
 
     def _flag(self, first: int, flag: str, *, wrong: bool) -> None:
         for place in range(first, len(self.made)) if wrong else ():
@@ -167,7 +170,7 @@ class _Reader:
             self.made[place] = structs.replace(one, flags=tuple(dict.fromkeys([*one.flags, flag])))
 
 
-_ENVELOPE: dict[str, Callable[[_Reader, Segment], None]] = {
+_ENVELOPE: dict[str, Callable[[_Reader, Segment, int], None]] = {
     "ISA": _Reader.begin_interchange,
     "GS": _Reader.begin_group,
     "ST": _Reader.begin_set,

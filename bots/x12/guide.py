@@ -245,7 +245,7 @@ class _Walk:
 def _elements(
     segment: Segment, use: _Use, marks: Separators, loop: str, position: int
 ) -> Iterator[Finding]:
-    for number in range(1, max(use.last, len(segment.elements)) + 1):
+    for number in range(1, max(use.last + 1, len(segment.elements))):
         value, place = segment.get(number), use.places.get(number)
         if place is not None:
             for element, code in _breaches(place, value, marks):

@@ -4,8 +4,7 @@ ISA is 106 characters with its separators at fixed places; where padding was los
 by counting elements. Everything here is linear in the size of the text.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,8 +15,8 @@ _TRAILERS = ("SE", "GE", "IEA")  # some senders leave out the terminator of the 
 _ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
 REPLACED = "\ufffd"  # stands for a character that no text may hold (FHIR R4 datatypes.html#string)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK = "\r\n\t "
+_CONTROLS = [*(chr(n) for n in range(32) if chr(n) not in _BLANK), "\x7f"]
 
 
 class Unreadable(Exception):
@@ -33,17 +32,17 @@ class Separators(msgspec.Struct, frozen=True):
     segment: str = "~"
 
 
-class Segment(msgspec.Struct, frozen=True):
-    """One segment: its id, its elements from 01 on, and its text as received."""
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """One segment: its id, its elements (the id as sent at place 0), and its text as received."""
 
     id: str
-    elements: tuple[str, ...]
+    elements: Sequence[str]
     raw: str
 
     def get(self, place: int) -> str:
         """Return element `place` (1 is the first after the id), "" where it is absent."""
         try:
-            return self.elements[place - 1]
+            return self.elements[place]
         except IndexError:
             return ""
 
@@ -67,39 +66,44 @@ def separators(text: str) -> Separators:
     return Separators(element, component, repetition, segment)
 
 
-def segments(text: str, marks: Separators) -> Iterator[Segment]:
-    """Yield the segments of `text`, without line ends, indentation and blank segments.
+def segments(text: str, marks: Separators) -> list[Segment]:
+    """Return the segments of `text`, without line ends, indentation and blank segments.
 
     What stands behind the last terminator was cut off and is no segment: half a number is another
     number. Raises Unreadable beyond the limits of size, segments or elements.
     """
     if len(text) > SIZE_LIMIT:
         raise Unreadable(f"expected at most {SIZE_LIMIT} characters")
-    *parts, rest = _readable(text, marks).split(marks.segment)
+    *parts, rest = text.split(marks.segment)
     if rest.strip(_BLANK).upper().startswith(_TRAILERS):
         parts.append(rest)
     if len(parts) > SEGMENTS_LIMIT:
         raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
-    mark = marks.element
-    blanks = (f" {mark}", f"{mark} ")
+    read: dict[str, Segment | None] = {"": None}  # payers repeat many segments word for word
     for part in parts:
-        raw = part.strip(_BLANK)
-        if not raw:
-            continue
-        elements = raw.split(mark)
-        if len(elements) > ELEMENTS_LIMIT:
-            raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
-        if blanks[0] in raw or blanks[1] in raw:
-            elements = [element.strip() for element in elements]
-        yield Segment(elements[0].upper(), tuple(elements[1:]), raw)
+        if part not in read:
+            read[part] = _segment(part.strip(_BLANK), marks.element)
+    return [found for part in parts if (found := read[part]) is not None]
 
 
-def _readable(text: str, marks: Separators) -> str:
+def _segment(raw: str, mark: str) -> Segment | None:
+    if not raw:
+        return None
+    elements = raw.split(mark)
+    if len(elements) > ELEMENTS_LIMIT:
+        raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
+    if f" {mark}" in raw or f"{mark} " in raw:
+        elements = [element.strip() for element in elements]
+    return Segment(elements[0].upper(), elements, raw)
+
+
+def readable(text: str, marks: Separators) -> str:
     """Return `text` with each control character that is no separator as REPLACED."""
-    if not _CONTROL.search(text):
-        return text
     kept = {marks.element, marks.component, marks.repetition, marks.segment}
-    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else REPLACED, text)
+    for control in _CONTROLS:
+        if control in text and control not in kept:
+            text = text.replace(control, REPLACED)
+    return text
 
 
 def repeats(value: str, marks: Separators) -> list[str]:

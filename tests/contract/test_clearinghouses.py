@@ -7,7 +7,6 @@ exchanges. Each file holds what came back (`@path` names a fixture) and what mus
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 import responses
+from msgspec.structs import replace
 
 from bots.connectors import CLEARINGHOUSES, availity, polls, stedi
 from bots.connectors.access import Access

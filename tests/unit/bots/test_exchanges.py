@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bots import exchanges
 from bots.errors import NeverRetry
@@ -22,7 +23,7 @@ from tests.unit.bots.test_270 import INQUIRY
 from tests.x12_texts import answer_271
 
 SENT = eligibility_270.write(
-    replace(INQUIRY, subscriber=replace(INQUIRY.subscriber, member_id="INF100001")),
+    structs.replace(INQUIRY, subscriber=structs.replace(INQUIRY.subscriber, member_id="INF100001")),
     sender=Sender("INFORCE", "STEDI"), control=7, moment=NOW,
 )  # fmt: skip
 TEXT = answer_271("EB*1**30", "EB*B**98***27*25")

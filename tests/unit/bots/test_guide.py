@@ -98,7 +98,7 @@ def test_what_others_refuse_is_read_without_their_values() -> None:
 
 def test_a_ta1_is_written_and_read() -> None:
     """The interchange it is about, its code and its note."""
-    isa = next(segments(answer_271(), Separators()))
+    isa = segments(answer_271(), Separators())[0]
     text = acknowledgement.write_ta1(isa, "R", "006", sender=SENDER, control=8, moment=MOMENT)
     told = acknowledgement.read(parsed(text))
 

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bots.connectors.pace import Full, Pace
 from bots.connectors.route import Route

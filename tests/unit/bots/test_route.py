@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bots.connectors.route import Route
 from bots.domain.eligibility import Answer, Reject
@@ -98,7 +99,7 @@ def test_the_directory_says_which_route_goes_first(
     houses = [
         FakeClearinghouse(replace(failed("route-failed"), route=name), name=name) for name in ROUTES
     ]
-    found = Route(houses).check(replace(INQUIRY, routes=told), timeout_s=5)
+    found = Route(houses).check(structs.replace(INQUIRY, routes=told), timeout_s=5)
     tried = [one.route for one in (found, *found.earlier) if one.failure and one.failure.again]
 
     assert expected == tried
@@ -116,7 +117,9 @@ def test_the_directory_says_which_route_goes_first(
 def test_a_closed_route_says_why(state: str, code: str, *, supported: bool) -> None:
     """Nothing goes out, and nothing is repeated by itself."""
     house = FakeClearinghouse(GOOD, name="a")
-    failure = Route([house]).check(replace(INQUIRY, routes=(("a", state),)), timeout_s=5).failure
+    failure = (
+        Route([house]).check(structs.replace(INQUIRY, routes=(("a", state),)), timeout_s=5).failure
+    )
 
     assert failure is not None
     assert ([], code, supported, False) == (
@@ -127,7 +130,7 @@ def test_what_somebody_can_mend_is_told_before_what_nobody_can() -> None:
     """An enrolment that is on its way, and not the route that never will be."""
     houses = [FakeClearinghouse(name=name) for name in ("a", "b")]
     told = (("a", "not-supported"), ("b", "pending"))
-    failure = Route(houses).check(replace(INQUIRY, routes=told), timeout_s=5).failure
+    failure = Route(houses).check(structs.replace(INQUIRY, routes=told), timeout_s=5).failure
 
     assert failure is not None
     assert "enrolment-pending" == failure.code
@@ -138,7 +141,7 @@ def test_a_question_is_over_when_the_delivery_must_be() -> None:
     now = [0.0]
     houses = [FakeClearinghouse(failed("route-failed"), name=name) for name in ("a", "b")]
     route = Route(houses, now=lambda: now[0], longest_s=30)
-    route.check(replace(INQUIRY, background=True), timeout_s=65)
+    route.check(structs.replace(INQUIRY, background=True), timeout_s=65)
 
     assert [[30.0], [30.0]] == [house.timeouts for house in houses]
 
@@ -146,7 +149,7 @@ def test_a_question_is_over_when_the_delivery_must_be() -> None:
 def test_the_id_that_went_out_is_told() -> None:
     """The route's own before the plain one; none where nothing was sent."""
     sent = replace(GOOD, sent="ISA")
-    own = replace(INQUIRY, route_payer_ids=(("fake", "OWN"),))
+    own = structs.replace(INQUIRY, route_payer_ids=(("fake", "OWN"),))
 
     assert ["00099", ""] == [
         Route([FakeClearinghouse(one)]).check(own, timeout_s=5).payer_id for one in (sent, GOOD)
@@ -169,7 +172,7 @@ def test_only_what_did_not_leave_is_tried_once_more(code: str) -> None:
     assert (code == "not-delivered") == (found.answer is not None)
 
 
-OTHER = replace(INQUIRY, payer_id="00088")
+OTHER = structs.replace(INQUIRY, payer_id="00088")
 DOWN = rejected("42", follow_up="R")
 
 

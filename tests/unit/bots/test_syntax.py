@@ -153,7 +153,7 @@ def test_what_came_instead_is_named(text: str, found: str) -> None:
 def test_join_trims_empty_elements() -> None:
     """X12.6: no trailing separators."""
     assert "NM1*PR**X~" == join("NM1", ["PR", "", "X", "", ""], Separators())
-    assert "" == Segment("A", ("x",), "A*x").get(2)
+    assert "" == Segment("A", ("A", "x"), "A*x").get(2)
 
 
 @given(st.text(max_size=300))
