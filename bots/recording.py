@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from bots import asking
 from bots.errors import NeverRetry, RetryLater
-from bots.mapping import items, known, payload, response, tasks
-from bots.mapping.inquiry import Problem
+from bots.mapping import items, known, models, payload, response, tasks
 from bots.mapping.response import Head
 from bots.ports import Exchange, Resource, Tools
 from fhir_profiles import elements, pas, systems
@@ -76,7 +75,7 @@ def record(answered: Answered, tools: Tools) -> None:
         return
     head, there, found = answered.head, answered.there, answered.response
     is_kept = keep(answered.kept, head, tools)
-    links = _links(answered.kept) if is_kept else items.flags(["payload-not-kept"])
+    links = _links(answered.kept) if is_kept else models.plain(items.flags(["payload-not-kept"]))
     follow_up(_store_somehow(head, _linked(found, links), there, tools), tools)
 
 
@@ -166,9 +165,9 @@ def _store_somehow(head: Head, found: Resource, there: Resource | None, tools: T
     try:
         return store(found, there, tools)
     except NeverRetry:
-        problem = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
         route = elements.extension_value(found, systems.EXT_ROUTE) or ""
-        told = response.unanswered(head, [problem], state=State.COULD_NOT_CHECK, route=route)
+        unstorable, state = [response.UNSTORABLE], State.COULD_NOT_CHECK
+        told = response.unanswered(head, unstorable, state=state, route=route)
         told["extension"] += elements.extensions(found, systems.EXT_EXCHANGE)
         return store(told, there, tools)
 

@@ -1,9 +1,11 @@
 """271s written by hand in tests, without the project's own writer."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "x12"
+_TYPES = "30 98 UC 33 48 50 86 88 AL MH 1 2 4 5 35 47 62 A7 BZ DM".split()  # noqa: SIM905
 _ISA = (
     "ISA*00*          *00*          *ZZ*EXAMPLEHUB     *ZZ*INFORCE        "
     "*261124*0930*^*00501*000000101*0*T*:~"
@@ -34,6 +36,23 @@ def answer_271(*rows: str, trace: str = "TRACE1") -> str:
             *rows,
         ]
     )
+
+
+def plan_271(services: int, year: int) -> str:
+    """Return a 271 in one line, as payers write it: for each service the terms of the plan."""
+    rows = ["EB*1*IND*30**GOLD PPO"]
+    for number in range(services):
+        kind, network = _TYPES[number % len(_TYPES)], "YN"[number // len(_TYPES) % 2]
+        rows += [
+            f"EB*B*IND*{kind}*PR**27*{year % 7 * 5 + 15}*****{network}",
+            f"EB*A*IND*{kind}*PR**27**.{year % 5 + 1}****{network}",
+            f"MSG*{kind} NOTE {year} APPROVAL MAY BE NEEDED FOR SOME OF THESE SERVICES",
+        ]
+        for amount, (what, level, period) in enumerate(product("CG", ("IND", "FAM"), ("23", "29"))):
+            rows.append(f"EB*{what}*{level}*{kind}*PR**{period}*{year + amount}*****{network}")
+            if period == "23":
+                rows.append(f"DTP*348*RD8*{year}0101-{year}1231")
+    return answer_271(*rows).replace("\n", "")
 
 
 def reject_271(*aaa: str) -> str:

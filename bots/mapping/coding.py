@@ -1,11 +1,13 @@
 """Codings of an eligibility response: the X12 code always, the HL7 code where it means the same."""
 
 import re
-from typing import Any
+from functools import lru_cache
+
+from fhir.resources.R4B.codeableconcept import CodeableConcept
+from fhir.resources.R4B.coding import Coding
 
 from fhir_profiles import codes, systems
 
-Concept = dict[str, Any]
 _CODE = re.compile(r"\S+( \S+)*")  # FHIR R4 datatypes.html#code
 
 # The 24 service types whose X12 code HL7's ex-benefitcategory shares.
@@ -55,16 +57,24 @@ _NETWORK_TEXTS = {
 _VISITS = "VS"  # EB09
 
 
-def concept(system: str, code: str, display: str, *more: tuple[str, str, str]) -> Concept:
+def concept(system: str, code: str, display: str, *more: tuple[str, str, str]) -> CodeableConcept:
     """Return a CodeableConcept with text, of (system, code, display) triples.
 
     What a payer sends in the place of a code and FHIR allows in none stands in the text only.
+    Nobody changes it: a code that is on its list has one for all.
     """
-    text = display or (f"Code {code} (not yet described)" if code else "Code not stated")
+    if display:
+        return _known(display, (system, code, display), *more)
+    text = f"Code {code} (not yet described)" if code else "Code not stated"
     if not is_code(code):
-        return {"text": text}
-    codings = [coding(*triple) for triple in ((system, code, display), *more)]
-    return {"coding": codings, "text": text}
+        return CodeableConcept(text=text)
+    return CodeableConcept(text=text, coding=[Coding(system=system, code=code)])
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str, *triples: tuple[str, str, str]) -> CodeableConcept:
+    codings = [Coding(system=s, code=code, display=display) for s, code, display in triples]
+    return CodeableConcept(text=text, coding=codings)
 
 
 def is_code(text: str) -> bool:
@@ -72,13 +82,7 @@ def is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
 
 
-def coding(system: str, code: str, display: str) -> dict[str, str]:
-    """Return a Coding; an unknown code has no display."""
-    found = {"system": system, "code": code}
-    return {**found, "display": display} if display else found
-
-
-def category(service_type: str) -> Concept:
+def category(service_type: str) -> CodeableConcept:
     """Return EB03 as item.category."""
     name = codes.names("service_type_codes").get(service_type, "")
     more = (
@@ -87,27 +91,27 @@ def category(service_type: str) -> Concept:
     return concept(systems.X12_SERVICE_TYPE, service_type, name, *more)
 
 
-def network(code: str) -> Concept:
+def network(code: str) -> CodeableConcept:
     """Return EB12 as item.network: W holds in and out alike, so it has no HL7 code."""
     more = [(systems.BENEFIT_NETWORK, *_HL7_NETWORKS[code])] if code in _HL7_NETWORKS else []
     return concept(systems.X12_NETWORK, code, _NETWORK_TEXTS.get(code, ""), *more)
 
 
-def unit(code: str) -> Concept:
+def unit(code: str) -> CodeableConcept:
     """Return EB02 as item.unit."""
     name = codes.names("eb02_coverage_level").get(code, "")
     more = [(systems.BENEFIT_UNIT, *_HL7_UNITS[code])] if code in _HL7_UNITS else []
     return concept(systems.X12_LEVEL, code, name, *more)
 
 
-def term(code: str) -> Concept:
+def term(code: str) -> CodeableConcept:
     """Return EB06 as item.term."""
     name = codes.names("eb06_time_period").get(code, "")
     more = [(systems.BENEFIT_TERM, *_HL7_TERMS[code])] if code in _HL7_TERMS else []
     return concept(systems.X12_PERIOD, code, name, *more)
 
 
-def benefit_type(kind: str, quantity_unit: str, *, money: bool) -> Concept:
+def benefit_type(kind: str, quantity_unit: str, *, money: bool) -> CodeableConcept:
     """Return EB01 as item.benefit.type.
 
     HL7 `benefit` is the most the plan pays, so EB01 G, the most the patient pays, is not it; EB01
@@ -127,7 +131,7 @@ def benefit_type(kind: str, quantity_unit: str, *, money: bool) -> Concept:
     return concept(systems.X12_BENEFIT, kind, name, *more)
 
 
-def rejection(reason: str) -> Concept:
+def rejection(reason: str) -> CodeableConcept:
     """Return AAA03 as error.code."""
     rule = codes.policy("aaa03_policy").get(reason, {})
     return concept(systems.X12_REJECT, reason, rule.get("name", ""))

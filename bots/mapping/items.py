@@ -6,16 +6,25 @@ An absent amount stays absent. Source: FHIR R4 coverageeligibilityresponse.html.
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+from fhir.resources.R4B.codeableconcept import CodeableConcept
+from fhir.resources.R4B.coding import Coding
+from fhir.resources.R4B.coverageeligibilityresponse import (
+    CoverageEligibilityResponseInsuranceItem,
+    CoverageEligibilityResponseInsuranceItemBenefit,
+)
+from fhir.resources.R4B.extension import Extension
+from fhir.resources.R4B.money import Money
+
 from bots.domain import accumulators
-from bots.domain.accumulators import Item
 from bots.domain.eligibility import Benefit, Dated, Delivery, Entity, Procedure
 from bots.domain.verdict import ACTIVE_KINDS, INACTIVE_KINDS
-from bots.mapping import coding
+from bots.mapping import coding, models
 from fhir_profiles import codes, systems
 
-Resource = dict[str, Any]
+Values = dict[str, Any]  # by the names of a model's elements
 EXCLUDING = frozenset({"E", "I", "O"})
 STATEMENTS = ACTIVE_KINDS | INACTIVE_KINDS | EXCLUDING
 UNLIMITED = "H"
@@ -29,18 +38,20 @@ _PROCEDURE_SYSTEMS = {
     "AD": "http://www.ada.org/cdt",
     "N4": "http://hl7.org/fhir/sid/ndc",
 }
-_UNKNOWN = {"url": systems.EXT_DATA_ABSENT, "valueCode": "unknown"}  # the payer named none
+_UNNAMED = CodeableConcept(  # the payer named none
+    extension=[models.Extension(url=systems.EXT_DATA_ABSENT, valueCode="unknown")]
+)
 _CPT_LENGTH = 5
 _CONTACTS = {"TE": "phone", "FX": "fax", "EM": "mail", "UR": "web", "EX": "extension"}  # PER03
 
 
-def items(benefits: tuple[Benefit, ...]) -> list[Resource]:
+def items(benefits: tuple[Benefit, ...]) -> list[CoverageEligibilityResponseInsuranceItem]:
     """Return the items of all rows that say something about benefits."""
     placed = [(row, _statement(row, rows)) for row, rows in _statements(benefits)]
     placed += [(item.row, _paired(item)) for item in accumulators.pair(benefits)]
     placed += [(row, _plain(row)) for row in benefits if is_plain(row)]
     placed.sort(key=lambda pair: (pair[0].index, pair[0].repeat))
-    return [item for _, item in placed]
+    return [CoverageEligibilityResponseInsuranceItem(**item) for _, item in placed]
 
 
 def is_plain(row: Benefit) -> bool:
@@ -48,10 +59,11 @@ def is_plain(row: Benefit) -> bool:
     return row.kind == UNLIMITED or row.kind not in codes.names("eb01_benefit_information")
 
 
-def money(amount: Decimal) -> Resource:
+@lru_cache(maxsize=1024)  # as they name the same few amounts
+def money(amount: Decimal) -> Money:
     """Return US dollars with at least two decimals; more are kept as the payer sent them."""
     cents = amount.quantize(_CENT)
-    return {"value": cents if cents == amount else amount, "currency": "USD"}
+    return Money(value=cents if cents == amount else amount, currency="USD")
 
 
 def _statements(benefits: tuple[Benefit, ...]) -> Iterator[tuple[Benefit, list[Benefit]]]:
@@ -80,34 +92,34 @@ def _statements(benefits: tuple[Benefit, ...]) -> Iterator[tuple[Benefit, list[B
     yield from ((rows[0], rows) for rows in groups.values())
 
 
-def _statement(row: Benefit, rows: list[Benefit]) -> Resource:
+def _statement(row: Benefit, rows: list[Benefit]) -> Values:
     excluded = row.kind in INACTIVE_KINDS | EXCLUDING
-    return {**_frame(row, rows), "excluded": excluded, **_about(row)}
+    return {"extension": _extensions(row, rows), "excluded": excluded, **_about(row)}
 
 
-def _plain(row: Benefit) -> Resource:
-    benefit: Resource = {"type": coding.benefit_type(row.kind, "", money=False)}
+def _plain(row: Benefit) -> Values:
+    allowed: Values = {}
     if row.kind == UNLIMITED:
-        benefit["allowedString"] = "unlimited"
+        allowed["allowedString"] = "unlimited"
     elif row.amount is not None:
-        benefit["allowedMoney"] = money(row.amount)
-    return {**_frame(row, [row]), **_about(row), "benefit": [benefit]}
+        allowed["allowedMoney"] = money(row.amount)
+    kind = coding.benefit_type(row.kind, "", money=False)
+    benefit = CoverageEligibilityResponseInsuranceItemBenefit(type=kind, **allowed)
+    return {"extension": _extensions(row, [row]), **_about(row), "benefit": [benefit]}
 
 
-def _paired(item: Item) -> Resource:
+def _paired(item: accumulators.Item) -> Values:
     row = item.row
-    found = {**_frame(row, item.rows), **_about(row)}
-    benefit: Resource = {
-        "type": coding.benefit_type(row.kind, row.quantity_unit, money=row.amount is not None)
-    }
-    benefit.update(_quantified("allowed", row, item.allowed))
-    benefit.update(_quantified("used", row, item.used))
-    found["benefit"] = [benefit]
-    found["extension"] = [*found["extension"], *_extras(item)]
-    return found
+    benefit = CoverageEligibilityResponseInsuranceItemBenefit(
+        type=coding.benefit_type(row.kind, row.quantity_unit, money=row.amount is not None),
+        **_quantified("allowed", row, item.allowed),
+        **_quantified("used", row, item.used),
+    )
+    extensions = [*_extensions(row, item.rows), *_extras(item)]
+    return {"extension": extensions, **_about(row), "benefit": [benefit]}
 
 
-def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Resource:
+def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Values:
     """Return name + Money, UnsignedInt or String: R4 has no decimal and no percent here."""
     if amount is None:
         return {}
@@ -124,47 +136,55 @@ def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Resource:
     return {f"{name}String": f"{amount:f} {unit.lower()}".strip()}
 
 
-def _extras(item: Item) -> Iterator[Resource]:
+def _extras(item: accumulators.Item) -> Iterator[Extension]:
     row = item.row
     for url, amount in (
         (systems.EXT_REMAINING, item.remaining),
         (systems.EXT_IMPLIED_TOTAL, item.implied_total),
     ):
         if amount is not None and row.amount is not None:
-            yield {"url": url, "valueMoney": money(amount)}
+            yield _money(url, amount)
         elif amount is not None:
-            yield {"url": url, "valueDecimal": amount}
+            yield models.Extension(url=url, valueDecimal=amount)
     if row.percent is not None:
-        yield {"url": systems.EXT_PERCENT, "valueDecimal": row.percent}
+        yield models.Extension(url=systems.EXT_PERCENT, valueDecimal=row.percent)
     if item.derived:
-        yield {"url": systems.EXT_DERIVED, "valueString": item.derived}
+        yield _said(systems.EXT_DERIVED, item.derived)
     if item.tier:
-        yield {"url": systems.EXT_TIER, "valueString": " ".join(item.tier)}
+        yield _said(systems.EXT_TIER, " ".join(item.tier))
     yield from flags(dict.fromkeys(item.flags))
 
 
-def _frame(row: Benefit, rows: Iterable[Benefit]) -> Resource:
+@lru_cache(maxsize=1024)
+def _money(url: str, amount: Decimal) -> Extension:
+    return models.Extension(url=url, valueMoney=money(amount))
+
+
+def _extensions(row: Benefit, rows: Iterable[Benefit]) -> list[Extension]:
     """Return what places an item: its sources and the facts R4 has no element for."""
-    extensions = [source(one) for one in rows]
+    found = [source(one) for one in rows]
     if row.insurance_type:
         name = codes.names("eb04_insurance_type").get(row.insurance_type, "")
         kind = coding.concept(systems.X12_INSURANCE_TYPE, row.insurance_type, name)
-        extensions.append({"url": systems.EXT_INSURANCE_TYPE, "valueCodeableConcept": kind})
+        found.append(models.Extension(url=systems.EXT_INSURANCE_TYPE, valueCodeableConcept=kind))
     if row.auth_raw and row.auth_required is None:
-        extensions.append({"url": systems.EXT_AUTHORIZATION, "valueString": row.auth_raw})
-    extensions += [
-        {"url": systems.EXT_REFERRAL, "valueString": one.value}
+        found.append(_said(systems.EXT_AUTHORIZATION, row.auth_raw))
+    found += [
+        _said(systems.EXT_REFERRAL, one.value)
         for one in row.identifiers
         if one.qualifier == REFERRAL and one.value
     ]
-    extensions += [{"url": systems.EXT_PLACE_OF_SERVICE, "valueString": p} for p in row.places if p]
-    extensions += [dated(one) for one in row.dates]
-    extensions += [entity(one) for one in row.entities]
-    extensions += flags(row.flags)
-    return {"extension": extensions}
+    found += [_said(systems.EXT_PLACE_OF_SERVICE, place) for place in row.places if place]
+    found += [dated(one) for one in row.dates]
+    found += [entity(one) for one in row.entities]
+    return found + flags(row.flags)
 
 
-def _about(row: Benefit) -> Resource:
+def _said(url: str, text: str) -> Extension:
+    return models.Extension(url=url, valueString=text)
+
+
+def _about(row: Benefit) -> Values:
     """Return the elements of an item that the row itself fills."""
     found = _subject(row)
     if row.plan_name:
@@ -184,20 +204,23 @@ def _about(row: Benefit) -> Resource:
     return found
 
 
-def _subject(row: Benefit) -> Resource:
+def _subject(row: Benefit) -> Values:
     """Return what the row is about: R4 wants a category or a procedure, never both (ces-1)."""
     category = coding.category(row.service_type) if row.service_type else None
     if row.procedure is None:
-        return {"category": category or {"extension": [_UNKNOWN]}}
-    found = _procedure(row.procedure)
+        return {"category": category or _UNNAMED}
+    codings, text = _procedure(row.procedure)
     if category is not None:
-        concept = found["productOrService"]
-        concept["coding"] = [*concept.get("coding", []), *category.get("coding", [])]
-        concept["text"] = f"{concept['text']} ({category['text']})"
+        codings += category.coding or []
+        text = f"{text} ({category.text})"
+    found: Values = {"productOrService": CodeableConcept(coding=codings or None, text=text)}
+    if row.procedure.modifiers:
+        found["modifier"] = [CodeableConcept(text=one) for one in row.procedure.modifiers]
     return found
 
 
-def _procedure(procedure: Procedure) -> Resource:
+def _procedure(procedure: Procedure) -> tuple[list[Coding], str]:
+    """Return the coding of a procedure, none where its system is unknown, and its text."""
     system = _PROCEDURE_SYSTEMS.get(procedure.qualifier)
     if (
         system == systems.HCPCS
@@ -206,15 +229,10 @@ def _procedure(procedure: Procedure) -> Resource:
     ):
         system = systems.CPT
     range_end = f" to {procedure.code_to}" if procedure.code_to else ""
-    concept: Resource = {"text": f"{procedure.code or 'not stated'}{range_end}"}
+    text = f"{procedure.code or 'not stated'}{range_end}"
     if system and coding.is_code(procedure.code):
-        concept["coding"] = [{"system": system, "code": procedure.code}]
-    else:
-        concept["text"] = f"{procedure.qualifier}:{concept['text']}"
-    found: Resource = {"productOrService": concept}
-    if procedure.modifiers:
-        found["modifier"] = [{"text": modifier} for modifier in procedure.modifiers]
-    return found
+        return [Coding(system=system, code=procedure.code)], text
+    return [], f"{procedure.qualifier}:{text}"
 
 
 def _description(row: Benefit) -> str:
@@ -237,37 +255,43 @@ def delivery(one: Delivery) -> str:
     return text
 
 
-def source(row: Benefit) -> Resource:
+def source(row: Benefit) -> Extension:
     """Return the extension that leads back to an EB segment: its numbers and its text."""
-    parts: list[Resource] = [
-        {"url": "index", "valueUnsignedInt": row.index},
-        {"url": "repeat", "valueUnsignedInt": row.repeat},
-        {"url": "segment", "valueString": row.raw},
-    ]
+    parts = [_number("index", row.index), _number("repeat", row.repeat), _said("segment", row.raw)]
     if row.position:
-        parts.insert(0, {"url": "position", "valuePositiveInt": row.position})
-    return {"url": systems.EXT_SOURCE, "extension": parts}
+        parts.insert(0, _position(row.position))
+    return models.Extension(url=systems.EXT_SOURCE, extension=parts)
 
 
-def flags(found: Iterable[str]) -> list[Resource]:
+@lru_cache(maxsize=4096)
+def _number(url: str, number: int) -> Extension:
+    return models.Extension(url=url, valueUnsignedInt=number)
+
+
+@lru_cache(maxsize=4096)
+def _position(number: int) -> Extension:
+    return models.Extension(url="position", valuePositiveInt=number)
+
+
+def flags(found: Iterable[str]) -> list[Extension]:
     """Return one review-flag extension per flag."""
-    return [{"url": systems.EXT_FLAG, "valueString": flag} for flag in found]
+    return [_said(systems.EXT_FLAG, flag) for flag in found]
 
 
-def dated(one: Dated) -> Resource:
+@lru_cache(maxsize=1024)  # the rows of an answer name the same few days
+def dated(one: Dated) -> Extension:
     """Return a DTP of a row as an extension: its qualifier and its days."""
     name = codes.names("dtp01_date_qualifier").get(one.qualifier, one.qualifier)
-    parts: list[Resource] = [{"url": "qualifier", "valueString": name or "not stated"}]
-    period = {k: d.isoformat() for k, d in (("start", one.start), ("end", one.end)) if d}
-    if period:
-        parts.append({"url": "period", "valuePeriod": period})
-    return {"url": systems.EXT_PERIOD, "extension": parts}
+    parts = [_said("qualifier", name or "not stated")]
+    if one.start or one.end:
+        parts.append(models.Extension(url="period", valuePeriod=models.period(one.start, one.end)))
+    return models.Extension(url=systems.EXT_PERIOD, extension=parts)
 
 
-def entity(one: Entity) -> Resource:
+def entity(one: Entity) -> Extension:
     """Return a party of loop 2120 as an extension."""
     role = codes.names("nm101_entity_identifier").get(one.role, one.role) or "not stated"
     parts = [("role", role), ("name", one.name), ("id", one.id)]
     parts += [("contact", f"{_CONTACTS.get(kind, kind)} {number}") for kind, number in one.contacts]
-    listed = [{"url": url, "valueString": text} for url, text in parts if text]
-    return {"url": systems.EXT_ENTITY, "extension": listed}
+    listed = [_said(url, text) for url, text in parts if text]
+    return models.Extension(url=systems.EXT_ENTITY, extension=listed)

@@ -83,4 +83,6 @@ def _said(concept: Any) -> str:
 
 
 def _text(line: str) -> str:
-    return escape("".join(char for char in line if char.isprintable()))
+    if not line.isprintable():
+        line = "".join(char for char in line if char.isprintable())
+    return escape(line)

@@ -10,10 +10,20 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from fhir.resources.R4B.coverageeligibilityresponse import (
+    CoverageEligibilityResponse,
+    CoverageEligibilityResponseError,
+    CoverageEligibilityResponseInsurance,
+)
+from fhir.resources.R4B.extension import Extension
+from fhir.resources.R4B.identifier import Identifier
+from fhir.resources.R4B.reference import Reference
+from pydantic import ValidationError
+
 from bots.domain import verdict
 from bots.domain.eligibility import Answer, Benefit, Reject
 from bots.domain.verdict import Status, Verdict
-from bots.mapping import coding, items, narrative
+from bots.mapping import coding, items, models, narrative
 from bots.mapping.inquiry import Problem, focal_coverage
 from fhir_profiles import codes, elements, pas, systems
 from fhir_profiles.codes import State
@@ -54,6 +64,8 @@ _SENTENCES = {
     Status.REJECTED: "The payer could not process the question for {on}.",
     Status.OUTAGE: "The payer cannot answer now; the check for {on} is repeated.",
 }
+_COPIED = ("purpose", "patient", "insurer", "requestor", "contained")  # word for word
+UNSTORABLE = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
 _SHARED_PROBLEM = "The check was not sent: "
 
 
@@ -71,8 +83,16 @@ def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) 
     """Return the response that holds a payer's answer.
 
     `notes` are flags beside those of the answer: `differs:…` names what the payer has otherwise
-    about the person, who is certain all the same; `guide:…` what breaks the guide.
+    about the person, who is certain all the same; `guide:…` what breaks the guide. An answer that
+    FHIR cannot hold is told as unreadable.
     """
+    try:
+        return _answered(head, answer, route, notes)
+    except ValidationError:  # its message holds the payer's values
+        return unanswered(head, [UNSTORABLE], state=State.COULD_NOT_CHECK, route=route)
+
+
+def _answered(head: Head, answer: Answer, route: str, notes: Iterable[str]) -> Resource:
     asked = _asked_types(head.request)
     found = verdict.judge(answer, asked, head.on)
     found = replace(found, flags=(*found.flags, *notes))
@@ -81,7 +101,10 @@ def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) 
     flags = [*found.flags]
     if answer.trace and answer.trace != head.trace:
         flags.append("trace-mismatch")
-    response["identifier"] += _payer_traces(answer)
+    if answer.payer_trace:
+        response["identifier"].append(
+            Identifier(system=systems.PAYER_TRACE, value=answer.payer_trace)
+        )
     errors = [_rejected(reject) for reject in answer.rejects]
     response["outcome"] = "complete"
     if errors:
@@ -106,13 +129,19 @@ def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: 
     response = _frame(head, state, text, route)
     response["outcome"] = "error"
     response["error"] = [_problem(problem) for problem in listed]
-    response["insurance"] = [{"coverage": focal_coverage(head.request)}]
+    response["insurance"] = [
+        CoverageEligibilityResponseInsurance(coverage=Reference(**focal_coverage(head.request)))
+    ]
     return _told(state, response)
 
 
 def _told(state: State, response: Resource) -> Resource:
-    text = narrative.of_response(state.value, response, response["insurance"][0].get("item", []))
-    return {"resourceType": response["resourceType"], "text": text, **response}
+    """Return the response as JSON, with its narrative; `response` holds the model's elements."""
+    copied = {name: response[name] for name in _COPIED if name in response}
+    given = {name: value for name, value in response.items() if name != "contained"}
+    found = {**models.plain(CoverageEligibilityResponse(**given)), **copied}
+    text = narrative.of_response(state.value, found, found["insurance"][0].get("item", []))
+    return {"resourceType": "CoverageEligibilityResponse", "text": text, **found}
 
 
 def state_of(found: Verdict) -> State:
@@ -141,18 +170,17 @@ def _asked_types(request: Resource) -> list[str]:
 def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
     request = head.request
     response: Resource = {
-        "resourceType": "CoverageEligibilityResponse",
         "meta": {
             "source": SOURCE,
             "tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}],
         },
-        "extension": [{"url": systems.EXT_ROUTE, "valueString": route}] if route else [],
-        "identifier": [{"system": systems.TRACE, "value": head.trace}],
+        "extension": [models.Extension(url=systems.EXT_ROUTE, valueString=route)] if route else [],
+        "identifier": [Identifier(system=systems.TRACE, value=head.trace)],
         "status": "active",
         "purpose": request["purpose"],
         "patient": request["patient"],
-        "servicedDate": head.on.isoformat(),
-        "created": head.created.isoformat(timespec="milliseconds"),
+        "servicedDate": head.on,
+        "created": head.created,
         "request": {"reference": f"CoverageEligibilityRequest/{request['id']}"},
         "outcome": "error",
         "disposition": sentence,
@@ -177,22 +205,17 @@ def prune(response: Resource) -> Resource:
     return kept
 
 
-def _payer_traces(answer: Answer) -> list[Resource]:
-    found = [{"system": systems.PAYER_TRACE, "value": answer.payer_trace}]
-    return found if answer.payer_trace else []
+def _insurance(head: Head, answer: Answer, found: Verdict) -> CoverageEligibilityResponseInsurance:
+    has_period = found.start or found.end
+    return CoverageEligibilityResponseInsurance(
+        coverage=Reference(**focal_coverage(head.request)),
+        inforce=found.inforce,
+        benefitPeriod=models.period(found.start, found.end) if has_period else None,
+        item=items.items(answer.benefits),
+    )
 
 
-def _insurance(head: Head, answer: Answer, found: Verdict) -> Resource:
-    insurance: Resource = {"coverage": focal_coverage(head.request)}
-    if found.inforce is not None:
-        insurance["inforce"] = found.inforce
-    period = {k: d.isoformat() for k, d in (("start", found.start), ("end", found.end)) if d}
-    insurance["benefitPeriod"] = period
-    insurance["item"] = items.items(answer.benefits)
-    return insurance
-
-
-def _rejected(reject: Reject) -> Resource:
+def _rejected(reject: Reject) -> CoverageEligibilityResponseError:
     """Return an AAA as an error: the payer's code, where it stood, and who can mend it."""
     rule = codes.policy("aaa03_policy").get(reject.reason, {})
     parts = [
@@ -202,57 +225,60 @@ def _rejected(reject: Reject) -> Resource:
         ("owner", rule.get("owner", "")),
         ("action", rule.get("default_action", "")),
     ]
-    listed = [{"url": url, "valueString": text} for url, text in parts if text]
-    return {
-        "extension": [{"url": systems.EXT_REJECTION, "extension": listed}],
-        "code": coding.rejection(reject.reason),
-    }
+    return CoverageEligibilityResponseError(
+        code=coding.rejection(reject.reason),
+        extension=[models.Extension(url=systems.EXT_REJECTION, extension=_texts(parts))],
+    )
 
 
-def _problem(problem: Problem) -> Resource:
+def _problem(problem: Problem) -> CoverageEligibilityResponseError:
     code = coding.concept(systems.CHECK_ERROR, problem.code, problem.text)
-    parts = [("loop", problem.expression)] if problem.expression else []
-    if not parts:
-        return {"code": code}
-    listed = [{"url": url, "valueString": text} for url, text in parts]
-    return {"extension": [{"url": systems.EXT_REJECTION, "extension": listed}], "code": code}
+    if not problem.expression:
+        return CoverageEligibilityResponseError(code=code)
+    place = _texts([("loop", problem.expression)])
+    return CoverageEligibilityResponseError(
+        code=code, extension=[models.Extension(url=systems.EXT_REJECTION, extension=place)]
+    )
 
 
-def _findings(answer: Answer) -> Iterator[Resource]:
+def _texts(parts: Iterable[tuple[str, str]]) -> list[Extension]:
+    return [models.Extension(url=url, valueString=text) for url, text in parts if text]
+
+
+def _findings(answer: Answer) -> Iterator[Extension]:
     """Yield what the payer said beside benefits: other payers, contacts, plain messages."""
     paired = items.STATEMENTS | {"A", "B", "C", "F", "G", "J", "K", "Y"}
     for row in answer.benefits:
         if verdict.is_other_payer(row):
-            yield {"url": systems.EXT_OTHER_PAYER, "extension": list(_other_payer(row))}
+            yield models.Extension(url=systems.EXT_OTHER_PAYER, extension=list(_other_payer(row)))
         elif row.kind in _ENTITY_KINDS and row.entities:
             yield from (items.entity(one) for one in row.entities)
         elif row.kind not in paired and not items.is_plain(row):
-            yield {"url": systems.EXT_MESSAGE, "extension": list(_message(row))}
+            yield models.Extension(url=systems.EXT_MESSAGE, extension=list(_message(row)))
     published = [url for kind, url in answer.payer.contacts if kind == "UR"]
     if len(published) == 1 and published[0].endswith(pas.WELL_KNOWN):
-        yield {"url": pas.EXT_WELL_KNOWN, "valueUrl": published[0]}
+        yield models.Extension(url=pas.EXT_WELL_KNOWN, valueUrl=published[0])
     for row in answer.subscriber_benefits:
-        about = {"url": "about", "valueString": "the subscriber, not the patient"}
-        yield {"url": systems.EXT_MESSAGE, "extension": [about, *_message(row)]}
+        about = _texts([("about", "the subscriber, not the patient")])
+        yield models.Extension(url=systems.EXT_MESSAGE, extension=[*about, *_message(row)])
 
 
-def _other_payer(row: Benefit) -> Iterator[Resource]:
+def _other_payer(row: Benefit) -> Iterator[Extension]:
     yield from (items.entity(one) for one in row.entities)
     for one in row.identifiers:
         name = codes.names("ref01_qualifier").get(one.qualifier, one.qualifier)
-        yield {"url": "identifier", "valueString": f"{name} {one.value}".strip() or "not stated"}
+        yield from _texts([("identifier", f"{name} {one.value}".strip() or "not stated")])
     yield from (items.dated(one) for one in row.dates)
     yield from _message(row)
 
 
-def _message(row: Benefit) -> Iterator[Resource]:
+def _message(row: Benefit) -> Iterator[Extension]:
     kind = codes.names("eb01_benefit_information").get(row.kind, row.kind)
-    yield {"url": "kind", "valueString": kind or "not stated"}
+    parts = [("kind", kind or "not stated")]
     if row.service_type:
         types = codes.names("service_type_codes")
-        yield {"url": "service", "valueString": types.get(row.service_type, row.service_type)}
-    if row.messages:
-        yield {"url": "text", "valueString": " ".join(row.messages)}
+        parts.append(("service", types.get(row.service_type, row.service_type)))
+    yield from _texts([*parts, ("text", " ".join(row.messages))])
     yield items.source(row)
 
 

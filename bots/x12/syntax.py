@@ -92,7 +92,7 @@ def _segment(raw: str, mark: str) -> Segment | None:
     elements = raw.split(mark)
     if len(elements) > ELEMENTS_LIMIT:
         raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
-    if f" {mark}" in raw or f"{mark} " in raw:
+    if f" {mark}" in raw or f"{mark} " in raw or not raw.isascii():
         elements = [element.strip() for element in elements]
     return Segment(elements[0].upper(), elements, raw)
 

@@ -13,6 +13,7 @@ from server.search.values import time_range
 
 Node = dict[str, Any]
 Rule = Callable[[Node], Iterator[str]]
+_OF_ANY_EXTENSION = frozenset({"id", "_id", "extension", "_extension", "url", "_url"})
 UCUM = "http://unitsofmeasure.org"
 
 
@@ -30,8 +31,9 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _extension(node: Node) -> Iterator[str]:
-    values = sum(1 for key in node if key.removeprefix("_").startswith("value"))
-    if values + bool(node.get("extension")) != 1:
+    given = node.keys() - _OF_ANY_EXTENSION
+    values = {key.removeprefix("_") for key in given} if len(given) > 1 else given
+    if len(values) + bool(node.get("extension")) != 1:
         yield "ext-1: an extension must have exactly one of value[x] and nested extensions."
 
 

@@ -30,7 +30,9 @@ _INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})T([^Z+\-]+)(.+)")
 def _is_text(value: Any) -> bool:
     if not isinstance(value, str) or len(value) > STRING_LIMIT:
         return False
-    return bool(value.strip()) and _CONTROL.search(value) is None
+    if not value or value.isspace():
+        return False
+    return value.isprintable() or _CONTROL.search(value) is None  # the pattern takes its time
 
 
 def _pattern(pattern: re.Pattern[str]) -> Callable[[Any], bool]:

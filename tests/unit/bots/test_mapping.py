@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bots.mapping import alert, inquiry, items, request, response, tasks
+from bots.mapping import alert, inquiry, request, response, tasks
 from bots.mapping.alert import Kind
 from bots.mapping.inquiry import Facts, Problem
 from bots.mapping.request import Wish
@@ -318,7 +318,7 @@ def test_an_absent_amount_stays_absent() -> None:
 )  # fmt: skip
 def test_values_in_the_types_that_r4_has(rows: list[str], expected: tuple[str, Any]) -> None:
     """prior-art check 1: 25 is 25.00 dollars, .2 is 20, an eighth is a text."""
-    (item,) = items.items(eligibility_271.read(answer_271(*rows)).benefits)
+    (item,) = answered(answer_271(*rows))["insurance"][0]["item"]
 
     assert expected[1] == item["benefit"][0][expected[0]]
 
@@ -335,9 +335,7 @@ def test_values_in_the_types_that_r4_has(rows: list[str], expected: tuple[str, A
 )
 def test_deliveries_in_words(hsd: str, text: str) -> None:
     """An HSD is a phrase that people read."""
-    (item,) = items.items(
-        eligibility_271.read(answer_271("EB*F*IND*33***23***VS*20", hsd)).benefits
-    )
+    (item,) = answered(answer_271("EB*F*IND*33***23***VS*20", hsd))["insurance"][0]["item"]
 
     assert text == item.get("description", "")
 

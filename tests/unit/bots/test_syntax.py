@@ -85,6 +85,22 @@ def test_many_transactions_groups_and_interchanges() -> None:
     assert ["*", "|"] == [t.marks.element for t in transactions(two)]
 
 
+def test_a_ta1_within_a_transaction_acknowledges_nothing() -> None:
+    """It stands outside any ST; inside it is a segment that the guide does not know."""
+    text = answer_271("EB*1**30", "TA1*000000101*261124*0930*A*000")
+
+    assert ["271"] == [one.set_id for one in transactions(text)]
+    assert ("unknown-segment:TA1",) == eligibility_271.read(text).benefits[0].flags
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\x85", " "])
+def test_a_blank_of_any_kind_is_no_value(blank: str) -> None:
+    """Some senders fill up with blanks that are not ASCII; within a value they stay."""
+    (found,) = segments(f"NM1*{blank}*A{blank}B*{blank}C~", Separators())
+
+    assert ["NM1", "", f"A{blank}B", "C"] == found.elements
+
+
 ENVELOPE_FAULTS = {
     "segment-count": lambda t: t.replace("SE*", "SE*9"),
     "control-number": lambda t: t.replace("IEA*1*000000101", "IEA*1*000000102"),

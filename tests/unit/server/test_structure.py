@@ -7,6 +7,7 @@ import pytest
 from server.validation import structure
 from tests import samples
 
+EXT_1 = "ext-1: an extension must have exactly one of value[x] and nested extensions."
 ISSUES = [
     ("status", "actve", "code-invalid", "Coverage.status"),
     ("status", None, "value", "Coverage.status"),
@@ -121,6 +122,17 @@ def test_deep_nesting_is_refused_without_a_crash() -> None:
     found = structure.check(samples.coverage(extension=[node]))
 
     assert any("Nested deeper" in issue.text for issue in found)
+
+
+def test_a_value_may_have_extensions_of_its_own() -> None:
+    """`_valueString` is the same value[x] as valueString (json.html#primitive), alone as well."""
+    own = {"extension": [{"url": "http://x/a", "valueCode": "unknown"}]}
+    for values in ({"valueString": "x", "_valueString": own}, {"_valueString": own}):
+        assert [] == structure.check(samples.coverage(extension=[{"url": "http://x", **values}]))
+    twice = {"url": "http://x", "valueString": "x", "_valueCode": own}
+    told = [issue.text for issue in structure.check(samples.coverage(extension=[twice]))]
+
+    assert ["Only one type of value[x] is allowed.", EXT_1] == told
 
 
 def test_two_types_of_one_choice_are_refused() -> None:
