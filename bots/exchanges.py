@@ -93,7 +93,7 @@ def _differences(stored: Resource, found: Resource) -> Iterator[str]:
         left, right = stored.get(name), found.get(name)
         if name == "insurance":
             yield from _entries(left, right)
-        elif codec.encode(left) != codec.encode(right):
+        elif not _is_same(left, right):
             yield name
     if elements.tag(stored, systems.ELIGIBILITY_STATE) != elements.tag(
         found, systems.ELIGIBILITY_STATE
@@ -104,15 +104,20 @@ def _differences(stored: Resource, found: Resource) -> Iterator[str]:
 def _entries(left: Any, right: Any) -> Iterator[str]:
     one, other = (left or [{}])[0], (right or [{}])[0]
     for name in sorted(one.keys() | other.keys()):
-        if name != "item" and codec.encode(one.get(name)) != codec.encode(other.get(name)):
+        if name != "item" and not _is_same(one.get(name), other.get(name)):
             yield f"insurance.{name}"
     items, others = one.get("item", []), other.get("item", [])
     if len(items) != len(others):
         yield f"insurance.item: {len(items)} become {len(others)}"
         return
     for place, (item, now) in enumerate(zip(items, others, strict=True)):
-        if codec.encode(item) != codec.encode(now):
+        if not _is_same(item, now):
             yield f"insurance.item[{place}]"
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Tell whether two elements say the same, whatever the order of their members."""
+    return codec.is_same(codec.encode(left), codec.encode(right))
 
 
 def _opened(tools: Tools, address: str) -> bytes:

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "x12"
-_TYPES = "30 98 UC 33 48 50 86 88 AL MH 1 2 4 5 35 47 62 A7 BZ DM".split()  # noqa: SIM905
+_TYPES = [str(n) for n in range(1, 95) if n not in {29, 31, 64, 95}]  # EB03
 _ISA = (
     "ISA*00*          *00*          *ZZ*EXAMPLEHUB     *ZZ*INFORCE        "
     "*261124*0930*^*00501*000000101*0*T*:~"
@@ -38,20 +38,26 @@ def answer_271(*rows: str, trace: str = "TRACE1") -> str:
     )
 
 
-def plan_271(services: int, year: int) -> str:
-    """Return a 271 in one line, as payers write it: for each service the terms of the plan."""
+def plan_271(services: int, year: int, *, is_alike: bool = True) -> str:
+    """Return a 271 in one line, as payers write it: for each service the terms of the plan.
+
+    A plan has one deductible and one limit for all services; with `is_alike` False every service
+    has its own, with days and notes of its own, so that hardly two segments are the same.
+    """
     rows = ["EB*1*IND*30**GOLD PPO"]
-    for number in range(services):
-        kind, network = _TYPES[number % len(_TYPES)], "YN"[number // len(_TYPES) % 2]
+    for number, kind in enumerate(_TYPES[:services]):
+        network, own = "YN"[number % 2], 0 if is_alike else number
+        note = f"NOTE {own} OF {year} APPROVAL MAY BE NEEDED FOR SOME OF THESE SERVICES"
+        dates = [f"DTP*348*RD8*{year}01{own % 28 + 1:02d}-{year}1231"] if number % 2 else []
         rows += [
-            f"EB*B*IND*{kind}*PR**27*{year % 7 * 5 + 15}*****{network}",
+            f"EB*B*IND*{kind}*PR**27*{year % 7 * 5 + 15 + own}*****{network}",
             f"EB*A*IND*{kind}*PR**27**.{year % 5 + 1}****{network}",
-            f"MSG*{kind} NOTE {year} APPROVAL MAY BE NEEDED FOR SOME OF THESE SERVICES",
+            f"MSG*{note}",
         ]
-        for amount, (what, level, period) in enumerate(product("CG", ("IND", "FAM"), ("23", "29"))):
-            rows.append(f"EB*{what}*{level}*{kind}*PR**{period}*{year + amount}*****{network}")
-            if period == "23":
-                rows.append(f"DTP*348*RD8*{year}0101-{year}1231")
+        limits = enumerate(product("CG", ("IND", "FAM"), ("23", "29")))
+        for place, (what, level, period) in limits:
+            amount = 10 * (year + own) - place
+            rows += [f"EB*{what}*{level}*{kind}*PR**{period}*{amount}*****{network}", *dates]
     return answer_271(*rows).replace("\n", "")
 
 

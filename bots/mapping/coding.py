@@ -61,20 +61,24 @@ def concept(system: str, code: str, display: str, *more: tuple[str, str, str]) -
     """Return a CodeableConcept with text, of (system, code, display) triples.
 
     What a payer sends in the place of a code and FHIR allows in none stands in the text only.
-    Nobody changes it: a code that is on its list has one for all.
     """
-    if display:
-        return _known(display, (system, code, display), *more)
-    text = f"Code {code} (not yet described)" if code else "Code not stated"
+    text = display or (f"Code {code} (not yet described)" if code else "Code not stated")
     if not is_code(code):
         return CodeableConcept(text=text)
-    return CodeableConcept(text=text, coding=[Coding(system=system, code=code)])
-
-
-@lru_cache(maxsize=1024)
-def _known(text: str, *triples: tuple[str, str, str]) -> CodeableConcept:
-    codings = [Coding(system=s, code=code, display=display) for s, code, display in triples]
+    triples = ((system, code, display), *more)
+    codings = [Coding(system=s, code=code, display=shown or None) for s, code, shown in triples]
     return CodeableConcept(text=text, coding=codings)
+
+
+_kept = lru_cache(maxsize=1024)(concept)
+
+
+def listed(system: str, code: str, name: str, *more: tuple[str, str, str]) -> CodeableConcept:
+    """Return the concept of a code with its `name` on the list, "" for a code that is on none.
+
+    One that is on its list is made once for all, so nobody changes it.
+    """
+    return (_kept if name else concept)(system, code, name, *more)
 
 
 def is_code(text: str) -> bool:
@@ -88,27 +92,27 @@ def category(service_type: str) -> CodeableConcept:
     more = (
         [(systems.BENEFIT_CATEGORY, service_type, name)] if service_type in _HL7_CATEGORIES else []
     )
-    return concept(systems.X12_SERVICE_TYPE, service_type, name, *more)
+    return listed(systems.X12_SERVICE_TYPE, service_type, name, *more)
 
 
 def network(code: str) -> CodeableConcept:
     """Return EB12 as item.network: W holds in and out alike, so it has no HL7 code."""
     more = [(systems.BENEFIT_NETWORK, *_HL7_NETWORKS[code])] if code in _HL7_NETWORKS else []
-    return concept(systems.X12_NETWORK, code, _NETWORK_TEXTS.get(code, ""), *more)
+    return listed(systems.X12_NETWORK, code, _NETWORK_TEXTS.get(code, ""), *more)
 
 
 def unit(code: str) -> CodeableConcept:
     """Return EB02 as item.unit."""
     name = codes.names("eb02_coverage_level").get(code, "")
     more = [(systems.BENEFIT_UNIT, *_HL7_UNITS[code])] if code in _HL7_UNITS else []
-    return concept(systems.X12_LEVEL, code, name, *more)
+    return listed(systems.X12_LEVEL, code, name, *more)
 
 
 def term(code: str) -> CodeableConcept:
     """Return EB06 as item.term."""
     name = codes.names("eb06_time_period").get(code, "")
     more = [(systems.BENEFIT_TERM, *_HL7_TERMS[code])] if code in _HL7_TERMS else []
-    return concept(systems.X12_PERIOD, code, name, *more)
+    return listed(systems.X12_PERIOD, code, name, *more)
 
 
 def benefit_type(kind: str, quantity_unit: str, *, money: bool) -> CodeableConcept:
@@ -128,10 +132,10 @@ def benefit_type(kind: str, quantity_unit: str, *, money: bool) -> CodeableConce
         more.append((systems.HL7_BENEFIT_TYPE, "visit", "Visit"))
     elif kind in _OUR_TYPES:
         more.append((systems.BENEFIT_TYPE, *_OUR_TYPES[kind]))
-    return concept(systems.X12_BENEFIT, kind, name, *more)
+    return listed(systems.X12_BENEFIT, kind, name, *more)
 
 
 def rejection(reason: str) -> CodeableConcept:
     """Return AAA03 as error.code."""
     rule = codes.policy("aaa03_policy").get(reason, {})
-    return concept(systems.X12_REJECT, reason, rule.get("name", ""))
+    return listed(systems.X12_REJECT, reason, rule.get("name", ""))

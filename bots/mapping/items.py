@@ -6,7 +6,7 @@ An absent amount stays absent. Source: FHIR R4 coverageeligibilityresponse.html.
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fhir.resources.R4B.codeableconcept import CodeableConcept
@@ -59,10 +59,15 @@ def is_plain(row: Benefit) -> bool:
     return row.kind == UNLIMITED or row.kind not in codes.names("eb01_benefit_information")
 
 
-@lru_cache(maxsize=1024)  # as they name the same few amounts
 def money(amount: Decimal) -> Money:
     """Return US dollars with at least two decimals; more are kept as the payer sent them."""
-    cents = amount.quantize(_CENT)
+    return _money(str(amount))
+
+
+@lru_cache(maxsize=1024)  # as they name the same few amounts; equal ones may differ in digits
+def _money(written: str) -> Money:
+    amount = Decimal(written)
+    cents = amount.quantize(_CENT) if amount else abs(amount).quantize(_CENT)
     return Money(value=cents if cents == amount else amount, currency="USD")
 
 
@@ -143,21 +148,26 @@ def _extras(item: accumulators.Item) -> Iterator[Extension]:
         (systems.EXT_IMPLIED_TOTAL, item.implied_total),
     ):
         if amount is not None and row.amount is not None:
-            yield _money(url, amount)
+            yield _left(url, str(amount))
         elif amount is not None:
             yield models.Extension(url=url, valueDecimal=amount)
     if row.percent is not None:
         yield models.Extension(url=systems.EXT_PERCENT, valueDecimal=row.percent)
     if item.derived:
-        yield _said(systems.EXT_DERIVED, item.derived)
+        yield _derived(item.derived)
     if item.tier:
         yield _said(systems.EXT_TIER, " ".join(item.tier))
     yield from flags(dict.fromkeys(item.flags))
 
 
+@cache
+def _derived(how: str) -> Extension:
+    return _said(systems.EXT_DERIVED, how)
+
+
 @lru_cache(maxsize=1024)
-def _money(url: str, amount: Decimal) -> Extension:
-    return models.Extension(url=url, valueMoney=money(amount))
+def _left(url: str, written: str) -> Extension:
+    return models.Extension(url=url, valueMoney=_money(written))
 
 
 def _extensions(row: Benefit, rows: Iterable[Benefit]) -> list[Extension]:
@@ -165,7 +175,7 @@ def _extensions(row: Benefit, rows: Iterable[Benefit]) -> list[Extension]:
     found = [source(one) for one in rows]
     if row.insurance_type:
         name = codes.names("eb04_insurance_type").get(row.insurance_type, "")
-        kind = coding.concept(systems.X12_INSURANCE_TYPE, row.insurance_type, name)
+        kind = coding.listed(systems.X12_INSURANCE_TYPE, row.insurance_type, name)
         found.append(models.Extension(url=systems.EXT_INSURANCE_TYPE, valueCodeableConcept=kind))
     if row.auth_raw and row.auth_required is None:
         found.append(_said(systems.EXT_AUTHORIZATION, row.auth_raw))

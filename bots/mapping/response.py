@@ -64,7 +64,7 @@ _SENTENCES = {
     Status.REJECTED: "The payer could not process the question for {on}.",
     Status.OUTAGE: "The payer cannot answer now; the check for {on} is repeated.",
 }
-_COPIED = ("purpose", "patient", "insurer", "requestor", "contained")  # word for word
+_FROM_REQUEST = Reference(display="as in the request")  # stands in the model for what is copied
 UNSTORABLE = Problem("unreadable-answer", "The payer's answer could not be stored as FHIR.")
 _SHARED_PROBLEM = "The check was not sent: "
 
@@ -84,12 +84,17 @@ def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) 
 
     `notes` are flags beside those of the answer: `differs:…` names what the payer has otherwise
     about the person, who is certain all the same; `guide:…` what breaks the guide. An answer that
-    FHIR cannot hold is told as unreadable.
+    the models of FHIR cannot hold is told as unreadable, with flags for the elements.
     """
+    marks = [*notes]
     try:
-        return _answered(head, answer, route, notes)
-    except ValidationError:  # its message holds the payer's values
-        return unanswered(head, [UNSTORABLE], state=State.COULD_NOT_CHECK, route=route)
+        return _answered(head, answer, route, marks)
+    except ValidationError as error:  # its message would hold the payer's values
+        told = unanswered(head, [UNSTORABLE], state=State.COULD_NOT_CHECK, route=route)
+        places = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
+        marks += [f"unstorable:{error.title}.{place}" for place in places]
+        told["extension"] += models.plain(items.flags(marks))
+        return told
 
 
 def _answered(head: Head, answer: Answer, route: str, notes: Iterable[str]) -> Resource:
@@ -112,36 +117,55 @@ def _answered(head: Head, answer: Answer, route: str, notes: Iterable[str]) -> R
         response["error"] = errors
     if verdict.TRUNCATED in answer.flags:
         response["outcome"] = "partial"
-    response["insurance"] = [_insurance(head, answer, found)]
+    response["insurance"] = [_insurance(answer, found)]
     approvals = {i.value for b in answer.benefits for i in b.identifiers if i.qualifier == "G1"}
     if len(approvals) == 1 and "" not in approvals:
         response["preAuthRef"] = approvals.pop()
     response["extension"] += [*_findings(answer), *items.flags(flags)]
-    return _told(state, response)
+    return _told(head, state, response)
 
 
 def unanswered(head: Head, problems: Iterable[Problem], *, state: State, route: str) -> Resource:
     """Return the response of a check that was not sent, or got no answer."""
     listed = list(problems)
-    text = " ".join(problem.text for problem in listed)
+    text = " ".join(problem.text for problem in listed if problem.text)
     if not route:
         text = _SHARED_PROBLEM + text
     response = _frame(head, state, text, route)
     response["outcome"] = "error"
     response["error"] = [_problem(problem) for problem in listed]
-    response["insurance"] = [
-        CoverageEligibilityResponseInsurance(coverage=Reference(**focal_coverage(head.request)))
-    ]
-    return _told(state, response)
+    response["insurance"] = [CoverageEligibilityResponseInsurance(coverage=_FROM_REQUEST)]
+    return _told(head, state, response)
 
 
-def _told(state: State, response: Resource) -> Resource:
-    """Return the response as JSON, with its narrative; `response` holds the model's elements."""
-    copied = {name: response[name] for name in _COPIED if name in response}
-    given = {name: value for name, value in response.items() if name != "contained"}
-    found = {**models.plain(CoverageEligibilityResponse(**given)), **copied}
+def _told(head: Head, state: State, response: Resource) -> Resource:
+    """Return the response as JSON, with its narrative; `response` holds the model's elements.
+
+    What is copied from the request is not put through the models: it stands word for word.
+    """
+    copied = _copied(head.request)
+    if "requestor" in copied:
+        response["requestor"] = _FROM_REQUEST
+    found = {**models.plain(CoverageEligibilityResponse(**response)), **copied}
+    found["insurance"][0]["coverage"] = focal_coverage(head.request)
     text = narrative.of_response(state.value, found, found["insurance"][0].get("item", []))
-    return {"resourceType": "CoverageEligibilityResponse", "text": text, **found}
+    contained = found.pop("contained")
+    return {
+        "resourceType": "CoverageEligibilityResponse",
+        "text": text,
+        "contained": contained,
+        **found,
+    }
+
+
+def _copied(request: Resource) -> Resource:
+    """Return what a response has in common with its request."""
+    found = {name: request[name] for name in ("purpose", "patient", "insurer")}
+    if "provider" in request:
+        found["requestor"] = request["provider"]
+    inside = [elements.reference(found.get(n)) for n in ("patient", "insurer", "requestor")]
+    contained = [one for one in request.get("contained", []) if f"#{one.get('id')}" in inside]
+    return {**found, "contained": contained}
 
 
 def state_of(found: Verdict) -> State:
@@ -168,8 +192,7 @@ def _asked_types(request: Resource) -> list[str]:
 
 
 def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
-    request = head.request
-    response: Resource = {
+    return {
         "meta": {
             "source": SOURCE,
             "tag": [{"system": systems.ELIGIBILITY_STATE, "code": state.value}],
@@ -177,22 +200,15 @@ def _frame(head: Head, state: State, sentence: str, route: str) -> Resource:
         "extension": [models.Extension(url=systems.EXT_ROUTE, valueString=route)] if route else [],
         "identifier": [Identifier(system=systems.TRACE, value=head.trace)],
         "status": "active",
-        "purpose": request["purpose"],
-        "patient": request["patient"],
+        "purpose": ["validation"],
+        "patient": _FROM_REQUEST,
         "servicedDate": head.on,
         "created": head.created,
-        "request": {"reference": f"CoverageEligibilityRequest/{request['id']}"},
+        "request": {"reference": f"CoverageEligibilityRequest/{head.request['id']}"},
         "outcome": "error",
         "disposition": sentence,
-        "insurer": request["insurer"],
+        "insurer": _FROM_REQUEST,
     }
-    if "provider" in request:
-        response["requestor"] = request["provider"]
-    inside = [elements.reference(response.get(n)) for n in ("patient", "insurer", "requestor")]
-    response["contained"] = [
-        one for one in request.get("contained", []) if f"#{one.get('id')}" in inside
-    ]
-    return response
 
 
 def prune(response: Resource) -> Resource:
@@ -205,10 +221,10 @@ def prune(response: Resource) -> Resource:
     return kept
 
 
-def _insurance(head: Head, answer: Answer, found: Verdict) -> CoverageEligibilityResponseInsurance:
+def _insurance(answer: Answer, found: Verdict) -> CoverageEligibilityResponseInsurance:
     has_period = found.start or found.end
     return CoverageEligibilityResponseInsurance(
-        coverage=Reference(**focal_coverage(head.request)),
+        coverage=_FROM_REQUEST,
         inforce=found.inforce,
         benefitPeriod=models.period(found.start, found.end) if has_period else None,
         item=items.items(answer.benefits),

@@ -13,9 +13,8 @@ from bots.x12.syntax import Segment
 _NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+)")
 _PERSON = "1"  # NM102
 _DAY = 8  # CCYYMMDD
-_PERIOD = 35  # the longest DTP03
 _DIGITS = 18  # EB07
-_WRITTEN = 2 * _DIGITS  # with all that is tolerated
+_KEPT = 35  # longer values than DTP03 may be are read anew each time, and not kept
 
 
 def entity(segment: Segment) -> Entity:
@@ -52,11 +51,11 @@ def identifier(segment: Segment) -> Identifier:
 
 def dated(segment: Segment) -> Dated:
     """Return a DTP; D8 that holds a range is read as one, a range that is reversed as no day."""
-    return _dated(segment.get(1)[:_PERIOD], segment.get(3)[:_PERIOD])
+    qualifier, text = segment.get(1), segment.get(3)
+    return (_dated if len(qualifier) + len(text) <= _KEPT else _read_dated)(qualifier, text)
 
 
-@lru_cache(maxsize=1024)  # rows of an answer name the same few days
-def _dated(qualifier: str, text: str) -> Dated:
+def _read_dated(qualifier: str, text: str) -> Dated:
     first, _, last = text.partition("-")
     start, end = day(first), day(last) if last else None
     if start and end and end < start:
@@ -64,9 +63,14 @@ def _dated(qualifier: str, text: str) -> Dated:
     return Dated(qualifier, start, end)
 
 
+_dated = lru_cache(maxsize=1024)(_read_dated)  # rows of an answer name the same few days
+
+
 def day(text: str) -> date | None:
     """Return CCYYMMDD (more digits are a time, and cut) as a date, None if it is none."""
     digits = text.strip()[:_DAY]
+    if len(digits) < _DAY:
+        return None
     try:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
@@ -78,12 +82,14 @@ def number(text: str) -> Decimal | None:
 
     None where it is no number, or longer than EB07 may be (18 characters).
     """
-    return _number(text) if len(text) <= _WRITTEN else None
+    return (_number if len(text) <= _KEPT else _read_number)(text)
 
 
-@lru_cache(maxsize=1024)  # as they name the same few amounts
-def _number(text: str) -> Decimal | None:
+def _read_number(text: str) -> Decimal | None:
     plain = text.strip().replace(",", "").replace("$", "")
     if not _NUMBER.fullmatch(plain) or len(plain) > _DIGITS:
         return None
     return Decimal(plain)
+
+
+_number = lru_cache(maxsize=1024)(_read_number)  # as they name the same few amounts

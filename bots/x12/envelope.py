@@ -96,6 +96,7 @@ class _Reader:
         self._found = found
         self._is_readable = REPLACED not in text
         self._marks = marks
+        self._has_ta1 = False
         self._begin: int | None = None  # the place of the ST that is open
         self._group = Group()
         self._first = 0  # the place of the group's first transaction
@@ -123,13 +124,14 @@ class _Reader:
 
     def end_set(self, segment: Segment, place: int) -> None:
         """Read SE."""
-        begin = self._begin
-        if begin is not None:
-            wrong = {
-                "segment-count": segment.get(1) != str(place - begin + 1),
-                "control-number": segment.get(2) != self._found[begin].get(2),
-            }
-            self._keep(begin, place, [flag for flag, is_wrong in wrong.items() if is_wrong])
+        if self._begin is None:
+            return
+        head, inner = self._found[self._begin], self._inner(self._begin, place)
+        wrong = {
+            "segment-count": segment.get(1) != str(len(inner) + 2),
+            "control-number": segment.get(2) != head.get(2),
+        }
+        self._keep(head, inner, [flag for flag, is_wrong in wrong.items() if is_wrong])
 
     def end_group(self, segment: Segment, place: int) -> None:
         """Read GE."""
@@ -146,18 +148,23 @@ class _Reader:
         self._flag(0, "control-number", wrong=segment.get(2) != self._number)
 
     def acknowledge(self, segment: Segment, _place: int) -> None:
-        """Read TA1, which stands outside any transaction."""
-        if self._begin is None:
-            self.made.append(Transaction("TA1", (segment,), self._marks, segment.get(1)))
+        """Read TA1, which stands outside any transaction, or belongs to none."""
+        self.made.append(Transaction("TA1", (segment,), self._marks, segment.get(1)))
+        self._has_ta1 = True
 
     def _cut_off(self, place: int) -> None:
         """End at `place` a transaction whose SE never came."""
         if self._begin is not None:
-            self._keep(self._begin, place, ["truncated"])
+            head, inner = self._found[self._begin], self._inner(self._begin, place)
+            self._keep(head, inner, ["truncated"])
 
-    def _keep(self, begin: int, end: int, flags: list[str]) -> None:
-        """Keep what stands between the ST at `begin` and `end`."""
-        head, inner = self._found[begin], tuple(self._found[begin + 1 : end])
+    def _inner(self, begin: int, end: int) -> tuple[Segment, ...]:
+        """Return what stands between the ST at `begin` and `end`."""
+        inner = tuple(self._found[begin + 1 : end])
+        return tuple(one for one in inner if one.id != "TA1") if self._has_ta1 else inner
+
+    def _keep(self, head: Segment, inner: tuple[Segment, ...], flags: list[str]) -> None:
+        """Keep the open transaction, of which `head` is the ST."""
         if not self._is_readable and any(REPLACED in segment.raw for segment in inner):
             flags.append("unreadable-characters")
         self.made.append(Transaction(head.get(1), inner, self._marks, head.get(2),

@@ -13,16 +13,17 @@ from bots.x12.syntax import Segment, Separators, repeats
 from fhir_profiles import codes
 
 _LISTS = (
-    ("EB01", "eb01_benefit_information"),
-    ("EB02", "eb02_coverage_level"),
-    ("EB03", "service_type_codes"),
-    ("EB04", "eb04_insurance_type"),
-    ("EB06", "eb06_time_period"),
-    ("EB09", "eb09_quantity_qualifier"),
-    ("EB11", "eb11_authorization_required"),
-    ("EB12", "eb12_in_plan_network"),
+    (1, "eb01_benefit_information"),
+    (2, "eb02_coverage_level"),
+    (4, "eb04_insurance_type"),
+    (6, "eb06_time_period"),
+    (9, "eb09_quantity_qualifier"),
+    (11, "eb11_authorization_required"),
+    (12, "eb12_in_plan_network"),
+    (3, "service_type_codes"),
 )
 _Lists = tuple[frozenset[str], ...]
+_SERVICE_TYPES = 3  # EB03
 _EMPTY = ("",) * 14  # EB01 to EB14
 _PLACE_OF_SERVICE = "ZZ"  # III01
 _AUTHORIZATION = {"Y": True, "N": False}
@@ -33,8 +34,8 @@ _RANGE_END = 7  # EB13-8: the last code of a range
 _CARRIED = frozenset({"LS", "LE", "N3", "N4", "PRV"})
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """An EB segment and the segments that follow it.
+class Row(msgspec.Struct, gc=False):
+    """An EB segment and the segments that follow it, which its reader adds.
 
     `index` is its place among the EB segments of the transaction, `position` its number in it.
     """
@@ -50,7 +51,7 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
     made: list[Benefit] = []
     lists = _lists()
     for row in rows:
-        e = [*row.segment.elements, *_EMPTY]
+        e = row.segment.elements + _EMPTY
         types = repeats(e[3], marks)
         raw, told, flags = row.segment.raw, _NONE, _unknown(e, types, lists)
         if row.following:
@@ -172,17 +173,16 @@ _READERS: dict[str, Callable[[_Following, Segment], None]] = {
 
 def _unknown(e: Sequence[str], types: list[str], lists: _Lists) -> list[str]:
     """Return a flag for each code of an EB that is not on its list."""
-    one, two, three, four, six, nine, eleven, twelve = lists
+    one, two, four, six, nine, eleven, twelve, three = lists
     if (
-        e[1] in one and e[2] in two and three.issuperset(types) and e[4] in four and e[6] in six
-        and e[9] in nine and e[11] in eleven and e[12] in twelve
+        e[1] in one and e[2] in two and e[4] in four and e[6] in six and e[9] in nine
+        and e[11] in eleven and e[12] in twelve and three.issuperset(types)
     ):  # fmt: skip
         return []
-    given = [(name, [e[int(name[2:])]] if name != "EB03" else types) for name, _ in _LISTS]
     return [
-        f"unknown-code:{name}:{code}"
-        for (name, found), known in zip(given, lists, strict=True)
-        for code in found
+        f"unknown-code:EB{place:02d}:{code}"
+        for (place, _), known in zip(_LISTS, lists, strict=True)
+        for code in (types if place == _SERVICE_TYPES else [e[place]])
         if code not in known
     ]
 

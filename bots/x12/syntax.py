@@ -4,8 +4,6 @@ ISA is 106 characters with its separators at fixed places; where padding was los
 by counting elements. Everything here is linear in the size of the text.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 SIZE_LIMIT = 12 * 1024 * 1024
@@ -16,6 +14,7 @@ _ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
 REPLACED = "\ufffd"  # stands for a character that no text may hold (FHIR R4 datatypes.html#string)
 _BLANK = "\r\n\t "
+_BLANKS = "".join(chr(n) for n in range(0x3001) if chr(n).isspace())  # those of Unicode
 _CONTROLS = [*(chr(n) for n in range(32) if chr(n) not in _BLANK), "\x7f"]
 
 
@@ -36,7 +35,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     """One segment: its id, its elements (the id as sent at place 0), and its text as received."""
 
     id: str
-    elements: Sequence[str]
+    elements: tuple[str, ...]
     raw: str
 
     def get(self, place: int) -> str:
@@ -72,6 +71,25 @@ def segments(text: str, marks: Separators) -> list[Segment]:
     What stands behind the last terminator was cut off and is no segment: half a number is another
     number. Raises Unreadable beyond the limits of size, segments or elements.
     """
+    mark, signs = marks.element, _signs(marks)
+    before, after = f" {mark}", f"{mark} "
+    blanks = "".join(blank for blank in _BLANKS if blank not in signs)
+    found: list[Segment] = []
+    read: dict[str, Segment] = {}  # payers repeat many segments word for word
+    for raw in _raws(text, marks):
+        if raw not in read:
+            elements = raw.split(mark)
+            if len(elements) > ELEMENTS_LIMIT:
+                raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
+            if before in raw or after in raw or not raw.isprintable():  # other blanks are not
+                elements = [element.strip(blanks) for element in elements]
+            read[raw] = Segment(elements[0].upper(), tuple(elements), raw)
+        found.append(read[raw])
+    return found
+
+
+def _raws(text: str, marks: Separators) -> list[str]:
+    """Return the texts of all segments."""
     if len(text) > SIZE_LIMIT:
         raise Unreadable(f"expected at most {SIZE_LIMIT} characters")
     *parts, rest = text.split(marks.segment)
@@ -79,29 +97,17 @@ def segments(text: str, marks: Separators) -> list[Segment]:
         parts.append(rest)
     if len(parts) > SEGMENTS_LIMIT:
         raise Unreadable(f"expected at most {SEGMENTS_LIMIT} segments")
-    read: dict[str, Segment | None] = {"": None}  # payers repeat many segments word for word
-    for part in parts:
-        if part not in read:
-            read[part] = _segment(part.strip(_BLANK), marks.element)
-    return [found for part in parts if (found := read[part]) is not None]
+    return [raw for part in parts if (raw := part.strip(_BLANK))]
 
 
-def _segment(raw: str, mark: str) -> Segment | None:
-    if not raw:
-        return None
-    elements = raw.split(mark)
-    if len(elements) > ELEMENTS_LIMIT:
-        raise Unreadable(f"expected at most {ELEMENTS_LIMIT} elements in a segment")
-    if f" {mark}" in raw or f"{mark} " in raw or not raw.isascii():
-        elements = [element.strip() for element in elements]
-    return Segment(elements[0].upper(), elements, raw)
+def _signs(marks: Separators) -> set[str]:
+    return {marks.element, marks.component, marks.repetition, marks.segment}
 
 
 def readable(text: str, marks: Separators) -> str:
     """Return `text` with each control character that is no separator as REPLACED."""
-    kept = {marks.element, marks.component, marks.repetition, marks.segment}
     for control in _CONTROLS:
-        if control in text and control not in kept:
+        if control in text and control not in _signs(marks):
             text = text.replace(control, REPLACED)
     return text
 

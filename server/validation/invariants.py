@@ -13,7 +13,6 @@ from server.search.values import time_range
 
 Node = dict[str, Any]
 Rule = Callable[[Node], Iterator[str]]
-_OF_ANY_EXTENSION = frozenset({"id", "_id", "extension", "_extension", "url", "_url"})
 UCUM = "http://unitsofmeasure.org"
 
 
@@ -31,8 +30,7 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _extension(node: Node) -> Iterator[str]:
-    given = node.keys() - _OF_ANY_EXTENSION
-    values = {key.removeprefix("_") for key in given} if len(given) > 1 else given
+    values = {key.removeprefix("_") for key in node if key.startswith(("value", "_value"))}
     if len(values) + bool(node.get("extension")) != 1:
         yield "ext-1: an extension must have exactly one of value[x] and nested extensions."
 

@@ -99,6 +99,8 @@ def told(code: str) -> str:
         return f"The payer sent a {what} we do not know yet: {rest.replace(':', ' ')}. It is kept."
     if kind in ("unreadable", "percent-range"):
         return f"A number in the answer is out of form: {rest or 'percent'}. It is kept as sent."
+    if kind == "unstorable":
+        return f"The answer holds what FHIR allows in no {rest}. It is kept as sent."
     if kind == _GUIDE:
         return f"The answer breaks the guide: {rest}."
     if kind == _VENDOR:

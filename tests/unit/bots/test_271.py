@@ -1,5 +1,6 @@
 """What a 271 says, as values, and the FHIR it becomes: golden files and single elements."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,27 @@ def test_elements_of_a_row() -> None:
         str(found.dates[0].start), str(found.dates[0].end))  # fmt: skip
 
 
+def test_a_period_may_be_written_with_times() -> None:
+    """However long: the days are those that are written, and a cut day is none."""
+    times = "DTP*291*RD8*20260101T00:00:00.000000000-20261231T00:00:00.000000000"
+    (found,) = benefit("EB*1*IND*30", times).dates
+    (cut,) = benefit("EB*1*IND*30", "DTP*291*RD8*20260101-2026123").dates
+
+    assert (date(2026, 1, 1), date(2026, 12, 31)) == (found.start, found.end)
+    assert (date(2026, 1, 1), None) == (cut.start, cut.end)
+
+
 @pytest.mark.parametrize(
     ("text", "amount"),
-    [("25", "25"), (".5", "0.5"), ("1,200.00", "1200.00"), ("$25", "25"), ("-5", "-5"), ("0", "0")],
+    [
+        ("$" * 40 + "1,234.50", "1234.50"),
+        ("25", "25"),
+        (".5", "0.5"),
+        ("1,200.00", "1200.00"),
+        ("$25", "25"),
+        ("-5", "-5"),
+        ("0", "0"),
+    ],
 )
 def test_amounts_as_payers_write_them(text: str, amount: str) -> None:
     """Read as a Decimal; zero is a value."""

@@ -126,6 +126,23 @@ def test_reading_again_finds_nothing_until_the_reader_changes() -> None:
     assert [()] == [one.differs for one in exchanges.read_again(tools(fhir))]
 
 
+def test_the_order_of_members_is_no_difference() -> None:
+    """Whatever order an older version, or another server, wrote them in."""
+    fhir = world()
+    stored = checked(fhir, GOOD)
+    fhir.put(turned(stored))
+
+    assert stored == turned(stored)
+    assert [()] == [one.differs for one in exchanges.read_again(tools(fhir))]
+
+
+def turned(value: Any) -> Any:
+    """Return JSON with the members of every object in the other order."""
+    if isinstance(value, dict):
+        return {name: turned(one) for name, one in reversed(value.items())}
+    return [turned(one) for one in value] if isinstance(value, list) else value
+
+
 def test_what_cannot_be_read_again_is_named() -> None:
     """Another key: a problem of that response, and nothing of it is touched."""
     fhir = world()

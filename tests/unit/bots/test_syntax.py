@@ -85,20 +85,33 @@ def test_many_transactions_groups_and_interchanges() -> None:
     assert ["*", "|"] == [t.marks.element for t in transactions(two)]
 
 
-def test_a_ta1_within_a_transaction_acknowledges_nothing() -> None:
-    """It stands outside any ST; inside it is a segment that the guide does not know."""
-    text = answer_271("EB*1**30", "TA1*000000101*261124*0930*A*000")
+def test_a_ta1_belongs_to_no_transaction() -> None:
+    """Where its place is within one, or one was broken off before it, it is told all the same."""
+    broken = TA1.replace("TA1*", "GS*FA*A*B*20261124*0930*1*X*005010~ST*999*0001~AK1*HS*1~TA1*")
+    told, answer = transactions(answer_271("EB*1**30", "TA1*000000101*261124*0930*R*006"))
 
-    assert ["271"] == [one.set_id for one in transactions(text)]
-    assert ("unknown-segment:TA1",) == eligibility_271.read(text).benefits[0].flags
+    assert ("TA1", "271") == (told.set_id, answer.set_id)
+    assert "TA1" not in {segment.id for segment in answer.segments}
+    with pytest.raises(NotA271) as refused:
+        eligibility_271.read(broken)
+    assert refused.value.acknowledgement
+    assert ("TA1", "R") == (refused.value.found, refused.value.acknowledgement.code)
 
 
-@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\x85", " "])
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\x85", "\t", " "])
 def test_a_blank_of_any_kind_is_no_value(blank: str) -> None:
     """Some senders fill up with blanks that are not ASCII; within a value they stay."""
     (found,) = segments(f"NM1*{blank}*A{blank}B*{blank}C~", Separators())
 
-    assert ["NM1", "", f"A{blank}B", "C"] == found.elements
+    assert ("NM1", "", f"A{blank}B", "C") == found.elements
+
+
+def test_a_blank_that_separates_is_none() -> None:
+    """U+001F as component separator, as some senders have it, beside a letter that is not ASCII."""
+    marks = Separators(component="\x1f")
+    (found,) = segments("EB*B**98**PLAN É***\x1fD0120~", marks)
+
+    assert "\x1fD0120" == found.elements[-1]
 
 
 ENVELOPE_FAULTS = {

@@ -26,6 +26,18 @@ ISSUES = [
     ("period", {"start": "2026-05-01T10:00:00"}, "value", "Coverage.period.start"),
     ("extension", [{"valueString": "x"}], "required", "Coverage.extension[0].url"),
     ("extension", [{"url": "http://x"}], "invariant", "Coverage.extension[0]"),
+    (
+        "extension",
+        [{"url": "http://x", "resourceType": "Extension"}],
+        "invariant",
+        "Coverage.extension[0]",
+    ),
+    (
+        "extension",
+        [{"url": "http://x", "valueString": "x", "foo": "y"}],
+        "structure",
+        "Coverage.extension[0].foo",
+    ),
     ("class", [{"value": "G"}], "required", "Coverage.class[0].type"),
     ("id", "a_b", "value", "Coverage.id"),
     ("_subscriberId", {"value": "x"}, "structure", "Coverage.subscriberId.value"),
