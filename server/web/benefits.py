@@ -5,22 +5,26 @@ What the payer did not state is said so in words: never a zero, never a guess.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_profiles import elements, systems
+from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import Reason, State
 from server.interactions import benefit_order, read
 from server.interactions.benefit_order import Ranked
 from server.interactions.engine import Engine
-from server.web import flags, lines, records
+from server.web import estimate, flags, lines, records
+from server.web.estimate import Estimate
 from server.web.flags import Error
 from server.web.lines import Card, Plan, Service
 from server.web.records import Record
 from server.web.states import WORDS, Word, state_of
 
 Resource = dict[str, Any]
+_WHO_AND_WHERE = ("Practitioner", "Location")
+_IN_FORCE = (State.ACTIVE, State.ACTIVE_REVIEW)
+_PRIMARY_CARE = codes.names("nm101_entity_identifier")["P3"]
 _REQUEST = "CoverageEligibilityRequest"
 # Why a check ran, in words.
 _REASONS: dict[str, str] = {
@@ -64,13 +68,19 @@ class Summary:
     born: str
     state: Word
     service_date: str
+    visit: list[str]
     sentence: str
     last: Check
+    next_check: str
     goes_on: bool
     may_ask: bool
     plan: list[tuple[str, str]]
     payers: list[Payer]
     cards: list[Card]
+    price: str
+    is_wrong_price: bool
+    may_estimate: bool
+    estimate: Estimate | None
     to_authorize: list[str]
     services: list[Service]
     plans: list[Plan]
@@ -83,8 +93,11 @@ class Summary:
     printed: datetime
 
 
-def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
-    """Return the summary of one coverage. Raises NotFound or Gone as read does."""
+def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -> Summary:
+    """Return the summary of one coverage, with an estimate where the visit's `price` is one.
+
+    Raises NotFound or Gone as read does.
+    """
     record = records.record(engine, coverage_id)
     day = records.start_of_day(engine.now(), zone).date().isoformat()
     response = record.response or {}
@@ -95,19 +108,28 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
     checks = [_check(engine, one, day, zone) for one in records.responses(engine, coverage_id)]
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     asked = _asked(request or {})
+    amount = estimate.price(price)
+    service_date = response.get("servicedDate", day)
+    appointment = _appointment(engine, record, service_date, zone)
     return Summary(
         coverage_id=coverage_id,
         patient=records.person(record.patient),
         born=(record.patient or {}).get("birthDate", ""),
         state=WORDS[state],
-        service_date=response.get("servicedDate", day),
+        service_date=service_date,
+        visit=_visit(engine, appointment, zone) if appointment else [],
         sentence=_sentence(state, record),
         last=checks[0] if checks else _check(engine, {}, day, zone),
+        next_check=_next_check(appointment, engine.now(), zone),
         goes_on=elements.has_extension(response, systems.EXT_RETRY),
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
-        payers=_payers(engine, record, response.get("servicedDate", day)),
+        payers=_payers(engine, record, service_date),
         cards=lines.cards(items, asked),
+        price=price,
+        is_wrong_price=bool(price) and amount is None,
+        may_estimate=state in _IN_FORCE,
+        estimate=estimate.estimate(items, asked, amount) if amount else None,
         to_authorize=lines.to_authorize(items),
         services=lines.services(items, asked),
         plans=lines.plans(items),
@@ -122,6 +144,37 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo) -> Summary:
         answered=bool(items) or "inforce" in insurance,
         printed=engine.now().astimezone(zone),
     )
+
+
+def _appointment(engine: Engine, record: Record, day: str, zone: ZoneInfo) -> Resource | None:
+    """Return the visit that an answer is about: the patient's first on that day."""
+    patient = elements.reference(record.coverage["beneficiary"])
+    start = datetime.combine(date.fromisoformat(day), time(), zone)
+    return records.appointment(engine, patient, start)
+
+
+def _visit(engine: Engine, appointment: Resource, zone: ZoneInfo) -> list[str]:
+    """Return the time of a visit, and the names of who and where as far as they are known."""
+    told = [datetime.fromisoformat(appointment["start"]).astimezone(zone).strftime("%H:%M")]
+    for part in appointment["participant"]:
+        actor = part.get("actor", {})
+        kind = elements.reference(actor).partition("/")[0]
+        if kind in _WHO_AND_WHERE:
+            there = read.referenced(engine, kind, elements.reference(actor)) or {}
+            name = there.get("name") if kind == "Location" else there and records.person(there)
+            told.append(str(actor.get("display") or name or f"{kind} not on file"))
+    return told
+
+
+def _next_check(appointment: Resource | None, now: datetime, zone: ZoneInfo) -> str:
+    """Say when a visit that lies ahead is checked by itself (docs/checks.md)."""
+    if appointment is None or appointment["status"] not in ("booked", "pending"):
+        return ""
+    start = datetime.fromisoformat(appointment["start"])
+    if start <= now:
+        return ""
+    days = (start.astimezone(zone).date() - now.astimezone(zone).date()).days
+    return "the day before the visit, and at check-in" if days > 1 else "at check-in"
 
 
 def _asked(request: Resource) -> list[str]:
@@ -211,13 +264,27 @@ def _plan(engine: Engine, record: Record, insurance: Resource) -> Iterator[tuple
         yield "Plan type", kind
     yield "Member id", coverage.get("subscriberId") or lines.NOT_STATED
     yield "Group", _group(coverage) or lines.NOT_STATED
-    relationship = coverage.get("relationship", {})
-    yield "Relationship", elements.code(relationship, systems.RELATIONSHIP) or lines.NOT_STATED
+    told = [elements.code(coverage.get("relationship", {}), systems.RELATIONSHIP)]
+    if "subscriber" in coverage:
+        there = read.referenced(engine, "Patient", elements.reference(coverage["subscriber"]))
+        named = records.person(there) if there else coverage["subscriber"].get("display")
+        told.append(f"subscriber {named or 'not on file'}")
+    yield "Relationship", ", ".join(one for one in told if one) or lines.NOT_STATED
     period = insurance.get("benefitPeriod", {})
     yield "Plan dates", _period(period) or lines.NOT_STATED
+    for name in _primary_care(record.response or {}):
+        yield "Primary care", name
     phones = [t.get("value") for t in payer.get("telecom", []) if t.get("system") == "phone"]
     if phones and phones[0]:
         yield "Payer phone", phones[0]
+
+
+def _primary_care(response: Resource) -> Iterator[str]:
+    """Yield the name of each primary care provider whom the payer names."""
+    for one in elements.extensions(response, systems.EXT_ENTITY):
+        parts = {part["url"]: part.get("valueString", "") for part in one["extension"]}
+        if parts["role"] == _PRIMARY_CARE and "name" in parts:
+            yield parts["name"]
 
 
 def _insurance_type(item: Resource) -> str:

@@ -1,6 +1,6 @@
 """The items of an answer as lines for people: every cell is text, and silence is said to be so."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from server.web import flags
 Resource = dict[str, Any]
 NOT_STATED = "Not stated"
 _WHOLE_PLAN, _OFFICE_VISIT = "30", "98"  # EB03
-_PLAN = (_WHOLE_PLAN, "")
+PLAN = (_WHOLE_PLAN, "")
 _DEDUCTIBLE, _LIMITATION = "C", "F"  # EB01
 _SHARES = {"A": "coinsurance", "B": "copay"}
 REQUIRED, UNKNOWN = "Required", "Payer does not know"
@@ -105,7 +105,7 @@ def services(items: list[Resource], asked: Iterable[str]) -> list[Service]:
 
     One line for each service, level and network that the payer tells apart.
     """
-    wanted = _of_visit(asked)
+    wanted = of_visit(asked)
     found: dict[tuple[int, bool, str, str], list[Resource]] = {}
     for item in items:
         service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
@@ -116,7 +116,7 @@ def services(items: list[Resource], asked: Iterable[str]) -> list[Service]:
     return [_service(rows) for _, rows in sorted(found.items(), key=lambda one: one[0])]
 
 
-def _of_visit(asked: Iterable[str]) -> list[str]:
+def of_visit(asked: Iterable[str]) -> list[str]:
     """Return the service types of a visit: those asked about, else an office visit."""
     return [code for code in asked if code != _WHOLE_PLAN] or [_OFFICE_VISIT]
 
@@ -183,7 +183,7 @@ def cards(items: list[Resource], asked: Iterable[str]) -> list[Card]:
 
     What to collect is a copay that the payer states; a share of a charge is known after the visit.
     """
-    wanted = tuple(_of_visit(asked))
+    wanted = of_visit(asked)
     return [
         Card("Collect today", list(_shares(items, "B", wanted))),
         Card("Coinsurance", list(_shares(items, "A", wanted))),
@@ -192,9 +192,9 @@ def cards(items: list[Resource], asked: Iterable[str]) -> list[Card]:
     ]
 
 
-def _shares(items: Iterable[Resource], kind: str, wanted: tuple[str, ...]) -> Iterator[str]:
+def _shares(items: Iterable[Resource], kind: str, wanted: Collection[str]) -> Iterator[str]:
     """Yield what the patient pays for services of the visit in network, and by which rule."""
-    for item in _of(items, kind, wanted):
+    for item in in_network(items, kind, wanted):
         code = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
         service = "office visit" if code == _OFFICE_VISIT else _text(_subject(item))
         yield f"{amount(item, 'allowed')} {_SHARES[kind]}, {service}{_tier(item)}"
@@ -202,7 +202,7 @@ def _shares(items: Iterable[Resource], kind: str, wanted: tuple[str, ...]) -> It
 
 def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
     """Yield what is left of the plan's limits in network, by level."""
-    for item in _of(items, kind, _PLAN):
+    for item in in_network(items, kind, PLAN):
         left = elements.extension_value(item, systems.EXT_REMAINING)
         level = _LEVELS.get(elements.code(item.get("unit"), systems.X12_LEVEL), "level not stated")
         limit = amount(item, "allowed")
@@ -211,7 +211,25 @@ def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
         yield f"{text}, {level}{_tier(item)}"
 
 
-def _of(items: Iterable[Resource], kind: str, services: tuple[str, ...]) -> Iterator[Resource]:
+def excluded(items: Iterable[Resource], services: Collection[str]) -> bool:
+    """Tell whether the payer excludes one of the services in network."""
+    return any(
+        item.get("excluded")
+        and elements.code(_subject(item), systems.X12_SERVICE_TYPE) in services
+        and elements.code(item.get("network"), systems.X12_NETWORK) in _IN_NETWORK
+        for item in items
+    )
+
+
+def names(items: Iterable[Resource]) -> list[str]:
+    """Return what items are about, each once."""
+    return list(dict.fromkeys(_text(_subject(item)) or "service not stated" for item in items))
+
+
+def in_network(
+    items: Iterable[Resource], kind: str, services: Collection[str]
+) -> Iterator[Resource]:
+    """Yield the items of one kind (EB01) that hold in network for some of the services."""
     for item in items:
         types = [elements.code(b.get("type"), systems.X12_BENEFIT) for b in item.get("benefit", [])]
         service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)

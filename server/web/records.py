@@ -55,6 +55,20 @@ def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:
     return listed, len(found) > LIST_LIMIT or bool(changed.next or checked.next)
 
 
+def appointment(engine: Engine, patient: str, start: datetime) -> Resource | None:
+    """Return the first visit of a patient on the day that begins at `start`."""
+    found = search.search(engine, "Appointment", [("patient", patient), *_of_day(start, 1)])
+    return next(map(codec.decode, found.bodies), None)
+
+
+def _of_day(start: datetime, count: int) -> list[tuple[str, str]]:
+    """Return the search for visits of the day that begins at `start`."""
+    end = start + timedelta(days=1)
+    asked = [("date", f"ge{start.isoformat()}"), ("date", f"lt{end.isoformat()}")]
+    return [*asked, ("status", VISITS), ("_sort", "date"), ("_count", str(count)),
+            ("_total", "none")]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """An appointment of the day: when, whose, and the patient's active coverages."""
@@ -69,10 +83,7 @@ def visits(engine: Engine, start: datetime) -> tuple[list[Visit], bool]:
 
     At most LIST_LIMIT; the flag tells whether there are more.
     """
-    end = start + timedelta(days=1)
-    asked = [("date", f"ge{start.isoformat()}"), ("date", f"lt{end.isoformat()}")]
-    asked += [("status", VISITS), ("_sort", "date"), ("_count", str(LIST_LIMIT))]
-    page = search.search(engine, "Appointment", [*asked, ("_total", "none")])
+    page = search.search(engine, "Appointment", _of_day(start, LIST_LIMIT))
     found = [_visit(engine, one) for one in map(codec.decode, page.bodies)]
     return found, bool(page.next)
 

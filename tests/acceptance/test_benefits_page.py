@@ -1,6 +1,7 @@
 """What a person finds and does on the page of a coverage, with the bots behind it."""
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from fhir_profiles import systems
 from tests import samples
 from tests.programs import Programs, wait_for
+from tests.x12_texts import answer_271
 
 pytestmark = [pytest.mark.loopback, pytest.mark.browser]
 
@@ -164,6 +166,73 @@ def test_the_services_of_the_visit_stand_alone(programs: Programs, page: Page) -
     cards = page.locator(".card")
     expect(cards.nth(0)).to_contain_text("Not stated by payer")
     expect(cards.nth(1)).to_contain_text("12.5% coinsurance, MRI/CAT Scan")
+
+
+@pytest.mark.req("R003-18", "R003-51")
+def test_a_price_is_estimated(programs: Programs, page: Page) -> None:
+    """A range with its arithmetic and what is open; without a script, by keyboard."""
+    page.goto(answered(programs, "priced"))
+    page.get_by_label("Price $").fill("abc")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("Write an amount, such as 250.00.")
+    page.get_by_label("Price $").fill("$1,250.00")
+    page.keyboard.press("Enter")
+    card = page.locator("#estimate")
+    expect(card.locator("p").first).to_have_text("$25.00 to $670.00")
+    card.locator("summary").click()
+
+    expect(card).to_contain_text("Price $1,250.00, entered here")
+    expect(card).to_contain_text("deductible $500.00 + copay $25.00 + coinsurance (20% of $725.00)")
+    expect(card).to_contain_text("Whether the deductible applies to this service is not stated.")
+    expect(page.get_by_label("Price $")).to_have_value("$1,250.00")
+
+
+def test_what_has_no_terms_is_not_estimated(programs: Programs, page: Page) -> None:
+    """Silence is no zero, and a plan that is not in force is not asked for a price."""
+    programs.answer("TERM00001", answer_271("EB*1*IND*30**GOLD", "EB*C*IND*30***29*500*****Y"))
+    page.goto(answered(programs, "unpriced", subscriberId="TERM00001") + "?price=100")
+    expect(page.locator("#estimate")).to_contain_text("Not stated by payer")
+
+    programs.answer("TERM00002", answer_271("EB*6*IND*30"))
+    page.goto(answered(programs, "ended", subscriberId="TERM00002") + "?price=100")
+    expect(page.get_by_role("status").first).to_contain_text("Inactive")
+    expect(page.locator("#estimate")).to_have_count(0)
+
+
+def test_the_visit_stands_on_top(programs: Programs, page: Page) -> None:
+    """user-experience 5.2: when, with whom and where; when it is checked by itself; whose plan."""
+    x12 = (FIXTURES / "x12/271/active-ppo.edi").read_text("utf-8")
+    care = "EB*L*IND*30~LS*2120~NM1*P3*1*PHYSICIAN*PRIMA~LE*2120~"
+    programs.answer("CARE00001", x12.replace("EB*I**35*PR~\n", care).replace("SE*27*", "SE*30*"))
+    dana = samples.patient("dana")
+    doctor = {"resourceType": "Practitioner", "id": "okoye",
+              "name": [{"family": "Okoye", "given": ["Lena"]}]}  # fmt: skip
+    place = {"resourceType": "Location", "id": "main", "name": "Main Street clinic"}
+    assert all(programs.put(one).ok for one in (dana, doctor, place))
+    address = answered(
+        programs, "visited", subscriberId="CARE00001", beneficiary={"reference": "Patient/dana"},
+        subscriber={"display": "Kim Lee"},
+    )  # fmt: skip
+    day = date.today() + timedelta(days=5)  # noqa: DTZ011 a visit that is to come
+    actors = ("Patient/dana", "Practitioner/okoye", "Location/main", "Practitioner/gone")
+    assert programs.put({
+        "resourceType": "Appointment", "id": "visited", "status": "booked",
+        "start": f"{day}T15:00:00Z", "end": f"{day}T15:30:00Z",
+        "participant": [{"actor": {"reference": one}, "status": "accepted"} for one in actors],
+    }).ok  # fmt: skip
+    query = "CoverageEligibilityResponse?coverage=Coverage/visited"
+    wait_for(lambda: len(programs.search(query)) == 2, "the answer about the visit")
+    page.goto(address)
+
+    expect(page.locator("h1")).to_contain_text(
+        f"visit on {day} · 15:00 · Lena Okoye · Main Street clinic · Practitioner not on file"
+    )
+    expect(page.get_by_role("status").first).to_contain_text(
+        "checked again by itself the day before the visit, and at check-in"
+    )
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text("self, subscriber Kim Lee")
+    expect(facts).to_contain_text("PRIMA PHYSICIAN")
 
 
 @pytest.mark.req("R003-52")

@@ -169,6 +169,7 @@ def test_the_summary_is_one_screen_and_one_sheet(
 
 
 PATHS = ["/", *(f"/benefits/coverage-{name}" for name in (*WORDS, "ben-okafor", "other")),
+         "/benefits/coverage-ana-rivera?price=250", "/benefits/coverage-ana-rivera?price=x",
          "/benefits/none", "/deliveries", "/payers", "/payers?text=none"]  # fmt: skip
 
 
