@@ -15,7 +15,7 @@ from server.interactions import benefit_order, read
 from server.interactions.benefit_order import Ranked
 from server.interactions.engine import Engine
 from server.web import estimate, flags, lines, records
-from server.web.estimate import Estimate
+from server.web.estimate import Quote
 from server.web.flags import Error
 from server.web.lines import Card, Plan, Service
 from server.web.records import Record
@@ -77,10 +77,7 @@ class Summary:
     plan: list[tuple[str, str]]
     payers: list[Payer]
     cards: list[Card]
-    price: str
-    is_wrong_price: bool
-    may_estimate: bool
-    estimate: Estimate | None
+    quote: Quote | None
     to_authorize: list[str]
     services: list[Service]
     plans: list[Plan]
@@ -108,7 +105,6 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
     checks = [_check(engine, one, day, zone) for one in records.responses(engine, coverage_id)]
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     asked = _asked(request or {})
-    amount = estimate.price(price)
     service_date = response.get("servicedDate", day)
     appointment = _appointment(engine, record, service_date, zone)
     return Summary(
@@ -126,10 +122,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, service_date),
         cards=lines.cards(items, asked),
-        price=price,
-        is_wrong_price=bool(price) and amount is None,
-        may_estimate=state in _IN_FORCE,
-        estimate=estimate.estimate(items, asked, amount) if amount else None,
+        quote=estimate.quote(items, asked, price) if state in _IN_FORCE else None,
         to_authorize=lines.to_authorize(items),
         services=lines.services(items, asked),
         plans=lines.plans(items),

@@ -79,6 +79,22 @@ class Estimate:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a person wrote as the price of a visit, and what comes of it."""
+
+    price: str
+    is_wrong: bool
+    estimate: Estimate | None
+
+
+def quote(items: list[Resource], asked: Iterable[str], written: str) -> Quote:
+    """Return the estimate for a price as it was written, "" where none was."""
+    amount = price(written)
+    found = estimate(items, asked, amount) if amount else None
+    return Quote(written, bool(written) and amount is None, found)
+
+
 def price(written: str) -> Decimal | None:
     """Return a price as people write it (250, $1,250.00), None where it is none or nothing."""
     plain = written.strip().removeprefix("$").replace(",", "")
