@@ -54,7 +54,7 @@ def items(*rows: str) -> list[dict[str, Any]]:
         ((COPAY, "EB*C*IND*98*PR**23*0*****Y", *LEFT_100, *FAR), "180", "$25.00",
          ["copay $25.00"]),
         ((COPAY, *FAR), "180", "$25.00 to $180.00", ["copay $25.00", "deductible $180.00"]),
-        (("EB*I*IND*98*PR*******Y", *MET), "180", "$180.00", ["not covered by the plan $180.00"]),
+        (("EB*I*IND*98*PR********Y", *MET), "180", "$180.00", ["not covered by the plan $180.00"]),
         ((COPAY.replace("*25*", "*0*"), *MET, *FAR), "180", "$0.00", ["copay $0.00"]),
     ],
 )  # fmt: skip
@@ -74,8 +74,16 @@ def test_worked_examples(rows: tuple[str, ...], price: str, amount: str, ways: l
         (*MET, COPAY.replace("*25*", "**")),
         (*MET, COPAY.replace("*25*", "*-25*")),
         (*MET, COPAY.replace("*98*", "*33*")),
+        (*MET, "EB*I*IND*98*PR********N"),
     ],
-    ids=["no terms", "out of network only", "no amount", "below zero", "another service"],
+    ids=[
+        "no terms",
+        "out of network only",
+        "no amount",
+        "below zero",
+        "another service",
+        "excluded elsewhere",
+    ],
 )
 def test_what_is_not_stated_is_no_estimate(rows: tuple[str, ...]) -> None:
     """Never zero: the payer did not say what the patient pays for this service."""

@@ -19,6 +19,7 @@ ISSUES = [
     ("beneficiary", {"reference": "no such thing"}, "value", "Coverage.beneficiary.reference"),
     ("subscriberId", "  ", "value", "Coverage.subscriberId"),
     ("subscriberId", 7, "value", "Coverage.subscriberId"),
+    ("subscriberId", "a\x01b", "value", "Coverage.subscriberId"),
     ("order", 0, "value", "Coverage.order"),
     ("order", True, "value", "Coverage.order"),
     ("period", {"start": "2026-02-30"}, "value", "Coverage.period.start"),
@@ -79,6 +80,7 @@ def test_issue_texts_hold_no_values() -> None:
         {"beneficiary": {"reference": "https://other.example/fhir/Patient/1/_history/2"}},
         {"beneficiary": {"reference": "urn:uuid:3b1c5c57-9b1e-4c5f-8f4d-7a110d7d0f2a"}},
         {"identifier": [{"system": "http://x", "value": "1"}], "order": 1},
+        {"subscriberId": "A\u00a0B\tC"},
     ],
 )
 def test_valid_coverages_pass(more: dict[str, Any]) -> None:
