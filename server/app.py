@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     token_url = "" if settings.is_open else settings.public_url + authorization.TOKEN
     app.extensions[blueprint.STATEMENT] = blueprint.statement(engine.base, started, token_url)
     background = Worker(engine, JOBS)
-    signals = Signals(engine, sender)
+    signals = Signals(engine, sender, is_open=settings.is_open)
     schedule = Schedule(engine, _ticks(settings))
     app.extensions[_CLOSERS] = (
         schedule.stop, background.stop, signals.stop, deliver.stop, sender.close, database.close,

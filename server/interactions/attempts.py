@@ -13,14 +13,15 @@ from server.subscriptions.dispatch import Ended
 from server.subscriptions.hook import ERROR
 
 _log = logging.getLogger(__name__)
+MAY_NOT_READ = (
+    "The client that stored it may not read what it tells of. What happened meanwhile waits: "
+    "give the client the scope, then store status requested with it."
+)
 _TEXTS = {
     delivery.EXHAUSTED: (
         "Every attempt at a delivery failed. Mend the endpoint, then store status requested."
     ),
-    delivery.FORBIDDEN: (
-        "The client that stored it may not read what it tells of. What happened meanwhile waits: "
-        "give the client the scope, then store status requested with it."
-    ),
+    delivery.FORBIDDEN: MAY_NOT_READ,
 }
 
 

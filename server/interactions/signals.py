@@ -31,10 +31,11 @@ _log = logging.getLogger(__name__)
 class Signals:
     """Shakes hands, keeps alive, and ends Subscriptions, until stopped."""
 
-    def __init__(self, engine: Engine, sender: Sender) -> None:
-        """Do nothing before start()."""
+    def __init__(self, engine: Engine, sender: Sender, *, is_open: bool) -> None:
+        """Do nothing before start(). Where the server `is_open` everybody may hear everything."""
         self._engine = engine
         self._sender = sender
+        self._is_open = is_open
         self._busy: set[tuple[int, str]] = set()
         self._beats: dict[int, float] = {}  # Subscription row -> when its next heartbeat is due
         self._breaker = Breaker()
@@ -72,7 +73,13 @@ class Signals:
                     self._beats[hook.rid] = max(due + hook.heartbeat_s, steady)
 
     def _begin(self, hook: Hook, what: str) -> None:
-        """Begin a task unless the same is under way for this Subscription."""
+        """Begin a task unless the same is under way for this Subscription.
+
+        A client that may not read what its Subscription tells of hears nothing, not even a count.
+        """
+        if not self._is_open and hook.scopes.lacking(f"{one}.r" for one in hook.types):
+            subscription_state.move(self._engine, hook, ERROR, attempts.MAY_NOT_READ)
+            return
         key = (hook.rid, what)
         if key not in self._busy:
             self._busy.add(key)

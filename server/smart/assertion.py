@@ -3,10 +3,12 @@
 Source: SMART App Launch 2.2, client-confidential-asymmetric.html; RFC 7523 section 3.
 """
 
+import base64
 import json
 import math
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +18,10 @@ from server.store.clients import Client
 from server.store.connection import Connection
 
 ALGORITHMS = ("ES384", "RS384")
+RSA_BITS = 2048
 LIFE_LIMIT_S = 300
 CLIENT_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_NO_CLIENT = "iss is no client that is registered here."
 _JTI = re.compile(r"[!-~]{1,256}")
 
 
@@ -25,13 +29,17 @@ class AssertionRefused(Exception):
     """The assertion proves nothing; the message tells why, and holds nothing of it."""
 
 
-def client_of(
-    connection: Connection, text: str, audiences: Collection[str], now: datetime
-) -> Client:
-    """Return the client that an assertion for one of these audiences proves, and take it once.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an assertion proves: which client made it, its jti, and until when it is good (s)."""
 
-    `connection` is of a write transaction. Raises AssertionRefused.
-    """
+    client_id: str
+    jti: str
+    expires: int
+
+
+def proof(connection: Connection, text: str, audiences: Collection[str], now: datetime) -> Proof:
+    """Return what an assertion for one of these audiences proves. Raises AssertionRefused."""
     from joserfc.errors import JoseError  # noqa: PLC0415 100 ms that an open server does not need
     from joserfc.jws import extract_compact  # noqa: PLC0415
 
@@ -46,11 +54,21 @@ def client_of(
     if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id):
         client = clients.named(connection, client_id)
     if client is None:
-        raise AssertionRefused("iss is no client that is registered here.")
+        raise AssertionRefused(_NO_CLIENT)
     _check_signature(text, header, client.jwks)
-    jti, expires = _checked(claims, client.id, audiences, now.timestamp())
-    until = expires * 1_000_000
-    if not clients.take_assertion(connection, client.id, jti, until, micros(now)):
+    return Proof(client.id, *_checked(claims, client.id, audiences, now.timestamp()))
+
+
+def taken(connection: Connection, proof: Proof, now: datetime) -> Client:
+    """Return the client of a proof, which is good once. `connection` is of a write transaction.
+
+    Raises AssertionRefused.
+    """
+    client = clients.named(connection, proof.client_id)
+    if client is None:
+        raise AssertionRefused(_NO_CLIENT)
+    until = proof.expires * 1_000_000
+    if not clients.take_assertion(connection, client.id, proof.jti, until, micros(now)):
         raise AssertionRefused("jti was used before: make an assertion for each request.")
     return client
 
@@ -64,15 +82,22 @@ def key_problems(jwks: Any) -> list[str]:
         keys = KeySet.import_key_set(jwks).keys
     except (JoseError, ValueError, KeyError, TypeError, AttributeError):
         return ['expected a JWKS: {"keys": [...]}']  # fmt: skip
-    problems = ["expected one key at least"] if not keys else []
-    for key in keys:
-        if key.is_private:
-            problems.append("a private key is its client's alone: send the public one")
-        elif not key.as_dict().get("kid"):
-            problems.append("each key needs a kid")
-        elif key.key_type not in ("RSA", "EC"):
-            problems.append("expected keys for RS384 or ES384")
+    problems = []
+    if len({one.get("kid") or "" for one in jwks["keys"]} - {""}) < len(keys):
+        problems.append("each key needs a kid of its own")
+    if any(key.is_private for key in keys):
+        problems.append("a private key is its client's alone: send the public one")
+    if not all(_is_strong(key.as_dict()) for key in keys):
+        problems.append(f"expected keys for ES384 (P-384) or RS384 ({RSA_BITS} bits at least)")
     return problems
+
+
+def _is_strong(key: Mapping[str, Any]) -> bool:
+    """Tell whether a key is of an algorithm of SMART, and no weaker than RFC 7518 asks (3.3)."""
+    if key["kty"] == "RSA":
+        modulus = base64.urlsafe_b64decode(key["n"] + "==")
+        return int.from_bytes(modulus).bit_length() >= RSA_BITS
+    return (key["kty"], key.get("crv")) == ("EC", "P-384")
 
 
 def _check_signature(text: str, header: Mapping[str, Any], jwks: str) -> None:

@@ -5,6 +5,8 @@ Source: SMART App Launch 2.2, backend-services.html and conformance.html; RFC 67
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -87,8 +89,7 @@ class _Server:
         """Give a token for an assertion."""
         if request.form.get("grant_type") != "client_credentials":
             raise OAuthRefused("unsupported_grant_type", "Expected grant_type client_credentials.")
-        with self._engine.database.write() as connection:
-            client = self._client(connection, TOKEN)
+        with self._proven(TOKEN) as (connection, client):
             asked = request.form.get("scope", "")
             if not asked.strip():
                 raise OAuthRefused("invalid_scope", "Expected scope.")
@@ -101,8 +102,7 @@ class _Server:
     def introspect(self) -> Response:
         """Say what a token is for; of one that is over, or none of ours, only that it is not."""
         now = micros(self._engine.now())
-        with self._engine.database.write() as connection:
-            self._client(connection, _INTROSPECT)
+        with self._proven(_INTROSPECT) as (connection, _):
             found = clients.token(connection, request.form.get("token", ""), now)
         if found is None:
             return _private({"active": False})
@@ -113,20 +113,26 @@ class _Server:
 
     def revoke(self) -> Response:
         """End a token of the client that asks; one that is none of its own is left alone."""
-        with self._engine.database.write() as connection:
-            client = self._client(connection, _REVOKE)
+        with self._proven(_REVOKE) as (connection, client):
             clients.end_token(connection, request.form.get("token", ""), client.id)
         return Response(status=200)
 
-    def _client(self, connection: Connection, path: str) -> Client:
-        """Return the client that the form's assertion proves. Raises OAuthRefused."""
+    @contextmanager
+    def _proven(self, path: str) -> Iterator[tuple[Connection, Client]]:
+        """Begin a write transaction for the client that the form's assertion proves.
+
+        Who proves nothing costs no transaction. Raises OAuthRefused.
+        """
         if request.form.get("client_assertion_type") != _ASSERTION:
             text = f"Expected client_assertion_type {_ASSERTION}."
             raise OAuthRefused("invalid_client", text, 401)
         audiences = (self._url + TOKEN, self._url + path)
         text, now = request.form.get("client_assertion", ""), self._engine.now()
         try:
-            return assertion.client_of(connection, text, audiences, now)
+            with self._engine.database.read() as connection:
+                found = assertion.proof(connection, text, audiences, now)
+            with self._engine.database.write() as connection:
+                yield connection, assertion.taken(connection, found, now)
         except AssertionRefused as error:
             raise OAuthRefused("invalid_client", str(error), 401) from error
 

@@ -67,6 +67,11 @@ class Hook:
     success: Codes
     attempts_limit: int
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The resource types that it tells of."""
+        return self.topic.types if self.topic is not None else tuple(t for t, _ in self.searches)
+
     def lane(self, rid: int) -> int:
         """Return the resource row that orders its deliveries about `rid`: 0 where all are one line.
 

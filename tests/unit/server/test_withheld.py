@@ -8,14 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
-from fhir_profiles import codec
+from fhir_profiles import codec, systems
 from server.access import scopes
 from server.access.caller import Caller
 from server.errors import Forbidden
 from server.interactions import _write, search, subscription_state
 from server.interactions._write import Origin
+from server.interactions.signals import Signals
 from server.store import clients
 from server.store.clients import Client
+from server.subscriptions import topics
 from server.subscriptions.breaker import OPEN_S, OPENS_AFTER, Breaker
 from tests import samples
 from tests.programs import wait_for
@@ -25,15 +27,23 @@ Build = Callable[..., Station]
 pytestmark = pytest.mark.req("SUBT-33")
 
 
+TOPIC = next(iter(topics.all_topics()))
+
+
 def allow(one: Station, scope: str) -> None:
     """Let the client do this from now on."""
     with one.database.write() as connection:
         clients.put(connection, Client("ehr", "{}", scope), 1)
 
 
-def subscribe(one: Station, scope: str = "system/*.cruds") -> None:
-    """Store the Subscription with a token of these scopes."""
+def subscribe(one: Station, scope: str = "system/*.cruds", *, beats: bool = False) -> None:
+    """Store the Subscription with a token of these scopes; one to a topic has heartbeats."""
     body = {**samples.subscription("http://127.0.0.1:9/sub", "Coverage"), "id": "sub"}
+    if beats:
+        body |= {"criteria": TOPIC, "meta": {"profile": [systems.BACKPORT_SUBSCRIPTION]}}
+        beat = {"url": systems.EXT_HEARTBEAT, "valueUnsignedInt": 1}
+        content = {"url": systems.EXT_CONTENT, "valueCode": "id-only"}
+        body["channel"] |= {"extension": [beat], "_payload": {"extension": [content]}}
     incoming = _write.check(one.engine, "Subscription", body)
     origin = Origin("trace", caller=Caller("ehr", scopes.checked(scope)))
     _write.transact(one.engine, origin, lambda writing: writing.save(incoming, "sub", method="PUT"))
@@ -83,6 +93,33 @@ def test_a_client_that_is_gone_is_told_nothing(station: Build) -> None:
 
     wait_for(lambda: stored(one)["status"] == "error", "the Subscription is in error", WAIT_S)
     assert not one.sender.sent
+
+
+@pytest.mark.parametrize("first", [[], ["handshake", "heartbeat"]], ids=["before", "later"])
+def test_a_client_that_is_gone_is_kept_alive_no_more(station: Build, first: list[str]) -> None:
+    """Neither a handshake nor a heartbeat: even the count of events says something."""
+    one = station(is_open=False)
+    allow(one, "system/*.r")
+    subscribe(one, beats=True)
+    signals = Signals(one.engine, one.sender, is_open=False)
+    if first:
+        signals.start()
+        wait_for(lambda: len(one.sender.sent) == len(first), "a heartbeat", WAIT_S)
+    with one.database.write() as connection:
+        clients.remove(connection, "ehr")
+    if not first:
+        signals.start()
+    wait_for(lambda: stored(one)["status"] == "error", "the Subscription is in error", WAIT_S)
+    signals.stop()
+
+    assert "may not read what it tells of" in stored(one)["error"]
+    assert first == [kind_of(body) for _, body in one.sender.sent]
+
+
+def kind_of(body: bytes) -> str:
+    """Return what a notification of a topic is."""
+    status = codec.decode(body)["entry"][0]["resource"]["parameter"]
+    return str(next(one["valueCode"] for one in status if one["name"] == "type"))
 
 
 def test_nobody_answers_for_what_was_stored_without_a_token(station: Build) -> None:
