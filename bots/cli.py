@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong use."""
     chosen = _parser().parse_args(arguments)
     try:
-        hooks = getattr(chosen, "hooks", True)
-        settings = bots_settings.read(bots_settings.environment(), hooks=hooks)
+        hooks, payloads = getattr(chosen, "hooks", True), getattr(chosen, "payloads", False)
+        environment = bots_settings.environment()
+        settings = bots_settings.read(environment, hooks=hooks, payloads=payloads)
         code: int = chosen.run(chosen, settings)
     except SettingRefused as error:
         print(f"inforce-bots: {error}", file=sys.stderr)
@@ -106,7 +107,7 @@ def _add_exchanges(commands: Commands) -> None:
     )
     shown.add_argument("trace", help="the trace number of the check")
     shown.add_argument("--sent", action="store_true", help="print the 270 that was sent instead")
-    shown.set_defaults(run=_payload)
+    shown.set_defaults(run=_payload, hooks=False, payloads=True)
     again = commands.add_parser(
         "reparse",
         help="read every kept answer again, and tell what would be stored otherwise now",
@@ -114,7 +115,7 @@ def _add_exchanges(commands: Commands) -> None:
     )
     again.add_argument("--write", action="store_true", help="store what is read otherwise")
     again.add_argument("--json", action="store_true", help="print the result as JSON")
-    again.set_defaults(run=_reparse)
+    again.set_defaults(run=_reparse, hooks=False, payloads=True)
 
 
 def _add_jwks(commands: Commands) -> None:

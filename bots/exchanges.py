@@ -36,16 +36,26 @@ class Reading:
 def shown(tools: Tools, trace: str, *, who: str, sent: bool) -> list[bytes]:
     """Return what came back under a trace number, or with `sent` what went out, the oldest first.
 
-    That it was read, and by whom, is stored as an AuditEvent before. Raises NotKept.
+    That it was read, and by whom, is stored as an AuditEvent before; so is that it was tried where
+    our keys open nothing. Raises NotKept.
     """
     found = tools.fhir.search("DocumentReference", [("identifier", f"{systems.TRACE}|{trace}")])
     title = payload.SENT if sent else payload.RECEIVED
     addresses = {one["id"]: payload.part(one, title) for one in _by_date(found)}
     if not any(addresses.values()):
         raise NotKept(f"nothing is kept under the trace number {trace}")
+    try:
+        opened = [_opened(tools, address) for address in addresses.values() if address]
+    except NotKept:
+        _record(found, who, tools, outcome="4")
+        raise
+    _record(found, who, tools, outcome="0")
+    return opened
+
+
+def _record(found: list[Resource], who: str, tools: Tools, *, outcome: str) -> None:
     for one in found:
-        tools.fhir.create(_audit(one, who, tools.now()))
-    return [_opened(tools, address) for address in addresses.values() if address]
+        tools.fhir.create(_audit(one, who, tools.now(), outcome))
 
 
 def read_again(tools: Tools) -> Iterator[Reading]:
@@ -134,7 +144,7 @@ def _by_date(found: list[Resource]) -> list[Resource]:
     return sorted(found, key=lambda one: str(one.get("date", "")))
 
 
-def _audit(document: Resource, who: str, moment: datetime) -> Resource:
+def _audit(document: Resource, who: str, moment: datetime, outcome: str) -> Resource:
     """Return the AuditEvent of a person who reads a payload."""
     entities: list[Resource] = [{"what": {"reference": f"DocumentReference/{document['id']}"}}]
     entities += [{"what": document["subject"]}] if "subject" in document else []
@@ -144,7 +154,7 @@ def _audit(document: Resource, who: str, moment: datetime) -> Resource:
         "subtype": [_READ],
         "action": "R",
         "recorded": moment.isoformat(timespec="milliseconds"),
-        "outcome": "0",
+        "outcome": outcome,
         "agent": [{"altId": who, "requestor": True}],
         "source": {"observer": {"display": "inforce-bots payload"}},
         "entity": entities,

@@ -92,10 +92,10 @@ def environment() -> dict[str, str]:
     return found | dict(os.environ)  # noqa: TID251 this is the door
 
 
-def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
+def read(env: Mapping[str, str], *, hooks: bool = True, payloads: bool = False) -> Settings:
     """Return the settings in `env`. Raises SettingRefused naming the first that is wrong.
 
-    What takes no `hooks` needs no secret for them.
+    What takes no `hooks` needs no secret for them; what opens `payloads` needs a key.
     """
     secret = env.get("INFORCE_BOTS_HOOK_SECRET", "")
     if hooks and len(secret) < SECRET_LENGTH:
@@ -103,6 +103,9 @@ def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
             f"INFORCE_BOTS_HOOK_SECRET: set a random text of at least {SECRET_LENGTH} characters "
             "(inforce doctor --generate prints one); hooks are taken only when signed with it"
         )
+    payload_keys = _payload_keys(env.get("INFORCE_PAYLOAD_KEY", ""), secret)
+    if payloads and not payload_keys:
+        raise SettingRefused("INFORCE_PAYLOAD_KEY: set the key that the running bots have")
     pages = env.get("INFORCE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
     return Settings(
         fhir_url=_url(env, "INFORCE_BOTS_FHIR_URL", "http://127.0.0.1:8080/fhir"),
@@ -111,7 +114,7 @@ def read(env: Mapping[str, str], *, hooks: bool = True) -> Settings:
         public_url=_url(env, "INFORCE_BOTS_PUBLIC_URL", "http://127.0.0.1:8081"),
         pages_url=pages,
         hook_secret=secret,
-        payload_keys=_payload_keys(env.get("INFORCE_PAYLOAD_KEY", ""), secret),
+        payload_keys=payload_keys,
         routes=_routes(env),
         rates=_rates(env),
         in_flight=_count(env, "INFORCE_BOTS_IN_FLIGHT"),

@@ -25,6 +25,7 @@ START_LIMIT_S = 60.0
 CHECK_LIMIT_S = 30.0
 POLL_S = 0.1
 ALERT_TO = "alerts@clinic.example"
+_SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_PAYLOAD_KEY")
 PORTS = {"bots": 8081, "sandbox": 8082, "smtp": 8025}
 _EXAMPLE = "demo-coverage-ben-okafor"
 
@@ -46,8 +47,8 @@ class Stage:
 def run(*, port: int, once: bool, empty: bool) -> int:
     """Run the three programs; with `once` end after one stored check, else at Ctrl-C.
 
-    With `empty` nothing is loaded and the database of INFORCE_DATABASE is kept. Raises DemoFailed
-    naming the step that failed.
+    With `empty` nothing is loaded, and the database of INFORCE_DATABASE is kept, with the keys to
+    it in a file beside it. Raises DemoFailed naming the step that failed.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background ignores SIGINT
         signal.signal(number, _interrupt)
@@ -60,6 +61,8 @@ def run(*, port: int, once: bool, empty: bool) -> int:
                         f"Ready. FHIR: {stage.server}/fhir  Pages: {stage.server}/  "
                         f"Sandbox: {stage.sandbox}"
                     )
+                    keys = _keys(stage.environment).resolve()
+                    _say(f"keys      {keys}, for inforce-bots payload and reparse")
                 else:
                     _show(stage)
                     if once:
@@ -83,8 +86,14 @@ def _stage(port: int, folder: Path, *, empty: bool) -> tuple[Stage, dict[str, in
     server = f"http://127.0.0.1:{port}"
     urls = {name: f"http://127.0.0.1:{ports[name]}" for name in ("bots", "sandbox")}
     given = server_settings.environment()
+    if given.get("INFORCE_AUTH", "open") != "open":
+        raise DemoFailed(
+            "INFORCE_AUTH: this starts an open server on loopback; to start the programs behind "
+            "the door, see docs/access.md"
+        )
     environment = {
         **given,
+        **_secrets(given, _keys(given) if empty else None),
         "INFORCE_AUTH": "open",
         "INFORCE_PUBLIC_URL": server,
         "INFORCE_ALLOW_PRIVATE_HOOKS": "true",
@@ -93,12 +102,34 @@ def _stage(port: int, folder: Path, *, empty: bool) -> tuple[Stage, dict[str, in
         "INFORCE_BOTS_SANDBOX_URL": urls["sandbox"],
         "INFORCE_BOTS_SMTP": f"smtp://127.0.0.1:{ports['smtp']}",
         "INFORCE_BOTS_ALERT_TO": given.get("INFORCE_BOTS_ALERT_TO", ALERT_TO),
-        "INFORCE_BOTS_HOOK_SECRET": secrets.token_urlsafe(32),
     }
     if not empty:
         environment["INFORCE_DATABASE"] = f"sqlite:///{folder / 'demo.db'}"
         environment["INFORCE_BOTS_ROUTES"] = "sandbox"
     return Stage(server, urls["bots"], urls["sandbox"], environment), ports
+
+
+def _keys(given: Mapping[str, str]) -> Path:
+    """Return the file of the keys to a database: beside it, or here where it is elsewhere."""
+    url = given.get("INFORCE_DATABASE", "sqlite:///inforce.db")
+    is_here = url.startswith("sqlite:///")
+    return Path(url.removeprefix("sqlite:///") if is_here else "inforce.db").with_suffix(".env")
+
+
+def _secrets(given: Mapping[str, str], file: Path | None) -> dict[str, str]:
+    """Return the secrets of the programs: given, else from the file, else new ones, kept there.
+
+    Without them what was sealed in the database is lost at the next start.
+    """
+    kept = file.read_text("utf-8").split() if file is not None and file.exists() else []
+    found = dict(line.split("=", 1) for line in kept) | {
+        name: given[name] for name in _SECRETS if given.get(name)
+    }
+    made = {name: found.get(name) or secrets.token_urlsafe(32) for name in _SECRETS}
+    if file is not None and not file.exists():
+        file.touch(0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in made.items()), "utf-8")
+    return made
 
 
 @contextmanager

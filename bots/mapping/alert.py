@@ -64,7 +64,7 @@ COULD_NOT_CHECK = Kind(
 KINDS = {kind.code: kind for kind in (INACTIVE, FLIP, COULD_NOT_CHECK)}
 _FOOT = """
 You get this message because your address is set for alerts about insurance.
-The {links} after login; this message holds no patient data.
+The {links} for who may see our pages; this message holds no patient data.
 """
 
 
@@ -153,7 +153,7 @@ def subject(kind: Kind, response: Resource) -> str:
 def text(kind: Kind, response: Resource, pages: str) -> str:
     """Return the mail's text."""
     sentence = kind.sentence.format(day=_day(response))
-    step = "Open the benefit page to see what the payer said:"
+    step = "Open the benefit page to see why, and what comes next:"
     link = _link(coverage_of(response), pages)
     return f"{sentence}\n\n{step}\n{link}\n{_FOOT.format(links='link opens')}"
 

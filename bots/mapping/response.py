@@ -31,6 +31,7 @@ from fhir_profiles.codes import State
 Resource = dict[str, Any]
 SOURCE = f"{systems.BASE}/bot/check-eligibility"
 _ENTITY_KINDS = frozenset({"L", "MC", "N", "X", "W", "U", "V", "T", "S"})
+_GROUPS = ("6P", "1L")  # REF01
 _REVIEW = (
     "pending",
     "status-date-conflict",
@@ -271,6 +272,9 @@ def _findings(answer: Answer) -> Iterator[Extension]:
             yield from (items.entity(one) for one in row.entities)
         elif row.kind not in paired and not items.is_plain(row):
             yield models.Extension(url=systems.EXT_MESSAGE, extension=list(_message(row)))
+    stated = [one for one in answer.identifiers if one.qualifier in _GROUPS and one.value]
+    groups = dict.fromkeys(f"{one.value} {one.name}".strip() for one in stated)
+    yield from _texts((systems.EXT_GROUP, group) for group in groups)
     published = [url for kind, url in answer.payer.contacts if kind == "UR"]
     if len(published) == 1 and published[0].endswith(pas.WELL_KNOWN):
         yield models.Extension(url=pas.EXT_WELL_KNOWN, valueUrl=published[0])

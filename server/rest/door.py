@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from server.access import needs, scopes
 from server.access.caller import Caller
-from server.errors import FhirError, TooLarge, Unauthorized
+from server.errors import FhirError, Forbidden, TooLarge, Unauthorized
 from server.interactions import search
 from server.interactions.engine import Engine
 from server.operations import OPERATIONS
@@ -53,8 +53,9 @@ def _let_in(engine: Engine, environ: WSGIEnvironment, body_limit: int) -> Caller
     caller = _caller(engine, environ.get("HTTP_AUTHORIZATION", ""))
     try:
         caller.demand(_needs(engine, environ, body_limit))
-    except FhirError:
-        _log.warning("refused: client %s may not do this", caller.client)
+    except FhirError as error:
+        why = str(error) if isinstance(error, Forbidden) else type(error).__name__
+        _log.warning("refused: client %s: %s", caller.client, why)
         raise
     return caller
 

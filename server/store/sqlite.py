@@ -73,6 +73,7 @@ class Sqlite:
         try:
             # Whoever holds this file writes: a fair queue between processes, which SQLite's own
             # busy timeout is not (it polls, and under load one process starves).
+            self._path.touch(0o600)  # health data: for who runs the server alone
             self._queue = self._beside("write").open("w")
             self._writer = self._connect()
         except (sqlite3.Error, OSError) as error:

@@ -83,6 +83,7 @@ class Summary:
     plans: list[Plan]
     errors: list[Error]
     others: list[str]
+    notes: list[str]
     messages: list[str]
     reviews: list[str]
     checks: list[Check]
@@ -128,10 +129,8 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
-        messages=[
-            *(flags.told(flag) for flag in marks if flags.is_note(flag)),
-            *(_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)),
-        ],
+        notes=[flags.told(flag) for flag in marks if flags.is_note(flag)],
+        messages=[_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)],
         reviews=list(dict.fromkeys(flags.told(flag) for flag in marks if not flags.is_note(flag))),
         checks=checks,
         answered=bool(items) or "inforce" in insurance,
@@ -256,7 +255,10 @@ def _plan(engine: Engine, record: Record, insurance: Resource) -> Iterator[tuple
     if kind:
         yield "Plan type", kind
     yield "Member id", coverage.get("subscriberId") or lines.NOT_STATED
-    yield "Group", _group(coverage) or lines.NOT_STATED
+    stated = [
+        one["valueString"] for one in elements.extensions(record.response or {}, systems.EXT_GROUP)
+    ]
+    yield "Group", ", ".join(dict.fromkeys(stated)) or _group(coverage) or lines.NOT_STATED
     told = [elements.code(coverage.get("relationship", {}), systems.RELATIONSHIP)]
     if "subscriber" in coverage:
         there = read.referenced(engine, "Patient", elements.reference(coverage["subscriber"]))

@@ -256,7 +256,7 @@ def _calculated(item: Resource, name: str) -> bool:
 def _line(place: int, item: Resource) -> Line:
     benefit = (item.get("benefit") or [{}])[0]
     covered = "Not covered" if item.get("excluded") else "Covered"
-    calculated = " (calculated)" if _calculated(item, "used") else ""
+    marks = {n: " (calculated)" if _calculated(item, n) else "" for n in ("used", "remaining")}
     used = amount(item, "used")
     left = elements.extension_value(item, systems.EXT_REMAINING)
     return Line(
@@ -265,8 +265,8 @@ def _line(place: int, item: Resource) -> Line:
         level=_text(item.get("unit")) or NOT_STATED,
         network=_text(item.get("network")) or NOT_STATED,
         amount=amount(item, "allowed") if benefit else "–",
-        used=f"{used}{calculated}" if used != NOT_STATED else "–",
-        left="–" if left is None else _money(left),
+        used=f"{used}{marks['used']}" if used != NOT_STATED else "–",
+        left="–" if left is None else f"{_money(left)}{marks['remaining']}",
         term=_text(item.get("term")) or "–",
         authorization=_authorization(item),
         notes=list(_notes(item)),

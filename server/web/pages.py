@@ -377,10 +377,12 @@ def close() -> None:
 def refuse(status: int) -> Response:
     """Answer a page that cannot be shown, with the next step."""
     texts = {
-        401: "Nobody can sign in to these pages yet: this server serves programs, under /fhir.",
+        401: "Nobody can sign in to these pages yet: this server serves programs, under /fhir. "
+        "An open server on loopback shows its pages (INFORCE_AUTH=open).",
         403: "This can only be done from our own pages.",
         404: "There is no such page.",
         410: "This coverage was deleted.",
     }
-    body = render_template("error.html", text=texts.get(status, "This page cannot be shown."))
+    text = texts.get(status, "This page cannot be shown.")
+    body = render_template("error.html", text=text, status=status)
     return secure(Response(body, status, content_type=_HTML))

@@ -232,6 +232,7 @@ def test_the_visit_stands_on_top(programs: Programs, page: Page) -> None:
     )
     facts = page.locator(".facts")
     expect(facts).to_contain_text("self, subscriber Kim Lee")
+    expect(facts).to_contain_text("GRP42 EXAMPLE WIDGETS")
     expect(facts).to_contain_text("PRIMA PHYSICIAN")
 
 

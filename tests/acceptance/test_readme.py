@@ -25,6 +25,12 @@ BLOCKS = BLOCK.findall(README)
 VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+ \w{3} \d{4}|\d{4}-\d\d-\d\d|\d+(\.\d+)?")
 
 
+TRACE = (
+    "curl -s 'http://127.0.0.1:8080/fhir/CoverageEligibilityResponse?coverage=Coverage/first' "
+    '| grep -o \'/trace","value":"[^"]*\' | head -1 | grep -o \'[^"]*$\''
+)
+
+
 def told_after(command: str) -> str:
     """Return the output block that stands after the block with this command."""
     place = next(i for i, (kind, text) in enumerate(BLOCKS) if kind == "sh" and command in text)
@@ -89,6 +95,46 @@ def test_posting_a_coverage_with_curl(tmp_path: Path) -> None:
     assert (0, 0) == (checked.returncode, authorized.returncode), authorized.stderr
     assert same(told_after("curl"), checked.stdout)
     assert same(told_after("Claim/first"), authorized.stdout)
+
+
+def test_what_make_run_has_sealed_opens_after_a_restart(tmp_path: Path) -> None:
+    """The keys are kept beside the database, for their owner alone, and read by the commands."""
+    env = {**environment(tmp_path), "INFORCE_DATABASE": f"sqlite:///{tmp_path / 'kept.db'}"}
+    keys = tmp_path / "kept.env"
+    post = next(text for kind, text in BLOCKS if kind == "sh" and "curl" in text)
+    told = []
+    for command in (post, f"inforce-bots payload $({TRACE})"):
+        port = free_port()
+        with subprocess.Popen(
+            [sys.executable, "-m", "server", "demo", "--empty", "--port", str(port)], cwd=ROOT,
+            env=env, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        ) as running:  # fmt: skip
+            try:
+                assert running.stdout is not None
+                assert running.stdout.readline().startswith("Ready.")
+                assert str(keys) in running.stdout.readline()
+                script = command.replace(":8080/", f":{port}/")
+                read = f"set -a; . {keys}; INFORCE_BOTS_FHIR_URL=http://127.0.0.1:{port}/fhir"
+                told.append(
+                    shell(f"{read}; PATH={Path(sys.executable).parent}:$PATH; {script}", env)
+                )
+            finally:
+                os.killpg(running.pid, signal.SIGINT)
+
+    assert [0, 0] == [done.returncode for done in told], told[-1].stderr
+    assert "ISA*00*" in told[-1].stdout
+    assert [0o600, 0o600] == [one.stat().st_mode & 0o777 for one in (keys, tmp_path / "kept.db")]
+
+
+def test_the_open_programs_are_not_started_behind_a_door(tmp_path: Path) -> None:
+    """INFORCE_AUTH that asks for the door is not passed over in silence."""
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "demo", "--once"], cwd=ROOT, capture_output=True,
+        env={**environment(tmp_path), "INFORCE_AUTH": "smart"}, text=True, check=False,
+    )  # fmt: skip
+
+    assert 1 == done.returncode
+    assert "this starts an open server on loopback" in done.stderr
 
 
 def test_the_wheel_runs_alone(tmp_path: Path) -> None:

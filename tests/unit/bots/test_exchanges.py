@@ -154,6 +154,18 @@ def test_what_cannot_be_read_again_is_named() -> None:
     assert not exchanges.store(kit, one)
 
 
+def test_who_tries_in_vain_is_recorded_as_such() -> None:
+    """Another key opens nothing: an AuditEvent of outcome 4, serious failure."""
+    fhir = world()
+    checked(fhir, GOOD)
+    kit = replace(tools(fhir), vault=Vault(["another key that did not seal it, ever"]))
+    with pytest.raises(NotKept):
+        exchanges.shown(kit, "TRACE1", who="ada", sent=False)
+
+    (audit,) = fhir.all("AuditEvent")
+    assert ("4", "ada") == (audit["outcome"], audit["agent"][0]["altId"])
+
+
 def test_keys_change_and_old_payloads_stay_readable() -> None:
     """The first seals, all open; a payload that was changed opens by none."""
     old = VAULT.seal(b"ISA", "application/edi-x12")
