@@ -4,13 +4,14 @@ What the payer did not state is said so in words: never a zero, never a guess.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir_profiles import codes, elements, systems
 from fhir_profiles.codes import Reason, State
+from server.errors import BadRequest
 from server.interactions import benefit_order, read
 from server.interactions.benefit_order import Ranked
 from server.interactions.engine import Engine
@@ -19,7 +20,7 @@ from server.web.estimate import Quote
 from server.web.flags import Error
 from server.web.lines import Card, Plan, Service
 from server.web.records import Record
-from server.web.states import WORDS, Word, state_of
+from server.web.states import STEPS, WORDS, Word, state_of
 
 Resource = dict[str, Any]
 _WHO_AND_WHERE = ("Practitioner", "Location")
@@ -70,6 +71,7 @@ class Summary:
     service_date: str
     visit: list[str]
     sentence: str
+    step: str
     last: Check
     next_check: str
     goes_on: bool
@@ -91,12 +93,15 @@ class Summary:
     printed: datetime
 
 
-def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -> Summary:
+def summary(
+    engine: Engine, coverage_id: str, zone: ZoneInfo, *, price: str = "", on: str = ""
+) -> Summary:
     """Return the summary of one coverage, with an estimate where the visit's `price` is one.
 
-    Raises NotFound or Gone as read does.
+    With `on` (YYYY-MM-DD) it is about that day. Raises NotFound or Gone as read does, and
+    BadRequest where `on` is no day.
     """
-    record = records.record(engine, coverage_id)
+    record = _record(engine, coverage_id, on)
     day = records.start_of_day(engine.now(), zone).date().isoformat()
     response = record.response or {}
     insurance = (response.get("insurance") or [{}])[0]
@@ -106,7 +111,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
     checks = [_check(engine, one, day, zone) for one in records.responses(engine, coverage_id)]
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     asked = _asked(request or {})
-    service_date = response.get("servicedDate", day)
+    service_date = response.get("servicedDate", on or day)
     appointment = _appointment(engine, record, service_date, zone)
     return Summary(
         coverage_id=coverage_id,
@@ -114,6 +119,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
         born=(record.patient or {}).get("birthDate", ""),
         state=WORDS[state],
         service_date=service_date,
+        step=STEPS[state][1] if state in STEPS and not response.get("error") else "",
         visit=_visit(engine, appointment, zone) if appointment else [],
         sentence=_sentence(state, record),
         last=checks[0] if checks else _check(engine, {}, day, zone),
@@ -122,7 +128,7 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, service_date),
-        cards=lines.cards(items, asked),
+        cards=[] if state is State.INACTIVE else lines.cards(items, asked),
         quote=estimate.quote(items, asked, price) if state in _IN_FORCE else None,
         to_authorize=lines.to_authorize(items),
         services=lines.services(items, asked),
@@ -136,6 +142,20 @@ def summary(engine: Engine, coverage_id: str, zone: ZoneInfo, price: str = "") -
         answered=bool(items) or "inforce" in insurance,
         printed=engine.now().astimezone(zone),
     )
+
+
+def _record(engine: Engine, coverage_id: str, on: str) -> Record:
+    """Return the coverage's record with its newest answer, or the one about a day, if there is."""
+    record = records.record(engine, coverage_id)
+    if not on:
+        return record
+    try:
+        date.fromisoformat(on)
+    except ValueError as error:
+        raise BadRequest("date: expected a day, such as 2026-12-24.") from error
+    found = records.on_day(engine, record.coverage, on)
+    is_about = (found.response or {}).get("servicedDate") == on
+    return found if is_about else replace(found, response=None, open_request=None)
 
 
 def _appointment(engine: Engine, record: Record, day: str, zone: ZoneInfo) -> Resource | None:

@@ -130,7 +130,8 @@ class _Pages:
         return _see(url_for("pages.front_desk", done="retry"))
 
     def benefits(self, coverage_id: str) -> str:
-        page = summary(self._engine, coverage_id, self._zone, request.args.get("price", ""))
+        asked = {"price": request.args.get("price", ""), "on": request.args.get("date", "")}
+        page = summary(self._engine, coverage_id, self._zone, **asked)
         done = _DONE.get(request.args.get("done", ""), "")
         call = Call("", page.service_date, "", "")
         return render_template("benefits.html", page=page, done=done, call=call, wrong=[])

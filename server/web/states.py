@@ -39,6 +39,14 @@ WORDS = {
 }
 
 
+# Who acts next, and how, where no error says it.
+STEPS = {
+    State.ACTIVE_REVIEW: ("front-desk", "Look at what the payer sent."),
+    State.INACTIVE: ("front-desk", "Ask the patient for other insurance."),
+    State.NOT_SUPPORTED: ("front-desk", "Call the payer."),
+}
+
+
 def state_of(response: Resource | None, open_request: Resource | None, today: str) -> State:
     """Return the state to show on day `today` (YYYY-MM-DD).
 

@@ -13,7 +13,7 @@ from server.interactions import read
 from server.interactions.engine import Engine
 from server.web import flags, records
 from server.web.records import Record, Visit
-from server.web.states import WORDS, Word, state_of
+from server.web.states import STEPS, WORDS, Word, state_of
 
 Resource = dict[str, Any]
 _NEEDS_LOOK = frozenset(
@@ -26,12 +26,6 @@ _NEEDS_LOOK = frozenset(
     }
 )
 _ANSWERED = frozenset({State.ACTIVE, State.ACTIVE_REVIEW, State.INACTIVE, State.NOT_FOUND})
-# Who acts next where no error says it.
-_STEPS = {
-    State.ACTIVE_REVIEW: ("front-desk", "Look at what the payer sent."),
-    State.INACTIVE: ("front-desk", "Ask the patient for other insurance."),
-    State.NOT_SUPPORTED: ("front-desk", "Call the payer."),
-}
 # Failures of the way to the payer, not of the data.
 _OUTAGES = frozenset(
     {"42", "80", "not-delivered", "no-answer", "throttled", "route-failed", "route-paused"}
@@ -175,7 +169,7 @@ def _next(state: State, response: Resource) -> tuple[str, str, str, str]:
     for error in response.get("error", []):
         found = flags.problem(error)
         return found.code, found.text, found.owner, found.action
-    owner, step = _STEPS.get(state, ("front-desk", "Look at what the payer sent."))
+    owner, step = STEPS.get(state, ("front-desk", "Look at what the payer sent."))
     marks = (e.get("valueString", "") for e in elements.extensions(response, systems.EXT_FLAG))
     reasons = [flags.told(mark) for mark in marks if not flags.is_note(mark)]
     return "", reasons[0] if reasons else "", owner, step

@@ -196,7 +196,8 @@ def test_what_has_no_terms_is_not_estimated(programs: Programs, page: Page) -> N
     programs.answer("TERM00002", answer_271("EB*6*IND*30"))
     page.goto(answered(programs, "ended", subscriberId="TERM00002") + "?price=100")
     expect(page.get_by_role("status").first).to_contain_text("Inactive")
-    expect(page.locator("#estimate")).to_have_count(0)
+    expect(page.get_by_role("status").first).to_contain_text("Ask the patient for other insurance.")
+    expect(page.locator(".card")).to_have_count(0)
 
 
 def test_the_visit_stands_on_top(programs: Programs, page: Page) -> None:
@@ -234,6 +235,19 @@ def test_the_visit_stands_on_top(programs: Programs, page: Page) -> None:
     expect(facts).to_contain_text("self, subscriber Kim Lee")
     expect(facts).to_contain_text("GRP42 EXAMPLE WIDGETS")
     expect(facts).to_contain_text("PRIMA PHYSICIAN")
+
+    page.locator("details", has_text="before this one").locator("summary").click()
+    page.locator("details", has_text="before this one").get_by_role("link").click()
+    today = page.locator("h1 small").inner_text().rpartition(" ")[2]
+    expect(page.locator("h1")).to_contain_text(f"asked for {today}")
+    expect(page.get_by_role("status").first).to_contain_text(f"Active on {today}")
+    page.get_by_label("Price $").fill("20")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text(f"asked for {today}")
+    page.goto(f"{address}?date=2001-01-01")
+    expect(page.get_by_role("status").first).to_contain_text("Not checked on 2001-01-01")
+    expect(page.locator("main")).not_to_contain_text("copay")
+    assert 400 == requests.get(f"{address}?date=soon", timeout=9).status_code
 
 
 @pytest.mark.req("R003-52")
