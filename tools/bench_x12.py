@@ -168,3 +168,8 @@ def _import_ms() -> float:
         environment, code = {"PYTHONPYCACHEPREFIX": place}, "import bots.x12.eligibility_271"
         run(code)
         return statistics.median(run(code) - run("pass") for _ in range(REPEATS))
+
+
+if __name__ == "__main__":
+    for line in reading():
+        print(line, flush=True)
