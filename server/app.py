@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from server import clock
 from server import settings as server_settings
+from server.access.people import EVERYBODY
 from server.errors import FhirError
 from server.interactions import attempts, retention, topic_resources
 from server.interactions.cursor import Seal
@@ -34,7 +35,7 @@ from server.subscriptions.dispatch import Dispatch, Post
 from server.subscriptions.events import Hooks
 from server.subscriptions.sender import Sender
 from server.subscriptions.threads import Threads
-from server.web import pages
+from server.web import pages, site
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 ORPHAN_CHECK_S = 0.5
@@ -62,17 +63,17 @@ def create_app(settings: Settings) -> Flask:
         schedule.stop, background.stop, signals.stop, deliver.stop, sender.close, database.close,
     )  # fmt: skip
     app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
-    site = pages.pages(engine, settings.zone, skip_review=settings.skip_review)
+    who = _who(app, engine, settings)
+    shown = pages.pages(engine, settings.zone, who, skip_review=settings.skip_review)
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     limit = settings.body_limit_bytes
     answering = direct.answer_first(engine, app.wsgi_app, limit)
     if not settings.is_open:
         answering = door.guard(engine, answering, limit)
-        site.before_request(pages.close)
         app.register_blueprint(authorization.server(engine, settings.public_url))
     app.wsgi_app = answering  # type: ignore[assignment, method-assign]
-    app.register_blueprint(site)
+    app.register_blueprint(shown)
     app.register_error_handler(FhirError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _refuse_surprise)
@@ -162,22 +163,34 @@ def application() -> Flask:
     return app
 
 
+def _who(app: Flask, engine: Engine, settings: Settings) -> site.Who:
+    """Return what tells who looks at our pages."""
+    if settings.is_open:
+        return lambda: EVERYBODY
+    if settings.provider is None:
+        return lambda: None
+    from server.web import sign_in  # noqa: PLC0415 60 ms and more
+
+    sign_in.install(app, engine, settings.provider, settings.public_url, settings.session_keys)
+    return lambda: sign_in.person(engine.now())
+
+
 def _is_page() -> bool:
     """Tell whether a person asks: everything that is not FHIR is a page."""
     return not request.path.startswith("/fhir")
 
 
 def _refuse(error: FhirError) -> Response:
-    return pages.refuse(error.status) if _is_page() else blueprint.refuse(error)
+    return site.refuse(error.status) if _is_page() else blueprint.refuse(error)
 
 
 def _refuse_http(error: HTTPException) -> Response:
-    return pages.refuse(error.code or 500) if _is_page() else blueprint.refuse_http(error)
+    return site.refuse(error.code or 500) if _is_page() else blueprint.refuse_http(error)
 
 
 def _refuse_surprise(error: Exception) -> Response:
     answer = blueprint.refuse_surprise(error)
-    return pages.refuse(answer.status_code) if _is_page() else answer
+    return site.refuse(answer.status_code) if _is_page() else answer
 
 
 def _end_with(parent: int) -> None:

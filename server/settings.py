@@ -5,11 +5,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.access import people
+from server.access.people import Provider, RolesRefused
 from server.subscriptions.endpoints import Policy
 
 NUMBER_LIMIT = 36_500
+KEY_LENGTH = 32
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,6 +38,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     body_limit_bytes: int = 10 * 1024 * 1024
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    provider: Provider | None = None
+    session_keys: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def policy(self) -> Policy:
@@ -87,6 +93,8 @@ def read(env: Mapping[str, str]) -> Settings:
         skip_review=_flag(env, "INFORCE_SKIP_REVIEW"),
         cors_origins=tuple(env.get("INFORCE_CORS_ORIGINS", "").split()),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
+        provider=_provider(env),
+        session_keys=_session_keys(env),
     )
 
 
@@ -104,6 +112,44 @@ def check_exposure(settings: Settings, host: str) -> None:
             f"INFORCE_PUBLIC_URL: tokens and health data go over https only, so with --host {host} "
             "it must be the https://… address by which a proxy in front of us is reached."
         )
+
+
+def _provider(env: Mapping[str, str]) -> Provider | None:
+    """Return who signs people in, None where nobody does."""
+    issuer = env.get("INFORCE_SIGN_IN_ISSUER", "").rstrip("/")
+    if not issuer:
+        return None
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
+        raise SettingRefused("INFORCE_SIGN_IN_ISSUER: expected the https://… of an OpenID provider")
+    try:
+        groups = people.by_group(env.get("INFORCE_SIGN_IN_ROLES", ""))
+    except RolesRefused as error:
+        raise SettingRefused(f"INFORCE_SIGN_IN_ROLES: {error}") from error
+    return Provider(
+        issuer=issuer,
+        client_id=_needed(env, "INFORCE_SIGN_IN_CLIENT_ID"),
+        client_secret=_needed(env, "INFORCE_SIGN_IN_CLIENT_SECRET"),
+        claim=env.get("INFORCE_SIGN_IN_CLAIM", "groups"),
+        groups=groups,
+    )
+
+
+def _needed(env: Mapping[str, str], name: str) -> str:
+    if not env.get(name):
+        raise SettingRefused(f"{name}: needed, as the provider registered us")
+    return env[name]
+
+
+def _session_keys(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys of sessions: the first signs, all are good. Needed to sign people in."""
+    keys = tuple(env.get("INFORCE_SECRET_KEY", "").split())
+    if any(len(key) < KEY_LENGTH for key in keys) or not (keys or _provider(env) is None):
+        raise SettingRefused(
+            f"INFORCE_SECRET_KEY: expected {KEY_LENGTH} characters or more; "
+            "inforce doctor --generate prints one"
+        )
+    return keys
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -1,7 +1,7 @@
 """The endpoints that programs get tokens by: discovery, token, introspection and revocation.
 
 Source: SMART App Launch 2.2, backend-services.html and conformance.html; RFC 6749 section 4.4, RFC
-7009, RFC 7662. Programs only: nobody signs in here yet.
+7009, RFC 7662. Programs only: people sign in to the pages elsewhere.
 """
 
 import secrets

@@ -12,59 +12,20 @@ import requests
 
 from bots.connectors import backend_services
 from fhir_profiles import systems
-from tests import samples
+from tests.acceptance.door import BOTS, KEYS, behind_door
 from tests.acceptance.people import Person
 from tests.programs import Programs, wait_for
 from tests.x12_texts import answer_271
 
-# What docs/access.md says that each of them needs.
-BOTS = "system/*.crus"
-EHR = (
-    "system/Patient.crus system/Organization.crus system/Coverage.crus "
-    "system/CoverageEligibilityRequest.rs system/CoverageEligibilityResponse.rs system/Task.rs"
-)
-BILLING = "system/DocumentReference.rs system/Binary.r system/AuditEvent.c"
 pytestmark = pytest.mark.loopback
-KEYS = {name: json.dumps(backend_services.new_key()) for name in ("bots", "ehr", "billing")}
 
 
 @pytest.fixture(scope="module")
 def programs(
     tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
 ) -> Iterator[Programs]:
-    folder = tmp_path_factory.mktemp("smart")
-    settings = {
-        "INFORCE_AUTH": "smart", "INFORCE_BOTS_FHIR_CLIENT_ID": "bots",
-        "INFORCE_BOTS_FHIR_KEY": KEYS["bots"],
-    }  # fmt: skip
-    started = Programs(folder, new_database(), settings)
-    for name, scope in (("bots", BOTS), ("ehr", EHR), ("billing", BILLING)):
-        register(started, folder, name, scope)
-    try:
-        started.start("sandbox", "server", "bots")
-        come_in(started)
-        started.register()
-        for resource in (samples.clinic(), samples.payer()):
-            assert started.put(resource).ok
+    with behind_door(tmp_path_factory.mktemp("smart"), new_database()) as started:
         yield started
-    finally:
-        started.stop()
-
-
-def register(programs: Programs, folder: Path, name: str, scope: str) -> None:
-    """Make a client known by its public key."""
-    file = folder / f"{name}.jwks.json"
-    printed = programs.run("bots", "jwks", "--fhir", INFORCE_BOTS_FHIR_KEY=KEYS[name])
-    file.write_text(printed.stdout, "utf-8")
-    done = programs.run("server", "client", "add", name, "--jwks", str(file), "--scope", scope)
-    assert 0 == done.returncode, done.stderr
-    assert f"{name} may {scope.rsplit(maxsplit=1)[-1]}" in done.stdout or len(scope.split()) > 1
-
-
-def come_in(programs: Programs, name: str = "ehr") -> None:
-    """Let the test be this client from now on."""
-    token = programs.run("server", "token", name, "--minutes", "60").stdout.strip()
-    programs.authorization = {"Authorization": f"Bearer {token}"}
 
 
 @pytest.mark.req("check-1")
