@@ -4,6 +4,7 @@ import argparse
 import getpass
 import json
 import re
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -252,6 +253,7 @@ def _run(chosen: argparse.Namespace, settings: Settings) -> int:
 
 
 def _payload(chosen: argparse.Namespace, settings: Settings) -> int:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads the start only ends us, as usual
     for content in exchanges.shown(
         app.tools(settings), chosen.trace, who=getpass.getuser(), sent=chosen.sent
     ):

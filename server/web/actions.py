@@ -22,20 +22,23 @@ _SAID = {
 }
 
 
-def ask_again(engine: Engine, coverage_id: str) -> None:
+def ask_again(engine: Engine, coverage_id: str) -> str:
     """Have the payer asked about a coverage once more, for today.
 
-    However often the form is sent, there is one question as long as it waits. Raises NotFound
-    where there is no such coverage.
+    However often the form is sent, there is one question as long as it waits. Returns the id of
+    the newest answer that is there before, "" where there is none. Raises NotFound where there is
+    no such coverage.
     """
     record = records.record(engine, coverage_id)
+    before = str((record.response or {}).get("id", ""))
     if record.open_request is not None:
-        return
+        return before
     cause = f"again-{coverage_id}"
     body = answers.demand(engine, coverage_id) | {
         "identifier": [{"system": systems.CAUSE, "value": cause}]
     }
     _once(engine, "Task", body, cause, "&status=requested")
+    return before
 
 
 @dataclass(frozen=True, slots=True)

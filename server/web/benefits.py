@@ -49,8 +49,9 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One earlier check of the coverage."""
+    """One earlier check of the coverage; `id` is of its answer."""
 
+    id: str
     at: datetime | None
     service_date: str
     state: Word
@@ -202,6 +203,7 @@ def _check(engine: Engine, response: Resource, day: str, zone: ZoneInfo) -> Chec
     request = read.referenced(engine, _REQUEST, elements.reference(response.get("request")))
     reason = elements.tag(request or {}, systems.CHECK_REASON)
     return Check(
+        id=response.get("id", ""),
         at=records.moment(response, zone),
         service_date=response.get("servicedDate", day),
         state=WORDS[state_of(response or None, None, "")],
@@ -225,7 +227,9 @@ def _payers(engine: Engine, record: Record, day: str) -> list[Payer]:
         for one in ranked
     ]
     if all(one.coverage["id"] != record.coverage["id"] for one in ranked):
-        found.append(_listed(engine, record.coverage, "not of this day", day))
+        status = record.coverage["status"]
+        why = "not of this day" if status == "active" else f"{status}, so not in the order"
+        found.append(_listed(engine, record.coverage, why, day))
     return found
 
 
@@ -249,8 +253,9 @@ def _place(one: Ranked, *, count: int, is_on_file: bool) -> str:
 
 def _payer(engine: Engine, coverage: Resource) -> str:
     payor = coverage["payor"][0]
-    found = records.organization(engine, elements.reference(payor)) or {}
-    return str(found.get("name") or payor.get("display") or lines.NOT_STATED)
+    address = elements.reference(payor)
+    named = (records.organization(engine, address) or {}).get("name") or payor.get("display")
+    return str(named or (records.NOT_HERE if address else lines.NOT_STATED))
 
 
 def _sentence(state: State, record: Record) -> str:

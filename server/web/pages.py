@@ -82,13 +82,15 @@ class _Pages:
     def benefits(self, coverage_id: str) -> str:
         asked = {"price": request.args.get("price", ""), "on": request.args.get("date", "")}
         page = summary(self._engine, coverage_id, self._zone, **asked)
-        done = site.told(_DONE)
+        is_answered = request.args.get("since", page.last.id) != page.last.id
+        done = "The payer has answered." if is_answered else site.told(_DONE)
         call = Call("", page.service_date, "", "")
         return render_template("benefits.html", page=page, done=done, call=call, wrong=[])
 
     def check(self, coverage_id: str) -> Response:
-        actions.ask_again(self._engine, coverage_id)
-        return site.see(url_for("pages.benefits", coverage_id=coverage_id, done="check"))
+        before = actions.ask_again(self._engine, coverage_id)
+        shown = url_for("pages.benefits", coverage_id=coverage_id, done="check", since=before)
+        return site.see(shown)
 
     def call(self, coverage_id: str) -> Response:
         told = Call(**{name: request.form.get(name, "") for name in _CALL})

@@ -12,6 +12,7 @@ from server.interactions.engine import Engine
 
 Resource = dict[str, Any]
 VISITS = "booked,pending,arrived,checked-in,fulfilled"
+NOT_HERE = "Not on file"  # what a reference names, and this server does not have
 LIST_LIMIT, HISTORY_LIMIT, COVERAGES_LIMIT = 200, 10, 10
 
 

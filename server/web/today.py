@@ -206,7 +206,7 @@ def _counts(report: Resource) -> Iterator[tuple[str, int]]:
 def _payer(engine: Engine, payor: Resource) -> str:
     address = elements.reference(payor)
     named = payor.get("display") or (records.organization(engine, address) or {}).get("name")
-    return str(named or address or "Not stated")
+    return str(named or (records.NOT_HERE if address else "Not stated"))
 
 
 def _time(at: datetime, zone: ZoneInfo) -> str:
