@@ -64,7 +64,9 @@ def create_app(settings: Settings) -> Flask:
     )  # fmt: skip
     app.register_blueprint(blueprint.fhir_api(settings.cors_origins))
     who = _who(app, engine, settings)
-    shown = pages.pages(engine, settings.zone, who, skip_review=settings.skip_review)
+    shown = pages.pages(
+        engine, settings.zone, who, settings.public_url, skip_review=settings.skip_review
+    )
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", content_type="text/plain"))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(database))
     limit = settings.body_limit_bytes
@@ -171,8 +173,8 @@ def _who(app: Flask, engine: Engine, settings: Settings) -> site.Who:
         return lambda: None
     from server.web import sign_in  # noqa: PLC0415 60 ms and more
 
-    sign_in.install(app, engine, settings.provider, settings.public_url, settings.session_keys)
-    return lambda: sign_in.person(engine.now())
+    given = settings.provider, settings.public_url, settings.session_keys
+    return sign_in.install(app, engine, *given)
 
 
 def _is_page() -> bool:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from server import app, cli_clients, demo
 from server import settings as server_settings
+from server.access import people
 from server.app import engine_alone
 from server.cli_clients import ClientRefused
 from server.interactions import load as loading
@@ -271,7 +272,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
             print(f"{name}={secrets.token_urlsafe(32)}")
         return DONE
     settings = server_settings.read(server_settings.environment())
-    server_settings.check_exposure(settings, server_settings.LOOPBACK[0])
+    server_settings.check_exposure(settings, people.LOOPBACK[0])
     _tell_access(settings)
     print("settings: ok\ndatabase: ok")
     return DONE

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.access import people
-from server.access.people import Provider, RolesRefused
+from server.access.people import LOOPBACK, Provider, RolesRefused
 from server.subscriptions.endpoints import Policy
 
 NUMBER_LIMIT = 36_500
 KEY_LENGTH = 32
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingRefused(Exception):
@@ -80,6 +79,7 @@ def read(env: Mapping[str, str]) -> Settings:
     if not public_url.startswith(("http://", "https://")):
         raise SettingRefused("INFORCE_PUBLIC_URL: expected http://… or https://…")
     auth = _choice(env, "INFORCE_AUTH", ("smart", "open"))
+    provider = _provider(env, public_url)
     return Settings(
         database=env.get("INFORCE_DATABASE", Settings.database),
         public_url=public_url,
@@ -93,8 +93,8 @@ def read(env: Mapping[str, str]) -> Settings:
         skip_review=_flag(env, "INFORCE_SKIP_REVIEW"),
         cors_origins=tuple(env.get("INFORCE_CORS_ORIGINS", "").split()),
         zone=_zone(env.get("INFORCE_TIME_ZONE", "UTC")),
-        provider=_provider(env),
-        session_keys=_session_keys(env),
+        provider=provider,
+        session_keys=_session_keys(env) if provider is not None else (),
     )
 
 
@@ -114,14 +114,18 @@ def check_exposure(settings: Settings, host: str) -> None:
         )
 
 
-def _provider(env: Mapping[str, str]) -> Provider | None:
+def _provider(env: Mapping[str, str], public_url: str) -> Provider | None:
     """Return who signs people in, None where nobody does."""
-    issuer = env.get("INFORCE_SIGN_IN_ISSUER", "").rstrip("/")
-    if not issuer:
+    issuer = env.get("INFORCE_SIGN_IN_ISSUER", "")
+    if not issuer or env.get("INFORCE_AUTH") == "open":
         return None
-    parts = urlsplit(issuer)
-    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
+    if not people.is_closed_way(issuer) or any(mark in issuer for mark in "?#@"):
         raise SettingRefused("INFORCE_SIGN_IN_ISSUER: expected the https://… of an OpenID provider")
+    if not people.is_closed_way(public_url) or urlsplit(public_url).path:
+        raise SettingRefused(
+            "INFORCE_PUBLIC_URL: people sign in over https only, at a host of its own: expected "
+            "https://host without a path"
+        )
     try:
         groups = people.by_group(env.get("INFORCE_SIGN_IN_ROLES", ""))
     except RolesRefused as error:
@@ -130,7 +134,8 @@ def _provider(env: Mapping[str, str]) -> Provider | None:
         issuer=issuer,
         client_id=_needed(env, "INFORCE_SIGN_IN_CLIENT_ID"),
         client_secret=_needed(env, "INFORCE_SIGN_IN_CLIENT_SECRET"),
-        claim=env.get("INFORCE_SIGN_IN_CLAIM", "groups"),
+        scope=env.get("INFORCE_SIGN_IN_SCOPE") or "openid profile",
+        claim=env.get("INFORCE_SIGN_IN_CLAIM") or "groups",
         groups=groups,
     )
 
@@ -142,9 +147,9 @@ def _needed(env: Mapping[str, str], name: str) -> str:
 
 
 def _session_keys(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys of sessions: the first signs, all are good. Needed to sign people in."""
+    """Return the keys of sessions: the first signs, all are good."""
     keys = tuple(env.get("INFORCE_SECRET_KEY", "").split())
-    if any(len(key) < KEY_LENGTH for key in keys) or not (keys or _provider(env) is None):
+    if not keys or any(len(key) < KEY_LENGTH for key in keys):
         raise SettingRefused(
             f"INFORCE_SECRET_KEY: expected {KEY_LENGTH} characters or more; "
             "inforce doctor --generate prints one"

@@ -6,6 +6,9 @@ Each role sees the least that its work needs. Source: 45 CFR 164.514(d)(2), mini
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import urlsplit
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Right(StrEnum):
@@ -33,11 +36,12 @@ class RolesRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody by the id that the identity provider gives them, and the name to show."""
+    """Somebody by the id that the provider gives them, and the name to show."""
 
     subject: str
     name: str
     roles: tuple[str, ...]
+    issuer: str = ""
 
     def may(self, right: Right) -> bool:
         """Tell whether one of the roles has the right."""
@@ -48,12 +52,14 @@ class Person:
 class Provider:
     """The OpenID provider of the clinic, and as what it knows us.
 
-    `groups` are roles by the groups that its claim named `claim` tells of a person.
+    `scope` is what it is asked for; `groups` are roles by the groups that its claim named `claim`
+    tells of a person.
     """
 
     issuer: str
     client_id: str
     client_secret: str = field(repr=False)
+    scope: str
     claim: str
     groups: Mapping[str, str]
 
@@ -62,12 +68,23 @@ EVERYBODY = Person("", "", tuple(ROLES))
 """Whoever looks at an open server, which knows nobody."""
 
 
+def is_closed_way(address: str) -> bool:
+    """Tell whether nobody on the way to an address reads what is sent: https, or on loopback."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    )
+
+
 def by_group(text: str) -> dict[str, str]:
     """Return the role of each group of a text such as `billing=Billing Team; clinician=Doctors`.
 
     An empty text: a group has the name of its role. Raises RolesRefused.
     """
-    if not text.strip():
+    if not text:
         return {role: role for role in ROLES}
     found: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
@@ -76,6 +93,8 @@ def by_group(text: str) -> dict[str, str]:
             raise RolesRefused(f"expected role=group, with a role of {', '.join(ROLES)}")
         if found.setdefault(group, role) != role:
             raise RolesRefused("a group has one role; give its people a second group")
+    if not found:
+        raise RolesRefused("expected at least one role=group")
     return found
 
 

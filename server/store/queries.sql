@@ -232,3 +232,18 @@ INSERT INTO assertion (client, jti, expires) VALUES (?, ?, ?) ON CONFLICT DO NOT
 
 -- name: remove_old_assertions
 DELETE FROM assertion WHERE expires <= ?;
+
+-- name: insert_session
+INSERT INTO session (digest, subject, name, roles, until, seen) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: session
+SELECT subject, name, roles, until, seen FROM session WHERE digest = ?;
+
+-- name: see_session
+UPDATE session SET seen = ? WHERE digest = ?;
+
+-- name: remove_session
+DELETE FROM session WHERE digest = ? RETURNING digest;
+
+-- name: remove_old_sessions
+DELETE FROM session WHERE until <= ?;

@@ -101,6 +101,7 @@ class _Requests:
         page = authorizations.worklist(self._engine, self._zone, request.args)
         for row in page.rows:
             if row.is_waiting:
+                site.touch(f"Task/{row.id}")
                 authorization_actions.ask(self._engine, row.id)
         return _see_list("asked")
 
@@ -114,6 +115,7 @@ class _Requests:
     def _given(self, task_id: str, owner: str) -> bool:
         """Give one of several; tell whether that could be done."""
         to = "" if owner == authorizations.NOBODY else owner
+        site.touch(f"Task/{task_id}")
         try:
             authorization_owner.assign(self._engine, task_id, to)
         except FhirError:

@@ -26,11 +26,13 @@ _DONE = {
 }
 
 
-def pages(engine: Engine, zone: ZoneInfo, who: Who, *, skip_review: bool = False) -> Blueprint:
+def pages(
+    engine: Engine, zone: ZoneInfo, who: Who, public_url: str, *, skip_review: bool = False
+) -> Blueprint:
     """Return the pages as a blueprint; dates and times are shown in `zone`.
 
-    `who` tells who looks, None where that is not known. With `skip_review` a prior authorization
-    that is filled in here is sent without another look.
+    `who` tells who looks, None where that is not known; `public_url` is where browsers find us.
+    With `skip_review` a prior authorization that is filled in here is sent without another look.
     """
     made = Blueprint(
         "pages",
@@ -41,14 +43,14 @@ def pages(engine: Engine, zone: ZoneInfo, who: Who, *, skip_review: bool = False
         static_url_path="/static",
     )
     more = authorization_pages.routes(engine, zone, skip_review=skip_review)
-    site.add(made, engine, who, (*_routes(engine, zone), *more))
+    site.add(made, engine, who, public_url, (*_routes(engine, zone), *more))
     return made
 
 
 def _routes(engine: Engine, zone: ZoneInfo) -> tuple[Route, ...]:
     shown, benefits = _Pages(engine, zone), "/benefits/<coverage_id>"
     return (
-        Route("/", shown.front_desk, Right.CHECKS),
+        Route("/", shown.front_desk, Right.CHECKS, refreshes=True),
         Route("/retry", shown.retry, Right.CHECKS, "POST"),
         Route(benefits, shown.benefits, Right.CHECKS),
         Route(f"{benefits}/check", shown.check, Right.CHECKS, "POST"),
@@ -76,6 +78,7 @@ class _Pages:
     def retry(self) -> Response:
         payer, code = (request.form.get(name, "") for name in ("payer", "code"))
         for coverage_id in failed(self._engine, self._zone, payer, code):
+            site.touch(f"Coverage/{coverage_id}")
             actions.ask_again(self._engine, coverage_id)
         return site.see(url_for("pages.front_desk", done="retry"))
 

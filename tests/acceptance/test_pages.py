@@ -219,7 +219,7 @@ def test_pages_carry_their_guards(programs: Programs) -> None:
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; connect-src 'self'; style-src")
     assert "unsafe" not in policy
-    assert ("no-store", "no-referrer", "nosniff") == tuple(
+    assert ("no-store", "same-origin", "nosniff") == tuple(
         answer.headers[n] for n in ("Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
     )
     assert "<title>Benefits – Inforce</title>" in answer.text

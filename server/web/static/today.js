@@ -29,7 +29,7 @@ async function refresh() {
   const told = document.getElementById("updated");
   try {
     const answer = await fetch(location.href, { cache: "no-store" });
-    if (answer.status === 401) return location.reload(); // signed out: nothing stays on the screen
+    if ([401, 403].includes(answer.status)) return location.reload(); // nobody stays on the screen
     if (!answer.ok) throw new Error(answer.status);
     show(await answer.text());
     told.textContent = `Up to date at ${new Date().toLocaleTimeString()}`;
