@@ -7,7 +7,7 @@ import sys
 from functools import cache
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, StorageState
 
 from tests import node_tools
 
@@ -53,10 +53,16 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def violations(browser: Browser, address: str, width: int, theme: str) -> list[str]:
-    """Return what axe finds on a page, and whether it scrolls sideways."""
+def violations(
+    browser: Browser, address: str, width: int, theme: str, signed: StorageState | None = None
+) -> list[str]:
+    """Return what axe finds on a page, and whether it scrolls sideways.
+
+    `signed` are the cookies of somebody who is signed in.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": 768},
+        storage_state=signed,
         color_scheme=theme,  # type: ignore[arg-type]  # light or dark
     )
     page = context.new_page()

@@ -64,7 +64,7 @@ class _Gate:
     """In front of every page: who may have it, and behind it, what is written down."""
 
     def __init__(
-        self, engine: Engine, who: Who, public_url: str, routes: Mapping[str | None, Route]
+        self, engine: Engine, who: Who, public_url: str, routes: Mapping[str, Route]
     ) -> None:
         self._engine, self._who, self._public_url, self._routes = engine, who, public_url, routes
 
@@ -77,13 +77,13 @@ class _Gate:
             return refuse(401)
         if request.method == "POST" and not is_ours(self._public_url):
             return refuse(403)
-        route = self._routes.get(request.endpoint)
+        route = self._routes.get(request.endpoint or "")
         is_let = route is not None and g.person.may(route.right)
         return None if is_let else refuse(403, _NOT_FOR_YOU)
 
     def write_down(self, answer: Response) -> Response:
         """Have it written down who asked for what, and how it ended."""
-        person, route = g.get("person"), self._routes.get(request.endpoint)
+        person, route = g.get("person"), self._routes.get(request.endpoint or "")
         if person is None or person is EVERYBODY:
             return answer
         if not (route is not None and route.refreshes and _is_written(self._engine.now())):

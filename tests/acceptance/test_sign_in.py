@@ -191,13 +191,39 @@ def test_a_page_that_is_open_goes_when_the_session_is_over(
     context.close()
 
 
-@pytest.mark.parametrize(("width", "theme"), browser_tools.VIEWS)
-@pytest.mark.parametrize("path", ["/", "/signed-out"])
-def test_pages_of_the_sign_in_are_accessible(
-    programs: Programs, browser: Browser, path: str, width: int, theme: str
+def test_a_page_that_nobody_touches_leaves_the_screen(
+    programs: Programs, browser: Browser, person: Person
 ) -> None:
-    """0 violations and no scrolling sideways, in both themes and widths."""
-    assert [] == browser_tools.violations(browser, programs.server + path, width, theme)
+    """After half an hour without a key or a click; typing puts it off."""
+    context = browser.new_context()
+    path = f"/benefits/{person.coverage_id}"
+    page = signed_in(context, programs, "fran", path)
+    page.clock.install()
+    page.goto(programs.server + path)
+    page.clock.fast_forward("20:00")
+    page.keyboard.press("Tab")
+    page.clock.fast_forward("20:00")
+    expect(page.locator("h1")).to_contain_text("born")
+    page.clock.fast_forward("10:01")
+    expect(page).to_have_url(f"{programs.server}/")
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "theme"), browser_tools.VIEWS)
+def test_pages_of_the_sign_in_are_accessible(
+    programs: Programs, browser: Browser, width: int, theme: str
+) -> None:
+    """0 violations and no scrolling sideways, before it, during it and after it."""
+    context = browser.new_context(java_script_enabled=False)
+    signed_in(context, programs, "pam")
+    pam = context.storage_state()
+    context.close()
+    looks = [("/", None), ("/signed-out", None), ("/payers", pam), ("/", pam)]
+    found = [
+        (path, browser_tools.violations(browser, programs.server + path, width, theme, signed))
+        for path, signed in looks
+    ]
+    assert [(path, []) for path, _ in looks] == found
 
 
 def test_nothing_of_the_sign_in_is_in_the_log(programs: Programs, context: BrowserContext) -> None:
