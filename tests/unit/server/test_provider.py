@@ -12,7 +12,7 @@ import responses
 from server.access.people import Provider
 from server.web import provider as module
 from server.web.provider import Begun, OpenId, ProviderUnusable, SignInRefused
-from tests.openid import ISSUER, KEY, STRANGER, FakeProvider
+from tests.openid import ISSUER, KEY, METADATA, STRANGER, FakeProvider
 
 US = Provider(ISSUER, "inforce", "secret", "openid profile", "groups", {})
 REDIRECT = "https://inforce.clinic.example/sign-in/done"
@@ -143,6 +143,7 @@ def test_a_provider_with_a_bad_hour(
 ) -> None:
     """It is left alone for a moment, and then asked again: one bad answer is not kept."""
     there.answers(f"{ISSUER}/{place}", **answer)
+    there.answers(f"{ISSUER}/other", json=METADATA | {"keys": [KEY.as_dict(private=False)]})
     for _ in range(2):
         with pytest.raises(ProviderUnusable):
             openid.begin(anew=False)
