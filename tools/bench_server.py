@@ -1,7 +1,7 @@
 """Reads and writes of the server against their limits, small and large, on both databases."""
 
 import json
-import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from msgspec import structs
 
-from bots.domain.eligibility import Answer
-from bots.mapping import items, response
-from bots.x12 import eligibility_271
-from fhir_profiles import codec
 from tests import databases, samples
 from tests.programs import Programs
-from tests.x12_texts import plan_271
 from tools import floors, load, processes
-from tools.golden import HEAD
+from tools.bench_response import ITEMS, RESPONSES, stored
 
 SMALL, LARGE, CLIENTS, WORKERS = 1_000, 200_000, 16, 2
-ITEMS, BUILDS = 60, 25
 
 
 def limits(folder: Path) -> Iterator[str]:
@@ -117,7 +110,6 @@ def _measured(  # noqa: PLR0913 what a run is made of
 
 Row = tuple[str, Callable[[int], bytes], int, int]  # name, request, how many, status
 ALONE = "create a Coverage, one client alone"
-RESPONSES = {"one row each": ("29",), "two rows for each limit": ()}  # EB06 that are left out
 
 
 def _writes(programs: Programs, limit: float) -> Iterator[str]:
@@ -140,10 +132,10 @@ def _writes(programs: Programs, limit: float) -> Iterator[str]:
            f"a create alone, {share / costs['create a Coverage']:.0%} of one that shares its "
            "commit.")  # fmt: skip
     yield ""
-    for kind in RESPONSES:
-        built, stored = _built_ms(kind), costs[_named(kind)]
+    for kind, built in _building().items():
+        kept = costs[_named(kind)]
         yield (f"{_named(kind)}: {built:.1f} ms of CPU to build through the R4B models, "
-               f"{built + stored:.1f} ms built, validated and stored.")  # fmt: skip
+               f"{built + kept:.1f} ms built, validated and stored.")  # fmt: skip
     yield ""
 
 
@@ -173,7 +165,7 @@ def _rows() -> list[Row]:
          lambda _n: load.request("POST", "/fhir", _bundle("transaction", 10)), 300, 200),
         (f"Bundle of {len(collection) // 1024} KB stored",
          lambda _n: load.request("POST", "/fhir/Bundle", collection), 300, 201),
-        *((_named(kind), lambda _n, kind=kind: load.request("POST", fhir, _response(kind)), 300,
+        *((_named(kind), lambda _n, kind=kind: load.request("POST", fhir, stored(kind)), 300,
            201) for kind in RESPONSES),
     ]  # fmt: skip
 
@@ -188,36 +180,15 @@ def _bundle(kind: str, count: int) -> bytes:
     return json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
 
 
-@cache
-def _response(kind: str) -> bytes:
-    """The response that a 271 makes, with ITEMS items."""
-    return codec.encode(_built(_answer(kind, 2026)))
+def _building() -> dict[str, float]:
+    """Return what a response takes to build by its kind, in a process of its own."""
+    run = [sys.executable, "-m", "tools.bench_response"]
+    told: dict[str, float] = json.loads(subprocess.run(run, check=True, capture_output=True).stdout)
+    return told
 
 
 def _named(kind: str) -> str:
-    return f"response of {ITEMS} items, {kind}, {len(_response(kind)) // 1024} KB"
-
-
-def _answer(kind: str, year: int) -> Answer:
-    """An active plan and the benefits of ten services, but for the last one."""
-    found = eligibility_271.read(plan_271(10, year))
-    rows = [one for one in found.benefits if one.period not in RESPONSES[kind]]
-    last = next(n for n in range(1, 3) if len(items.items(tuple(rows[:-n]))) == ITEMS)
-    return structs.replace(found, benefits=tuple(rows[:-last]))
-
-
-def _built(answer: Answer) -> dict[str, Any]:
-    return response.prune(response.answered(HEAD, answer, "bench"))
-
-
-def _built_ms(kind: str) -> float:
-    """Return what the bots take to build such a response through the models, CPU, median."""
-    times = []
-    for answer in [_answer(kind, year) for year in range(2000, 2000 + BUILDS)]:
-        began = time.process_time()
-        codec.encode(_built(answer))
-        times.append((time.process_time() - began) * 1000)
-    return statistics.median(times)
+    return f"response of {ITEMS} items, {kind}, {len(stored(kind)) // 1024} KB"
 
 
 def _flat(

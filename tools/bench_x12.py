@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bots.domain.eligibility import Answer
@@ -19,7 +19,8 @@ from tests import x12_cases
 from tests.x12_texts import answer_271, plan_271
 from tools.golden import HEAD
 
-REPEATS, SIZE, SERVICES = 15, 28 * 1024, 59
+REPEATS, COMPARED, WARM = 15, 60, 40
+SIZE, SERVICES = 28 * 1024, 59
 CASES = 50_000
 PEER = "x12sdk 2.2.0"
 PEER_CODE = """
@@ -69,14 +70,15 @@ def reading() -> Iterator[str]:
 
 
 def _compared(texts: list[str]) -> Iterator[str]:
-    """Yield how long reading takes, beside floors and another reader."""
-    floor = _ms(lambda text: [part.split("*") for part in text.split("~")], texts)
+    """Yield how long reading takes, beside floors and another reader.
+
+    One after the other for each text, so that a slow moment of the machine is slow for all.
+    """
+    floor, by_hand, ours = _beside((_split, _by_hand, eligibility_271.read), is_alike=True)
     yield f"| split into segments and elements, nothing else | {floor:.2f} ms |"
-    by_hand, ours = _ms(_by_hand, texts), _ms(eligibility_271.read, texts)
     yield f"| a loop by hand, a dict for each EB | {by_hand:.2f} ms |"
     yield f"| read to normalised rows | {ours:.2f} ms, {ours / by_hand:.1f} times the loop |"
-    apart = [plan_271(SERVICES, 2000 + n, is_alike=False) for n in range(REPEATS)]
-    by_hand, alone = _ms(_by_hand, apart), _ms(eligibility_271.read, apart)
+    by_hand, alone = _beside((_by_hand, eligibility_271.read), is_alike=False)
     yield (f"| the same, every service with amounts, days and a note of its own | {alone:.2f} ms, "
            f"{alone / by_hand:.1f} times the loop |")  # fmt: skip
     yield f"| {PEER}, which builds a model | {_peer(texts, ours)} |"
@@ -124,6 +126,22 @@ def _by_hand(text: str) -> list[dict[str, Any]]:
         elif elements[0] == "MSG" and found:
             found[-1]["messages"].append(elements[1])
     return found
+
+
+def _split(text: str) -> list[list[str]]:
+    return [part.split("*") for part in text.split("~")]
+
+
+def _beside(works: Sequence[Callable[[str], object]], *, is_alike: bool) -> list[float]:
+    """Return the median CPU of each work on texts that none has seen, after some others."""
+    times: list[list[float]] = [[] for _ in works]
+    for year in range(2000 - WARM, 2000 + COMPARED):
+        text = plan_271(SERVICES, year, is_alike=is_alike)
+        for kept, work in zip(times, works, strict=True):
+            began = time.process_time()
+            work(text)
+            kept.append((time.process_time() - began) * 1000)
+    return [statistics.median(kept[WARM:]) for kept in times]
 
 
 def _ms(work: Callable[[str], object], texts: list[str], repeats: int = REPEATS) -> float:
