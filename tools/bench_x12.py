@@ -7,6 +7,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bots.domain.eligibility import Answer
@@ -19,20 +20,19 @@ from tests import x12_cases
 from tests.x12_texts import answer_271, plan_271
 from tools.golden import HEAD
 
-REPEATS, COMPARED, WARM = 15, 60, 40
+Timed = Callable[[str], float]  # what a work on a text takes, in milliseconds
+REPEATS, COMPARED, WARM, TURN = 15, 60, 40, 10
 SIZE, SERVICES = 28 * 1024, 59
 CASES = 50_000
 PEER = "x12sdk 2.2.0"
 PEER_CODE = """
-import statistics, sys, time
+import sys, time
 from x12sdk.io import X12ModelReader
-texts, times = sys.stdin.read().splitlines(), []
-for text in [texts[0], *texts]:
+for text in sys.stdin:
     began = time.process_time()
-    with X12ModelReader(text) as reader:
+    with X12ModelReader(text.strip()) as reader:
         assert len(list(reader.models())) == 1
-    times.append((time.process_time() - began) * 1000)
-print(statistics.median(times[1:]))
+    print((time.process_time() - began) * 1000, flush=True)
 """
 ROWS = (
     "EB*1*FAM*30*PR*GOLD PPO*******W", "EB*C*FAM*30*PR**23*3000*****Y",
@@ -52,7 +52,7 @@ def reading() -> Iterator[str]:
     (one,) = transactions(texts[0])
     yield f"| a 271 of {len(texts[0]) // 1024} KB, {len(one.segments)} segments | CPU, median |"
     yield "|---|---|"
-    yield from _compared(texts)
+    yield from _compared()
     yield from _after(texts)
     yield f"| import of the codec | {_import_ms():.0f} ms |"
     yield ""
@@ -69,19 +69,22 @@ def reading() -> Iterator[str]:
     yield ""
 
 
-def _compared(texts: list[str]) -> Iterator[str]:
+def _compared() -> Iterator[str]:
     """Yield how long reading takes, beside floors and another reader.
 
-    One after the other for each text, so that a slow moment of the machine is slow for all.
+    They take turns, so that a slow moment of the machine is slow for all.
     """
-    floor, by_hand, ours = _beside((_split, _by_hand, eligibility_271.read), is_alike=True)
+    works = [_cpu(work) for work in (_split, _by_hand, eligibility_271.read)]
+    with _peer() as peer:
+        floor, by_hand, ours, *theirs = _beside([*works, *peer], is_alike=True)
     yield f"| split into segments and elements, nothing else | {floor:.2f} ms |"
     yield f"| a loop by hand, a dict for each EB | {by_hand:.2f} ms |"
     yield f"| read to normalised rows | {ours:.2f} ms, {ours / by_hand:.1f} times the loop |"
-    by_hand, alone = _beside((_by_hand, eligibility_271.read), is_alike=False)
-    yield (f"| the same, every service with amounts, days and a note of its own | {alone:.2f} ms, "
-           f"{alone / by_hand:.1f} times the loop |")  # fmt: skip
-    yield f"| {PEER}, which builds a model | {_peer(texts, ours)} |"
+    for took in theirs:
+        yield f"| {PEER}, which builds a model | {took:.1f} ms, {took / ours:.1f} times ours |"
+    by_hand, ours = _beside(works[1:], is_alike=False)
+    yield (f"| read where every service has amounts, days and a note of its own | {ours:.2f} ms, "
+           f"{ours / by_hand:.1f} times the loop |")  # fmt: skip
     details = _ms(eligibility_271.read, [_detailed(SIZE)])
     yield f"| read where every kind of detail follows | {details:.2f} ms |"
 
@@ -132,16 +135,45 @@ def _split(text: str) -> list[list[str]]:
     return [part.split("*") for part in text.split("~")]
 
 
-def _beside(works: Sequence[Callable[[str], object]], *, is_alike: bool) -> list[float]:
-    """Return the median CPU of each work on texts that none has seen, after some others."""
+def _cpu(work: Callable[[str], object]) -> Timed:
+    """Return what does some work on a text and tells the milliseconds of CPU it took."""
+
+    def timed(text: str) -> float:
+        began = time.process_time()
+        work(text)
+        return (time.process_time() - began) * 1000
+
+    return timed
+
+
+def _beside(works: Sequence[Timed], *, is_alike: bool) -> list[float]:
+    """Return the median of each work on texts that none has seen, after some others."""
     times: list[list[float]] = [[] for _ in works]
-    for year in range(2000 - WARM, 2000 + COMPARED):
-        text = plan_271(SERVICES, year, is_alike=is_alike)
-        for kept, work in zip(times, works, strict=True):
-            began = time.process_time()
-            work(text)
-            kept.append((time.process_time() - began) * 1000)
+    for year in range(2000 - WARM, 2000 + COMPARED, TURN):
+        texts = [plan_271(SERVICES, year + n, is_alike=is_alike) for n in range(TURN)]
+        for kept, timed in zip(times, works, strict=True):
+            kept.extend(map(timed, texts))
     return [statistics.median(kept[WARM:]) for kept in times]
+
+
+@contextmanager
+def _peer() -> Iterator[list[Timed]]:
+    """Give another reader, in an environment of its own, none where it cannot be installed."""
+    with tempfile.TemporaryDirectory() as place:
+        venv.create(place, with_pip=True)
+        python = f"{place}/bin/python"
+        install = [python, "-m", "pip", "install", "-q", PEER.replace(" ", "==")]
+        if subprocess.run(install, check=False, capture_output=True).returncode:
+            yield []
+            return
+        with subprocess.Popen([python, "-c", PEER_CODE], text=True, bufsize=1,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ran:  # fmt: skip
+
+            def timed(text: str) -> float:
+                print(text.replace("\n", ""), file=ran.stdin)
+                return float(ran.stdout.readline()) if ran.stdout is not None else 0.0
+
+            yield [timed]
 
 
 def _ms(work: Callable[[str], object], texts: list[str], repeats: int = REPEATS) -> float:
@@ -154,20 +186,6 @@ def _ms(work: Callable[[str], object], texts: list[str], repeats: int = REPEATS)
         work(text)
         times.append((time.process_time() - began) * 1000)
     return statistics.median(times)
-
-
-def _peer(texts: list[str], ours: float) -> str:
-    """Return what another reader takes, in an environment of its own that is made for it."""
-    with tempfile.TemporaryDirectory() as place:
-        venv.create(place, with_pip=True)
-        python = f"{place}/bin/python"
-        install = [python, "-m", "pip", "install", "-q", PEER.replace(" ", "==")]
-        if subprocess.run(install, check=False, capture_output=True).returncode:
-            return "not measured: it could not be installed"
-        ran = subprocess.run([python, "-c", PEER_CODE], check=True, text=True,
-                             input="\n".join(texts), capture_output=True)  # fmt: skip
-    peer = float(ran.stdout)
-    return f"{peer:.1f} ms, {peer / ours:.0f} times ours"
 
 
 def _built(answer: Answer) -> dict[str, Any]:

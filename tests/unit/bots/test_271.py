@@ -215,3 +215,15 @@ def test_broken_levels_are_survived() -> None:
     text = answer_271("HL*9*3*77*0", "EB*1**30")
 
     assert ("unknown-code:HL03:77",) == eligibility_271.read(text).flags
+
+
+def test_rows_that_the_same_follows_keep_their_own_flags() -> None:
+    """What a text says is read once; what is odd about one row is not told of the next."""
+    after = ("DTP*999*D8*20261231", "MSG*ASK THE PLAN")
+    first, second = eligibility_271.read(
+        answer_271("EB*ZQ**30", *after, "EB*1**30", *after)
+    ).benefits
+    assert ("unknown-code:DTP01:999", "unknown-code:EB01:ZQ") == first.flags
+    assert ("unknown-code:DTP01:999",) == second.flags
+    assert (first.dates, first.messages) == (second.dates, second.messages)
+    assert "EB*1**30~DTP*999*D8*20261231~MSG*ASK THE PLAN" == second.raw
