@@ -128,8 +128,8 @@ class _SignIn:
         roles = people.roles_of(claims.get(self._provider.claim), self._provider.groups)
         subject = claims["sub"].strip()
         known = Person(subject, _name(claims) or subject, roles, self._provider.issuer)
+        self._end(self.person())
         audit.signed(self._engine, known, audit.LOGIN, audit.GOOD if roles else audit.MINOR)
-        self._end()
         if not roles:
             return site.refuse(403, _NO_ROLE)
         now, text = self._now(), secrets.token_urlsafe(32)
@@ -143,9 +143,7 @@ class _SignIn:
         """End the session, wherever else its cookie may be."""
         if not site.is_ours(self._public_url):
             return site.refuse(403)
-        known = self.person()
-        if self._end() and known is not None:
-            audit.signed(self._engine, known, audit.LOGOUT)
+        self._end(self.person())
         return site.see(url_for("sign_in.left"))
 
     def left(self) -> str:
@@ -163,21 +161,22 @@ class _SignIn:
             return None
         known = Person(kept.subject, kept.name, tuple(kept.roles.split()), self._provider.issuer)
         if now >= min(kept.until, kept.seen + IDLE_S * SECOND):
-            if self._end():
-                audit.signed(self._engine, known, audit.LOGOUT)
+            self._end(known)
             return None
         if now >= kept.seen + NOTED_EVERY_S * SECOND and not site.is_refresh():
             with self._engine.database.write() as connection:
                 sessions.see(connection, text, now)
         return known
 
-    def _end(self) -> bool:
-        """End the session of this browser; tell whether there was one."""
+    def _end(self, known: Person | None) -> None:
+        """End the session of this browser, and write down whose it was."""
         text = session.pop("id", "")
-        if not text:
-            return False
+        if known is None:
+            return
         with self._engine.database.write() as connection:
-            return sessions.end(connection, text)
+            was_there = sessions.end(connection, text)
+        if was_there:  # the other of two at once has written it down
+            audit.signed(self._engine, known, audit.LOGOUT)
 
     def _now(self) -> int:
         return micros(self._engine.now())

@@ -353,6 +353,7 @@ def test_a_second_sign_in_ends_the_first(desk: Desk) -> None:
     desk.sign_in("billing", sub="b-2")
     desk.client.set_cookie(COOKIE, kept.value, domain=HOST)
     assert 401 == desk.get("/payers").status_code
+    assert [what for _, _, what, _ in desk.events()] == ["Login", "Logout", "Login"]
 
 
 def test_keys_change_without_signing_anybody_out(desk: Desk, tmp_path: Path) -> None:
