@@ -23,6 +23,7 @@ from tqdm import tqdm
 from server import app, cli_clients, demo
 from server import settings as server_settings
 from server.access import people
+from server.access.people import Provider
 from server.app import engine_alone
 from server.cli_clients import ClientRefused
 from server.interactions import load as loading
@@ -275,6 +276,19 @@ def _doctor(chosen: argparse.Namespace) -> int:
     server_settings.check_exposure(settings, people.LOOPBACK[0])
     _tell_access(settings)
     print("settings: ok\ndatabase: ok")
+    return DONE if settings.provider is None else _ask_provider(settings.provider)
+
+
+def _ask_provider(provider: Provider) -> int:
+    """Say whether people can be sent to the OpenID provider."""
+    from server.web.provider import OpenId, ProviderUnusable  # noqa: PLC0415 60 ms and more
+
+    try:
+        OpenId(provider, "").begin(anew=False)
+    except ProviderUnusable as error:
+        print(f"inforce: INFORCE_SIGN_IN_ISSUER: {provider.issuer}: {error}", file=sys.stderr)
+        return FAILED
+    print("sign-in: ok")
     return DONE
 
 

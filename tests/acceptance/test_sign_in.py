@@ -226,6 +226,16 @@ def test_pages_of_the_sign_in_are_accessible(
     assert [(path, []) for path, _ in looks] == found
 
 
+def test_doctor_asks_the_provider(programs: Programs) -> None:
+    """Before anybody stands at the desk and cannot come in."""
+    done = programs.run("server", "doctor")
+    assert (0, True) == (done.returncode, "sign-in: ok" in done.stdout)
+    issuer = programs.environment["INFORCE_SIGN_IN_ISSUER"].replace("127.0.0.1", "localhost")
+    done = programs.run("server", "doctor", INFORCE_SIGN_IN_ISSUER=issuer)
+    assert 1 == done.returncode
+    assert f"{issuer}: its metadata name another issuer" in done.stderr
+
+
 def test_nothing_of_the_sign_in_is_in_the_log(programs: Programs, context: BrowserContext) -> None:
     """Neither who, nor codes, nor secrets."""
     signed_in(context, programs, "fran")
