@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -113,6 +114,8 @@ def tools(settings: Settings) -> Tools:
 
 def application() -> Flask:
     """Return the receiver for a server process that was given its settings by environment."""
+    # Until it serves, whoever ends the program ends this process at once: it would not hear of it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     settings = bots_settings.read(bots_settings.environment())

@@ -33,7 +33,7 @@ from bots.settings import SettingRefused, Settings
 from fhir_profiles import codec, elements, prior_auth, systems
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
-PORT_LIMIT, PROBE_S = 65535, 15.0
+PORT_LIMIT, PROBE_S, STOP_LIMIT_S = 65535, 15.0, 90
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
@@ -209,6 +209,7 @@ def _serve(chosen: argparse.Namespace, _settings: Settings) -> int:
         respawn_failed_workers=True,
         log_level=LogLevels.error,
         websockets=False,
+        workers_kill_timeout=STOP_LIMIT_S,
     ).serve()
     return DONE
 

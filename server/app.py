@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -155,6 +156,8 @@ def close(app: Flask) -> None:
 
 def application() -> Flask:
     """Return the application for a server process that was given its settings by environment."""
+    # Until it serves, whoever ends the program ends this process at once: it would not hear of it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     app = create_app(server_settings.read(server_settings.environment()))

@@ -33,7 +33,7 @@ from server.settings import SettingRefused, Settings
 from server.store import clients
 from server.store.database import Database, DatabaseRefused
 
-THREADS, PORT_LIMIT, NICE = 8, 65535, 5
+THREADS, PORT_LIMIT, NICE, STOP_LIMIT_S = 8, 65535, 5, 30
 DONE, FAILED, WRONG_USE = 0, 1, 2
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 SECRETS = ("INFORCE_BOTS_HOOK_SECRET", "INFORCE_SECRET_KEY", "INFORCE_PAYLOAD_KEY")
@@ -166,6 +166,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         blocking_threads=THREADS,
         log_level=LogLevels.error,
         websockets=False,
+        workers_kill_timeout=STOP_LIMIT_S,
     ).serve()
     return DONE
 

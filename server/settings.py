@@ -14,6 +14,14 @@ from server.subscriptions.endpoints import Policy
 
 NUMBER_LIMIT = 36_500
 KEY_LENGTH = 32
+_SIGN_IN = (
+    "INFORCE_SIGN_IN_ISSUER",
+    "INFORCE_SIGN_IN_CLIENT_ID",
+    "INFORCE_SIGN_IN_CLIENT_SECRET",
+    "INFORCE_SIGN_IN_SCOPE",
+    "INFORCE_SIGN_IN_CLAIM",
+    "INFORCE_SIGN_IN_ROLES",
+)
 
 
 class SettingRefused(Exception):
@@ -116,11 +124,17 @@ def check_exposure(settings: Settings, host: str) -> None:
 
 def _provider(env: Mapping[str, str], public_url: str) -> Provider | None:
     """Return who signs people in, None where nobody does."""
-    issuer = env.get("INFORCE_SIGN_IN_ISSUER", "")
-    if not issuer or env.get("INFORCE_AUTH") == "open":
+    given = {name for name in env if name.startswith("INFORCE_SIGN_IN_") and env[name]}
+    if unknown := sorted(given - set(_SIGN_IN)):
+        raise SettingRefused(f"{unknown[0]}: expected one of {', '.join(_SIGN_IN)}")
+    if not given or env.get("INFORCE_AUTH") == "open":
         return None
-    if not people.is_closed_way(issuer) or any(mark in issuer for mark in "?#@"):
+    issuer = env.get("INFORCE_SIGN_IN_ISSUER", "")
+    if not people.is_closed_way(issuer) or any(one in issuer for one in ("?", "#", "@", "/.well")):
         raise SettingRefused("INFORCE_SIGN_IN_ISSUER: expected the https://… of an OpenID provider")
+    scope = env.get("INFORCE_SIGN_IN_SCOPE") or "openid profile"
+    if "openid" not in scope.split():
+        raise SettingRefused("INFORCE_SIGN_IN_SCOPE: expected openid among others")
     if not people.is_closed_way(public_url) or urlsplit(public_url).path:
         raise SettingRefused(
             "INFORCE_PUBLIC_URL: people sign in over https only, at a host of its own: expected "
@@ -134,7 +148,7 @@ def _provider(env: Mapping[str, str], public_url: str) -> Provider | None:
         issuer=issuer,
         client_id=_needed(env, "INFORCE_SIGN_IN_CLIENT_ID"),
         client_secret=_needed(env, "INFORCE_SIGN_IN_CLIENT_SECRET"),
-        scope=env.get("INFORCE_SIGN_IN_SCOPE") or "openid profile",
+        scope=scope,
         claim=env.get("INFORCE_SIGN_IN_CLAIM") or "groups",
         groups=groups,
     )

@@ -90,9 +90,10 @@ def by_group(text: str) -> dict[str, str]:
     for part in filter(None, map(str.strip, text.split(";"))):
         role, _, group = (one.strip() for one in part.partition("="))
         if role not in ROLES or not group:
-            raise RolesRefused(f"expected role=group, with a role of {', '.join(ROLES)}")
+            expected = f"expected role=group, with a role of {', '.join(ROLES)}"
+            raise RolesRefused(f"{part!r}: {expected}")
         if found.setdefault(group, role) != role:
-            raise RolesRefused("a group has one role; give its people a second group")
+            raise RolesRefused(f"{group!r}: a group has one role; give its people a second one")
     if not found:
         raise RolesRefused("expected at least one role=group")
     return found

@@ -35,7 +35,8 @@ _ADDRESS = re.compile(r"(Coverage|Task)/[A-Za-z0-9\-.]{1,64}")
 def signed(engine: Engine, person: Person, what: tuple[str, str], outcome: str = GOOD) -> None:
     """Record that somebody came in or left; `what` is LOGIN or LOGOUT."""
     subtype = {"system": _DICOM, "code": what[0], "display": what[1]}
-    _keep(engine, person, _SIGN_IN, outcome, {"subtype": [subtype], "action": "E"})
+    why = {} if outcome == GOOD else {"outcomeDesc": "none of the groups has a role"}
+    _keep(engine, person, _SIGN_IN, outcome, {"subtype": [subtype], "action": "E", **why})
 
 
 def looked(engine: Engine, person: Person, asked: str, named: Iterable[str], status: int) -> None:
@@ -51,7 +52,8 @@ def looked(engine: Engine, person: Person, asked: str, named: Iterable[str], sta
     outcome = GOOD if status < CLIENT_ERROR else MINOR if status < SERVER_ERROR else SERIOUS
     body = {
         "action": ("R" if is_one else "E") if is_read else "U",
-        "entity": [*entities, {"role": _QUERY, "query": query}],
+        "outcomeDesc": f"HTTP {status}",
+        "entity": [*entities, {"role": _QUERY, "description": asked, "query": query}],
     }
     _keep(engine, person, _RECORD if is_one else _LIST, outcome, body)
 
@@ -70,6 +72,8 @@ def _keep(engine: Engine, person: Person, kind: str, outcome: str, more: Mapping
     identifier = {"system": person.issuer, "value": person.subject}
     agent: dict[str, Any] = {
         "who": {"identifier": identifier, "display": person.name},
+        "altId": person.subject,
+        "name": person.name,
         "requestor": True,
     }
     if person.roles:

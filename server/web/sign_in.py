@@ -27,7 +27,7 @@ from server.web.site import Who
 DONE = "/sign-in/done"
 IDLE_S, LIFE_S, BEGUN_S = 30 * 60, 10 * 3600, 15 * 60
 NOTED_EVERY_S = 60  # how exactly idleness is measured
-BEGUN_LIMIT, NAME_LIMIT, ADDRESS_LIMIT = 3, 100, 500
+BEGUN_LIMIT, NAME_LIMIT, ADDRESS_LIMIT, GROUPS_LIMIT = 3, 100, 500, 20
 SECOND = 1_000_000  # microseconds
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 _WORD = re.compile(r"[A-Za-z_]{1,60}")
@@ -131,6 +131,8 @@ class _SignIn:
         self._end(self.person())
         audit.signed(self._engine, known, audit.LOGIN, audit.GOOD if roles else audit.MINOR)
         if not roles:
+            told = _listed(claims.get(self._provider.claim))
+            _log.warning("a sign-in has no role: the claim %s %s", self._provider.claim, told)
             return site.refuse(403, _NO_ROLE)
         now, text = self._now(), secrets.token_urlsafe(32)
         kept = Session(known.subject, known.name, " ".join(roles), now + LIFE_S * SECOND, now)
@@ -187,6 +189,14 @@ def _name(claims: Mapping[str, Any]) -> str:
     found = claims.get("name") or claims.get("preferred_username") or ""
     shown = "".join(one if one.isprintable() else " " for one in str(found))
     return " ".join(shown.split())[:NAME_LIMIT]
+
+
+def _listed(claimed: object) -> str:
+    """Return for the log which groups a claim has told."""
+    if claimed is None:
+        return "is not there"
+    groups = claimed if isinstance(claimed, list) else [claimed]
+    return "tells of " + ", ".join(repr(str(one)[:NAME_LIMIT]) for one in groups[:GROUPS_LIMIT])
 
 
 def _refused(word: str) -> Response:

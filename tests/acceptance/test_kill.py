@@ -3,9 +3,12 @@
 import random
 import re
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,7 +16,7 @@ import requests
 from bots.connectors import wire
 from fhir_profiles import codec, elements, systems
 from tests import samples
-from tests.programs import Programs, wait_for
+from tests.programs import ROOT, Programs, wait_for
 
 pytestmark = pytest.mark.loopback
 
@@ -149,3 +152,20 @@ def test_what_was_rolled_back_is_told_to_nobody(programs: Programs) -> None:
     wait_for(lambda: _is_quiet(programs), "nothing waits")
     assert [] == programs.search("Coverage?_id=rolled-back")
     assert before == len(received(programs))
+
+
+@pytest.mark.parametrize("name", ["server", "bots"])
+def test_a_program_that_has_just_begun_can_be_ended(tmp_path: Path, name: str) -> None:
+    """SIGTERM while it starts: nothing goes on with old settings, and holds the port."""
+    programs = Programs(tmp_path)
+    pause = threading.Event()
+    for wait_s in (0.1, 0.25, 0.4):
+        with (tmp_path / "begun.log").open("w+b") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", name, "serve", "--port", str(programs.ports[name])],
+                env=programs.environment, stderr=log, start_new_session=True, cwd=ROOT,
+            )  # fmt: skip
+            wait_for(lambda: b"://" in (tmp_path / "begun.log").read_bytes(), "it begins")
+            pause.wait(wait_s)
+            child.terminate()
+            child.wait(10)

@@ -210,6 +210,19 @@ def test_who_has_no_role_may_come_as_somebody_else(desk: Desk) -> None:
     assert [("Fran Desk", "4", "Login", [])] == desk.events()
 
 
+@pytest.mark.parametrize(("groups", "told"), [
+    (None, "is not there"), (["A\nFORGED", 7], r"tells of 'A\nFORGED', '7'"),
+    ("one", "tells of 'one'"),
+])  # fmt: skip
+def test_the_log_says_which_groups_have_no_role(
+    desk: Desk, caplog: pytest.LogCaptureFixture, groups: Any, told: str
+) -> None:
+    """So that whoever wrote the setting finds the difference; not who it was."""
+    desk.come_back(desk.start(), groups=groups)
+    assert f"a sign-in has no role: the claim groups {told}" in caplog.messages
+    assert "Fran" not in caplog.text
+
+
 PAGES = {
     "/": {"front-desk", "billing", "clinician"},
     "/benefits/c": {"front-desk", "billing", "clinician"},
@@ -401,9 +414,13 @@ def test_only_our_own_pages_send_forms(desk: Desk, headers: dict[str, str], stat
     ({"INFORCE_SIGN_IN_ISSUER": "https://[x"}, "INFORCE_SIGN_IN_ISSUER"),
     ({"INFORCE_SIGN_IN_ISSUER": "https://"}, "INFORCE_SIGN_IN_ISSUER"),
     ({"INFORCE_SIGN_IN_ISSUER": f"{ISSUER}/?x=1"}, "INFORCE_SIGN_IN_ISSUER"),
+    ({"INFORCE_SIGN_IN_ISSUER": f"{ISSUER}/.well-known/x"}, "INFORCE_SIGN_IN_ISSUER"),
+    ({"INFORCE_SIGN_IN_ISSUER": ""}, "INFORCE_SIGN_IN_ISSUER"),
+    ({"INFORCE_SIGN_IN_ISUER": ISSUER}, "INFORCE_SIGN_IN_ISUER"),
+    ({"INFORCE_SIGN_IN_SCOPE": "profile"}, "INFORCE_SIGN_IN_SCOPE"),
     ({"INFORCE_SIGN_IN_CLIENT_ID": ""}, "INFORCE_SIGN_IN_CLIENT_ID"),
     ({"INFORCE_SIGN_IN_CLIENT_SECRET": ""}, "INFORCE_SIGN_IN_CLIENT_SECRET"),
-    ({"INFORCE_SIGN_IN_ROLES": "owner=Group"}, "INFORCE_SIGN_IN_ROLES"),
+    ({"INFORCE_SIGN_IN_ROLES": "owner=Group"}, "INFORCE_SIGN_IN_ROLES: 'owner=Group'"),
     ({"INFORCE_SIGN_IN_ROLES": "billing"}, "INFORCE_SIGN_IN_ROLES"),
     ({"INFORCE_SIGN_IN_ROLES": " ; "}, "INFORCE_SIGN_IN_ROLES"),
     ({"INFORCE_SIGN_IN_ROLES": "billing=A; clinician=A"}, "INFORCE_SIGN_IN_ROLES"),
