@@ -23,8 +23,6 @@ _LISTS = (
     (3, "service_type_codes"),
 )
 _Lists = tuple[frozenset[str], ...]
-_Told = tuple[tuple[Any, ...], ...]
-_Kept = dict[str, tuple[_Told, list[str]]]
 _SERVICE_TYPES = 3  # EB03
 _EMPTY = ("",) * 14  # EB01 to EB14
 _PLACE_OF_SERVICE = "ZZ"  # III01
@@ -52,13 +50,12 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
     """Return one Benefit per service type of each EB03; an empty one gives one without a type."""
     made: list[Benefit] = []
     lists = _lists()
-    kept: _Kept = {}
     for row in rows:
         e = row.segment.elements + _EMPTY
         types = repeats(e[3], marks)
         raw, told, flags = row.segment.raw, _NONE, _unknown(e, types, lists)
         if row.following:
-            raw, told, more = _followed(row, marks, kept)
+            raw, told, more = _followed(row, marks)
             flags = more + flags
         places, messages, dates, identifiers, entities, deliveries = told
         amount = elements.number(e[7]) if e[7] else None
@@ -79,22 +76,17 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
     return tuple(made)
 
 
-def _followed(row: Row, marks: Separators, kept: _Kept) -> tuple[str, _Told, list[str]]:
-    """Return the text of a whole row, what its further segments tell, and flags.
-
-    Rows of an answer are followed by the same few texts, and what one says is `kept`.
-    """
-    text = marks.segment.join([segment.raw for segment in row.following])
-    if text not in kept:
-        found = _Following()
-        for segment in row.following:
-            read = _READERS.get(segment.id)
-            if read is not None:
-                read(found, segment)
-            elif segment.id not in _CARRIED:
-                found.flags.append(f"unknown-segment:{segment.id}")
-        kept[text] = found.told(), found.flags
-    return f"{row.segment.raw}{marks.segment}{text}", *kept[text]
+def _followed(row: Row, marks: Separators) -> tuple[str, tuple[tuple[Any, ...], ...], list[str]]:
+    """Return the text of a whole row, what its further segments tell, and flags."""
+    raws, found = [row.segment.raw], _Following()
+    for segment in row.following:
+        raws.append(segment.raw)
+        read = _READERS.get(segment.id)
+        if read is not None:
+            read(found, segment)
+        elif segment.id not in _CARRIED:
+            found.flags.append(f"unknown-segment:{segment.id}")
+    return marks.segment.join(raws), found.told(), found.flags
 
 
 class _Following(msgspec.Struct, gc=False):
@@ -108,7 +100,7 @@ class _Following(msgspec.Struct, gc=False):
     deliveries: list[Delivery] = []
     flags: list[str] = []
 
-    def told(self) -> _Told:
+    def told(self) -> tuple[tuple[Any, ...], ...]:
         """Return all but the flags."""
         return (
             tuple(self.places), tuple(self.messages), tuple(self.dates),
