@@ -9,7 +9,6 @@ import argparse
 import itertools
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import bench_checks, bench_prior_auth, bench_server, bench_subscriptions
+from tools import bench_checks, bench_prior_auth, bench_server, bench_subscriptions, processes
 
 MARK = "<!-- figures -->"
 
@@ -38,7 +37,7 @@ def main() -> None:
             [_machine()]
             + ([] if chosen.limits else [bench_checks.checks(place)])
             + [bench_prior_auth.prior_auths(place / "prior-auth")]
-            + [_apart("tools.bench_x12")]
+            + [processes.apart("tools.bench_x12").splitlines()]
             + [bench_subscriptions.subscriptions(place / "subscriptions")]
             + [bench_server.limits(place)]
         )
@@ -50,13 +49,6 @@ def main() -> None:
         page = ROOT / "docs" / "performance.md"
         head = page.read_text("utf-8").split(MARK, maxsplit=1)[0]
         page.write_text(f"{head}{MARK}\n\n{text}", "utf-8")
-
-
-def _apart(module: str) -> Iterator[str]:
-    """Yield what a part prints that runs in a process of its own: its CPU is nobody else's."""
-    ran = subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True, text=True,
-                         stdout=subprocess.PIPE)  # fmt: skip
-    yield from ran.stdout.splitlines()
 
 
 def _machine() -> Iterator[str]:

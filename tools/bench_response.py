@@ -27,7 +27,7 @@ RESPONSES = {"one row each": ("29",), "two rows for each limit": ()}  # EB06 tha
 @cache
 def stored(kind: str) -> bytes:
     """The response that a 271 makes, with ITEMS items, as it is sent to be stored."""
-    return codec.encode(_built(_answer(kind, 2026)))
+    return codec.encode(built(_answer(kind, 2026)))
 
 
 def _answer(kind: str, year: int) -> Answer:
@@ -38,7 +38,8 @@ def _answer(kind: str, year: int) -> Answer:
     return structs.replace(found, benefits=tuple(rows[:-last]))
 
 
-def _built(answer: Answer) -> dict[str, Any]:
+def built(answer: Answer) -> dict[str, Any]:
+    """Return the response that the bots build of an answer."""
     return response.prune(response.answered(HEAD, answer, "bench"))
 
 
@@ -47,7 +48,7 @@ def _built_ms(kind: str) -> float:
     times = []
     for answer in [_answer(kind, year) for year in range(2000 - WARM, 2000 + BUILDS)]:
         began = time.process_time()
-        codec.encode(_built(answer))
+        codec.encode(built(answer))
         times.append((time.process_time() - began) * 1000)
     return statistics.median(times[WARM:])
 

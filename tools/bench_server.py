@@ -1,7 +1,6 @@
 """Reads and writes of the server against their limits, small and large, on both databases."""
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -132,7 +131,7 @@ def _writes(programs: Programs, limit: float) -> Iterator[str]:
            f"a create alone, {share / costs['create a Coverage']:.0%} of one that shares its "
            "commit.")  # fmt: skip
     yield ""
-    for kind, built in _building().items():
+    for kind, built in json.loads(processes.apart("tools.bench_response")).items():
         kept = costs[_named(kind)]
         yield (f"{_named(kind)}: {built:.1f} ms of CPU to build through the R4B models, "
                f"{built + kept:.1f} ms built, validated and stored.")  # fmt: skip
@@ -178,13 +177,6 @@ def _bundle(kind: str, count: int) -> bytes:
         for n in range(count)
     ]  # fmt: skip
     return json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
-
-
-def _building() -> dict[str, float]:
-    """Return what a response takes to build by its kind, in a process of its own."""
-    run = [sys.executable, "-m", "tools.bench_response"]
-    told: dict[str, float] = json.loads(subprocess.run(run, check=True, capture_output=True).stdout)
-    return told
 
 
 def _named(kind: str) -> str:

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from bots.domain.eligibility import Answer
-from bots.mapping import response
 from bots.x12 import eligibility_271, guide
 from bots.x12.envelope import transactions
 from fhir_profiles import codec
 from server.validation import structure
 from tests import x12_cases
 from tests.x12_texts import answer_271, plan_271
-from tools.golden import HEAD
+from tools.bench_response import built
 
 Timed = Callable[[str], float]  # what a work on a text takes, in milliseconds
 REPEATS, COMPARED, WARM, TURN = 15, 60, 40, 10
@@ -94,10 +92,10 @@ def _after(texts: list[str]) -> Iterator[str]:
     (one,) = transactions(texts[0])
     checked = _ms(lambda _text: guide.check("271", one.segments, one.marks), texts[:1])
     yield f"| held against the guide | {checked:.2f} ms |"
-    built = _ms(lambda text: _built(eligibility_271.read(text)), texts)
-    stored = codec.decode(codec.encode(_built(eligibility_271.read(texts[0]))))
+    took = _ms(lambda text: built(eligibility_271.read(text)), texts)
+    stored = codec.decode(codec.encode(built(eligibility_271.read(texts[0]))))
     items = len(stored["insurance"][0]["item"])
-    yield f"| read, and built into a response of {items} items by the R4B models | {built:.1f} ms |"
+    yield f"| read, and built into a response of {items} items by the R4B models | {took:.1f} ms |"
     valid = _ms(lambda _text: structure.check(stored), texts)
     yield f"| that response validated | {valid:.1f} ms |"
 
@@ -179,17 +177,8 @@ def _peer() -> Iterator[list[Timed]]:
 def _ms(work: Callable[[str], object], texts: list[str], repeats: int = REPEATS) -> float:
     """Return the median CPU of some work on texts, one after the other."""
     work(texts[0])
-    times = []
-    for place in range(repeats):
-        text = texts[place % len(texts)]
-        began = time.process_time()
-        work(text)
-        times.append((time.process_time() - began) * 1000)
-    return statistics.median(times)
-
-
-def _built(answer: Answer) -> dict[str, Any]:
-    return response.prune(response.answered(HEAD, answer, "bench"))
+    timed = _cpu(work)
+    return statistics.median(timed(texts[place % len(texts)]) for place in range(repeats))
 
 
 def _import_ms() -> float:

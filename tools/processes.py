@@ -1,10 +1,20 @@
-"""What processes cost: CPU seconds and memory of a process and all below it."""
+"""A process of its own, and what one costs with all below it: CPU seconds and memory."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 TICKS_S = os.sysconf("SC_CLK_TCK")
+
+
+def apart(module: str) -> str:
+    """Return what a module prints that runs in a process of its own: its CPU is nobody else's."""
+    run = [sys.executable, "-m", module]
+    ran = subprocess.run(run, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
+    return ran.stdout
 
 
 def cpu_s(pid: int) -> float:

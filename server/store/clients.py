@@ -3,11 +3,10 @@
 Moments are microseconds since 1970.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from server.store.connection import Connection
-from server.store.secrets import random_number
+from server.store.secrets import digest, random_number
 from server.store.statements import sql
 
 
@@ -61,19 +60,19 @@ def listed(connection: Connection) -> list[Client]:
 def keep_token(connection: Connection, text: str, token: Token, now: int) -> None:
     """Keep what a token stands for, and forget those that are over."""
     connection.execute(sql("remove_old_tokens"), (now,))
-    row = (_digest(text), token.client, token.scopes, token.expires)
+    row = (digest(text), token.client, token.scopes, token.expires)
     connection.execute(sql("insert_token"), row)
 
 
 def token(connection: Connection, text: str, now: int) -> Token | None:
     """Return what a token stands for, None where it is none of ours or over."""
-    row = connection.execute(sql("token"), (_digest(text), now)).fetchone()
+    row = connection.execute(sql("token"), (digest(text), now)).fetchone()
     return Token(*row) if row else None
 
 
 def end_token(connection: Connection, text: str, client_id: str) -> None:
     """End a token of this client; nothing happens where it has no such token."""
-    connection.execute(sql("remove_token"), (_digest(text), client_id))
+    connection.execute(sql("remove_token"), (digest(text), client_id))
 
 
 def take_assertion(
@@ -83,7 +82,3 @@ def take_assertion(
     connection.execute(sql("remove_old_assertions"), (now,))
     row = connection.execute(sql("insert_assertion"), (client_id, jti, expires)).fetchone()
     return row is not None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

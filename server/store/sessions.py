@@ -1,9 +1,9 @@
 """The sessions of people who signed in; moments are microseconds since 1970."""
 
-import hashlib
 from dataclasses import dataclass
 
 from server.store.connection import Connection
+from server.store.secrets import digest
 from server.store.statements import sql
 
 
@@ -22,24 +22,20 @@ def begin(connection: Connection, text: str, session: Session) -> None:
     """Keep a session under what a browser has of it, and forget those that are over."""
     connection.execute(sql("remove_old_sessions"), (session.seen,))
     row = (session.subject, session.name, session.roles, session.until, session.seen)
-    connection.execute(sql("insert_session"), (_digest(text), *row))
+    connection.execute(sql("insert_session"), (digest(text), *row))
 
 
 def found(connection: Connection, text: str) -> Session | None:
     """Return the session that a browser tells, None where there is none any more."""
-    row = connection.execute(sql("session"), (_digest(text),)).fetchone()
+    row = connection.execute(sql("session"), (digest(text),)).fetchone()
     return Session(*row) if row else None
 
 
 def see(connection: Connection, text: str, now: int) -> None:
     """Note that a page was asked for."""
-    connection.execute(sql("see_session"), (now, _digest(text)))
+    connection.execute(sql("see_session"), (now, digest(text)))
 
 
 def end(connection: Connection, text: str) -> bool:
     """End a session; tell whether there was one."""
-    return connection.execute(sql("remove_session"), (_digest(text),)).fetchone() is not None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return connection.execute(sql("remove_session"), (digest(text),)).fetchone() is not None

@@ -17,7 +17,6 @@ from server.subscriptions.hook import Hook
 
 NOTIFICATION, HANDSHAKE, HEARTBEAT, LOOP = "notification", "handshake", "heartbeat", "loop"
 GOOD, MINOR, SERIOUS = "0", "4", "8"
-_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
 _ENTITY = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
@@ -100,7 +99,7 @@ def _words(attempt: Attempt) -> str:
 
 def _agent(role: str, address: str, *, requestor: bool) -> dict[str, Any]:
     return {
-        "type": {"coding": [{"system": _DICOM, "code": role}]},
+        "type": {"coding": [{"system": systems.DICOM, "code": role}]},
         "requestor": requestor,
         "network": {"address": address, "type": "5"},
     }

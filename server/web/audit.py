@@ -8,33 +8,28 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fhir_profiles import elements
+from fhir_profiles import elements, systems
 from server.access.people import Person
 from server.interactions import _write, read
 from server.interactions._write import Origin, Writing
 from server.interactions.engine import Engine
 from server.search.values import instant, micros
+from server.subscriptions.audit import GOOD, MINOR, SERIOUS
 
 LOGIN, LOGOUT = ("110122", "Login"), ("110123", "Logout")
-GOOD, MINOR, SERIOUS = "0", "4", "8"
 CLIENT_ERROR, SERVER_ERROR = 400, 500
-_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _QUERY = {
     "system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "24", "display": "Query",
 }  # fmt: skip
 _SIGN_IN, _RECORD, _LIST = "110114", "110110", "110112"
-_NAMES = {
-    _SIGN_IN: "User Authentication",
-    _RECORD: "Patient Record",
-    _LIST: "Query",
-}  # fmt: skip
+_NAMES = {_SIGN_IN: "User Authentication", _RECORD: "Patient Record", _LIST: "Query"}
 _OF = {"Coverage": "beneficiary", "Task": "for"}  # the element that names the patient
 _ADDRESS = re.compile(r"(Coverage|Task)/[A-Za-z0-9\-.]{1,64}")
 
 
 def signed(engine: Engine, person: Person, what: tuple[str, str], outcome: str = GOOD) -> None:
     """Record that somebody came in or left; `what` is LOGIN or LOGOUT."""
-    subtype = {"system": _DICOM, "code": what[0], "display": what[1]}
+    subtype = {"system": systems.DICOM, "code": what[0], "display": what[1]}
     why = {} if outcome == GOOD else {"outcomeDesc": "none of the groups has a role"}
     _keep(engine, person, _SIGN_IN, outcome, {"subtype": [subtype], "action": "E", **why})
 
@@ -80,7 +75,7 @@ def _keep(engine: Engine, person: Person, kind: str, outcome: str, more: Mapping
         agent["role"] = [{"text": role} for role in person.roles]
     body = {
         "resourceType": "AuditEvent",
-        "type": {"system": _DICOM, "code": kind, "display": _NAMES[kind]},
+        "type": {"system": systems.DICOM, "code": kind, "display": _NAMES[kind]},
         "recorded": instant(micros(engine.now())),
         "outcome": outcome,
         "agent": [agent],

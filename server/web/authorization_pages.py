@@ -128,7 +128,6 @@ class _Requests:
         )
         answer = Response(authorizations.table(page), content_type="text/csv; charset=utf-8")
         answer.headers["Content-Disposition"] = 'attachment; filename="authorizations.csv"'
-        answer.headers["Cache-Control"] = "no-store"
         return answer
 
     def authorization(self, task_id: str) -> str:

@@ -20,6 +20,7 @@ from server.interactions.engine import Engine
 from server.search.values import micros
 from server.store import sessions
 from server.store.sessions import Session
+from server.subscriptions.audit import GOOD, MINOR
 from server.web import audit, site
 from server.web.provider import Begun, OpenId, ProviderUnusable, SignInRefused
 from server.web.site import Who
@@ -129,7 +130,7 @@ class _SignIn:
         subject = claims["sub"].strip()
         known = Person(subject, _name(claims) or subject, roles, self._provider.issuer)
         self._end(self.person())
-        audit.signed(self._engine, known, audit.LOGIN, audit.GOOD if roles else audit.MINOR)
+        audit.signed(self._engine, known, audit.LOGIN, GOOD if roles else MINOR)
         if not roles:
             told = _listed(claims.get(self._provider.claim))
             _log.warning("a sign-in has no role: the claim %s %s", self._provider.claim, told)

@@ -68,6 +68,12 @@ class Desk:
     def get(self, path: str, headers: Any = None, **query: str) -> TestResponse:
         return self.client.get(path, query_string=query, headers=headers, base_url=HOME)
 
+    def cookie(self) -> str:
+        """Return what the browser has of its session."""
+        found = self.client.get_cookie(COOKIE, domain=HOST)
+        assert found is not None
+        return found.value
+
     def post(self, path: str, data: Any = None, **headers: str) -> TestResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.post(path, data=data, headers=named, base_url=HOME)
@@ -167,9 +173,7 @@ def test_tabs_sign_in_beside_each_other(desk: Desk) -> None:
     assert "/?look=1" == desk.come_back(second).headers["Location"]
     assert "/payers" == desk.come_back(first).headers["Location"]
     desk.start("/" + "x" * 499)
-    cookie = desk.client.get_cookie(COOKIE, domain=HOST)
-    assert cookie is not None
-    assert len(cookie.value) < 4000
+    assert len(desk.cookie()) < 4000
 
 
 def test_the_provider_refuses(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -350,10 +354,9 @@ def test_a_session_ends_in_any_case(desk: Desk) -> None:
 def test_a_session_that_is_ended_is_ended_everywhere(desk: Desk) -> None:
     """A copy of the cookie opens nothing any more; so does not the session before this one."""
     desk.sign_in("front-desk")
-    kept = desk.client.get_cookie(COOKIE, domain=HOST)
-    assert kept is not None
+    kept = desk.cookie()
     assert "/signed-out" == desk.post("/sign-out").headers["Location"]
-    desk.client.set_cookie(COOKIE, kept.value, domain=HOST)
+    desk.client.set_cookie(COOKIE, kept, domain=HOST)
     assert 401 == desk.get("/payers").status_code
     assert [what for _, _, what, _ in desk.events()] == ["Login", "Logout"]
 
@@ -361,10 +364,9 @@ def test_a_session_that_is_ended_is_ended_everywhere(desk: Desk) -> None:
 def test_a_second_sign_in_ends_the_first(desk: Desk) -> None:
     """On a computer that two use, the one who left is not in any more."""
     desk.sign_in("front-desk")
-    kept = desk.client.get_cookie(COOKIE, domain=HOST)
-    assert kept is not None
+    kept = desk.cookie()
     desk.sign_in("billing", sub="b-2")
-    desk.client.set_cookie(COOKIE, kept.value, domain=HOST)
+    desk.client.set_cookie(COOKIE, kept, domain=HOST)
     assert 401 == desk.get("/payers").status_code
     assert [what for _, _, what, _ in desk.events()] == ["Login", "Logout", "Login"]
 
@@ -372,13 +374,12 @@ def test_a_second_sign_in_ends_the_first(desk: Desk) -> None:
 def test_keys_change_without_signing_anybody_out(desk: Desk, tmp_path: Path) -> None:
     """A cookie of the old key is good as long as that key is given, and no longer."""
     desk.sign_in("front-desk")
-    kept = desk.client.get_cookie(COOKIE, domain=HOST)
-    assert kept is not None
+    kept = desk.cookie()
     for keys, status in ((f"{'n' * 32} {'k' * 32}", 200), ("n" * 32, 401)):
         env = SETTINGS | {"INFORCE_DATABASE": f"sqlite:///{tmp_path}/inforce.db"}
         other = create_app(settings.read(env | {"INFORCE_SECRET_KEY": keys}))
         client = other.test_client()
-        client.set_cookie(COOKIE, kept.value, domain=HOST)
+        client.set_cookie(COOKIE, kept, domain=HOST)
         assert status == client.get("/payers", base_url=HOME).status_code
         close(other)
 
@@ -399,10 +400,9 @@ def test_a_form_without_a_session_is_not_lost(desk: Desk) -> None:
 def test_only_our_own_pages_send_forms(desk: Desk, headers: dict[str, str], status: int) -> None:
     """Also behind a proxy, that has another name for us than browsers have."""
     desk.sign_in("front-desk")
-    kept = desk.client.get_cookie(COOKIE, domain=HOST)
-    assert kept is not None
+    kept = desk.cookie()
     proxy = desk.app.test_client()
-    proxy.set_cookie(COOKIE, kept.value, domain="127.0.0.1")
+    proxy.set_cookie(COOKIE, kept, domain="127.0.0.1")
     for path in ("/retry", "/sign-out"):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = proxy.post(path, headers=named, base_url="http://127.0.0.1:8080")
