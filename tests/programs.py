@@ -209,7 +209,8 @@ class Programs:
         assert put.ok, put.text
 
     def fault(self, **fault: Any) -> None:
-        """Let the sandbox misbehave."""
+        """Let the sandbox misbehave, once nothing else is under way that would take the fault."""
+        self.settled()
         put = requests.put(f"{self.sandbox}/_control/faults", json=fault, timeout=20)
         assert put.ok, put.text
 

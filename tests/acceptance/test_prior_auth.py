@@ -154,8 +154,7 @@ def test_a_pended_request_has_its_clock(programs: Programs) -> None:
 def test_a_slow_payer_is_not_waited_for(programs: Programs) -> None:
     """At the bound every item is pended, in a sound answer; the work goes on to the decision."""
     bundle = built(of_code("97110", "22612", fhir_id="slow"), number="SLOW-1")
-    fault = {"route": "payer", "kind": "none", "times": 1, "latency_ms": 3000}
-    requests.put(f"{programs.sandbox}/_control/faults", json=fault, timeout=9)
+    programs.fault(route="payer", kind="none", times=1, latency_ms=3000)
     reply = submit(programs, bundle, Prefer="wait=1")
     body = reply.json()
 
@@ -267,8 +266,7 @@ def test_who_does_not_wait_is_told_that_it_is_pended(programs: Programs, path: s
 
 def test_what_goes_out_again_is_pended_for_the_ehr(programs: Programs) -> None:
     """A payer that is away: no 422 that would make a second request."""
-    fault = {"route": "payer", "kind": "http-500", "times": 1}
-    requests.put(f"{programs.sandbox}/_control/faults", json=fault, timeout=9)
+    programs.fault(route="payer", kind="http-500", times=1)
     bundle = built(of_code("97110", fhir_id="away"), number="AWAY")
     reply = submit(programs, bundle, Prefer="wait=3")
 

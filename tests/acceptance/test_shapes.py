@@ -204,8 +204,8 @@ def asked(programs: Programs) -> list[dict[str, Any]]:
 @pytest.mark.req("check-6")
 def test_a_vendor_that_fails_twice_is_asked_again(programs: Programs, shape: str) -> None:
     """HTTP 500, 500, 200: one response under one trace number, three questions, ever later."""
-    before = len(asked(programs))
     programs.fault(route="primary", kind="http-500", times=2)
+    before = len(asked(programs))
     checked(programs, "failing")
     query = "CoverageEligibilityResponse?coverage=Coverage/failing"
     active = ACTIVE.get(shape, "active")
@@ -229,12 +229,12 @@ def test_vendors_that_are_silent_are_passed_over(tmp_path: Path) -> None:
     one = Programs(tmp_path)
     names = {shape: f"silent-{number}" for number, shape in enumerate(ROUTES)}
     with one.running(samples.clinic(), samples.payer(), samples.patient()):
+        one.fault(route="primary", kind="timeout", times=len(names))
         one.kill("bots")  # so that nobody but us runs the checks
         assert one.put(samples.coverage()).ok
         for name in names.values():
             own = {"system": systems.TRACE, "value": name.upper()}
             assert one.put(samples.request(name, identifier=[own])).ok
-        one.fault(route="primary", kind="timeout", times=len(names))
 
         def check(shape: str) -> str:
             used = settings(shape, one.sandbox)
