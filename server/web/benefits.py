@@ -235,7 +235,7 @@ def _payers(engine: Engine, record: Record, day: str) -> list[Payer]:
 
 def _listed(engine: Engine, coverage: Resource, order: str, day: str) -> Payer:
     state = WORDS[state_of(*records.standing(engine, coverage), day)]
-    return Payer(order, _payer(engine, coverage), coverage["id"], state)
+    return Payer(order, records.payer(engine, coverage), coverage["id"], state)
 
 
 def _place(one: Ranked, *, count: int, is_on_file: bool) -> str:
@@ -249,13 +249,6 @@ def _place(one: Ranked, *, count: int, is_on_file: bool) -> str:
         return f"{on_file}does not pay: {one.placed.reason}"
     found = "not settled" if one.placed.is_tie else "calculated"
     return f"{on_file}{found}: {one.placed.reason}"
-
-
-def _payer(engine: Engine, coverage: Resource) -> str:
-    payor = coverage["payor"][0]
-    address = elements.reference(payor)
-    named = (records.organization(engine, address) or {}).get("name") or payor.get("display")
-    return str(named or (records.NOT_HERE if address else lines.NOT_STATED))
 
 
 def _sentence(state: State, record: Record) -> str:
@@ -273,7 +266,7 @@ def _plan(engine: Engine, record: Record, insurance: Resource) -> Iterator[tuple
     coverage = record.coverage
     payer = records.organization(engine, elements.reference(coverage["payor"][0])) or {}
     payer_id = elements.identifier(payer, systems.PAYER_ID)
-    yield "Payer", _payer(engine, coverage) + (f" ({payer_id})" if payer_id else "")
+    yield "Payer", records.payer(engine, coverage) + (f" ({payer_id})" if payer_id else "")
     names = [i["name"] for i in insurance.get("item", []) if i.get("name")]
     kind = next((_insurance_type(i) for i in insurance.get("item", []) if _insurance_type(i)), "")
     yield "Plan", ", ".join(dict.fromkeys(names)) or lines.NOT_STATED

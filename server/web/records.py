@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from fhir_profiles import codec, elements
 from server.interactions import read, search
 from server.interactions.engine import Engine
+from server.web import lines
 
 Resource = dict[str, Any]
 VISITS = "booked,pending,arrived,checked-in,fulfilled"
@@ -31,6 +32,14 @@ def person(one: Resource | None) -> str:
     name = elements.human_name(one or {})
     text = " ".join([*elements.texts(name, "given"), name.get("family") or ""]).strip()
     return text or name.get("text", "") or "Name not on file"
+
+
+def payer(engine: Engine, coverage: Resource) -> str:
+    """Return the name of a coverage's first payer, as the directory has it or else the coverage."""
+    payor = coverage["payor"][0]
+    address = elements.reference(payor)
+    named = (organization(engine, address) or {}).get("name") or payor.get("display")
+    return str(named or (NOT_HERE if address else lines.NOT_STATED))
 
 
 def touched_since(engine: Engine, start: datetime) -> tuple[list[Record], bool]:

@@ -11,7 +11,17 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Flask, Response, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from server.access import people
@@ -32,7 +42,11 @@ BEGUN_LIMIT, NAME_LIMIT, ADDRESS_LIMIT, GROUPS_LIMIT = 3, 100, 500, 20
 SECOND = 1_000_000  # microseconds
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 _WORD = re.compile(r"[A-Za-z_]{1,60}")
-_NOT_DONE = "The sign-in was not completed. Try it again."
+_NOT_DONE = {
+    "not_begun": "This sign-in was begun in another browser, or too long ago. Begin it again.",
+    "access_denied": "Your organization did not let you in, or you left its page. Try it again.",
+    "": "The sign-in was not completed. Try it again.",
+}
 _NO_ANSWER = "The sign-in of your organization does not answer. Try it again."
 _NO_ROLE = (
     "You are known, but none of your groups has a role here. Ask who looks after this server."
@@ -133,7 +147,10 @@ class _SignIn:
         audit.signed(self._engine, known, audit.LOGIN, GOOD if roles else MINOR)
         if not roles:
             told = _listed(claims.get(self._provider.claim))
-            _log.warning("a sign-in has no role: the claim %s %s", self._provider.claim, told)
+            _log.warning(
+                "a sign-in has no role: the claim %s %s, trace %s",
+                self._provider.claim, told, g.trace,
+            )  # fmt: skip
             return site.refuse(403, _NO_ROLE)
         now, text = self._now(), secrets.token_urlsafe(32)
         kept = Session(known.subject, known.name, " ".join(roles), now + LIFE_S * SECOND, now)
@@ -203,10 +220,10 @@ def _listed(claimed: object) -> str:
 def _refused(word: str) -> Response:
     """Answer that nobody came in; anybody may have chosen the word, so that only one is logged."""
     told = word if _WORD.fullmatch(word) else "no_word"
-    _log.warning("a sign-in was not completed: %s", told)
-    return site.refuse(401, _NOT_DONE)
+    _log.warning("a sign-in was not completed: %s, trace %s", told, g.trace)
+    return site.refuse(401, _NOT_DONE.get(told, _NOT_DONE[""]))
 
 
 def _unusable(error: ProviderUnusable) -> Response:
-    _log.warning("the OpenID provider cannot be used: %s", error)
+    _log.warning("the OpenID provider cannot be used: %s, trace %s", error, g.trace)
     return site.refuse(503, _NO_ANSWER)

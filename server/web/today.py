@@ -99,7 +99,7 @@ def today(engine: Engine, zone: ZoneInfo, asked: Mapping[str, str]) -> Today:
         visits=len(found),
         uncovered=[f"{_time(one.at, zone)} {records.person(one.patient)}" for one in bare],
         visits_checked=sum(row.is_answered for row in visits),
-        failing=sorted({row.payer for row in every if row.code in _OUTAGES}),
+        failing=_failing(every),
         failures=_failures(every),
         tomorrow=_verified(engine, start + timedelta(days=1)),
         filters={name: asked.get(name, "") for name in ("state", "look")},
@@ -148,7 +148,7 @@ def _row(engine: Engine, record: Record, day: str, zone: ZoneInfo, time: str) ->
         coverage_id=record.coverage["id"],
         patient=records.person(record.patient),
         born=(record.patient or {}).get("birthDate", ""),
-        payer=_payer(engine, record.coverage["payor"][0]),
+        payer=records.payer(engine, record.coverage),
         member_id=record.coverage.get("subscriberId", ""),
         state=WORDS[state],
         code=code,
@@ -184,6 +184,16 @@ def _failures(rows: Iterable[Row]) -> list[Failure]:
     return sorted(found, key=lambda one: (-one.count, one.payer, one.code))
 
 
+def _failing(rows: Iterable[Row]) -> list[str]:
+    """Return the payers whose newest answer of the day is none: the way to them is out."""
+    newest: dict[str, tuple[datetime, bool]] = {}
+    for row in rows:
+        if row.checked:
+            answer = row.checked, row.code in _OUTAGES
+            newest[row.payer] = max(answer, newest.get(row.payer, answer))
+    return sorted(payer for payer, (_, is_out) in newest.items() if is_out)
+
+
 def _verified(engine: Engine, start: datetime) -> str:
     """Say how far the visits of a day are verified, from the report of its sweep."""
     address = f"MeasureReport/t-24h-{start.date().isoformat()}"
@@ -201,12 +211,6 @@ def _verified(engine: Engine, start: datetime) -> str:
 def _counts(report: Resource) -> Iterator[tuple[str, int]]:
     for one in report["group"][0]["population"]:
         yield elements.code(one["code"], systems.MEASURE_POPULATION), one["count"]
-
-
-def _payer(engine: Engine, payor: Resource) -> str:
-    address = elements.reference(payor)
-    named = payor.get("display") or (records.organization(engine, address) or {}).get("name")
-    return str(named or (records.NOT_HERE if address else "Not stated"))
 
 
 def _time(at: datetime, zone: ZoneInfo) -> str:

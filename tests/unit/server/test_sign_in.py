@@ -30,6 +30,7 @@ HOME = "https://inforce.clinic.example"
 HOST = "inforce.clinic.example"
 COOKIE = "__Host-inforce"
 NOT_DONE = "The sign-in was not completed. Try it again."
+NOT_BEGUN = "This sign-in was begun in another browser, or too long ago. Begin it again."
 NOT_THERE = "The sign-in of your organization does not answer. Try it again."
 SETTINGS = {
     "INFORCE_PUBLIC_URL": HOME,
@@ -148,7 +149,7 @@ def test_who_comes_back_without_having_been_sent(desk: Desk) -> None:
     asked = desk.start()
     desk.client.delete_cookie(COOKIE, domain=HOST)
     answer = desk.come_back(asked)
-    assert (401, True) == (answer.status_code, NOT_DONE in answer.text)
+    assert (401, True) == (answer.status_code, NOT_BEGUN in answer.text)
 
 
 def test_who_comes_back_too_late(desk: Desk) -> None:
@@ -181,7 +182,9 @@ def test_the_provider_refuses(desk: Desk, caplog: pytest.LogCaptureFixture) -> N
     for told, logged in (("access_denied", "access_denied"), ("x\nFORGED", "no_word")):
         answer = desk.get("/sign-in/done", state=desk.start()["state"], error=told)
         assert 401 == answer.status_code
-        assert f"a sign-in was not completed: {logged}" in caplog.messages
+        (trace,) = re.findall(r"the number <code>([^<]+)<", answer.text)
+        assert f"a sign-in was not completed: {logged}, trace {trace}" in caplog.messages
+        assert (told == "access_denied") == ("did not let you in" in answer.text)
     desk.get("/sign-in/done", state="made-up", error="invalid_client")
     assert "invalid_client" not in caplog.text
     assert "FORGED" not in caplog.text
@@ -223,7 +226,7 @@ def test_the_log_says_which_groups_have_no_role(
 ) -> None:
     """So that whoever wrote the setting finds the difference; not who it was."""
     desk.come_back(desk.start(), groups=groups)
-    assert f"a sign-in has no role: the claim groups {told}" in caplog.messages
+    assert f"a sign-in has no role: the claim groups {told}, trace " in caplog.text
     assert "Fran" not in caplog.text
 
 

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from fhir_profiles import systems
 from tests import samples
 
 ELSEWHERE = "https://other.example/fhir/Organization/a-payer"
@@ -54,3 +55,43 @@ def test_a_notice_ends_with_the_answer(client: FlaskClient) -> None:
     page = client.get(shown).text
     assert "The payer has answered." in page
     assert "asked again" not in page
+
+
+def test_a_payer_that_answers_again_fails_no_more(client: FlaskClient) -> None:
+    """The day names who does not answer now: the payer whose newest answer is none."""
+    payer = [{"display": "A payer"}]
+    code = {"coding": [{"code": "42"}], "text": "Unable to Respond"}
+    tag = {"tag": [{"system": systems.ELIGIBILITY_STATE, "code": "could-not-check"}]}
+    for name, created, more in (
+        ("e", "08", {"meta": tag, "outcome": "error", "error": [{"code": code}]}),
+        ("f", "09", {}),
+    ):
+        coverage = samples.coverage(name, beneficiary={"reference": "Patient/ana"}, payor=payer)
+        assert client.put(f"/fhir/Coverage/{name}", json=coverage).status_code == 201
+        about = [{"coverage": {"reference": f"Coverage/{name}"}, "inforce": True}]
+        answer = {**ANSWER, **more, "insurance": about, "created": f"2026-11-27T{created}:00:00Z"}
+        figure = f"Payers failing now: {'none' if name == 'e' else 'A payer'}"
+        assert figure in client.get("/").text
+        assert client.post("/fhir/CoverageEligibilityResponse", json=answer).status_code == 201
+    assert "Payers failing now: none" in client.get("/").text
+    assert "Unable to Respond" in client.get("/").text
+
+
+def test_a_payer_has_one_name(client: FlaskClient) -> None:
+    """That of the directory, on each page, however an EHR calls it."""
+    called = [{"reference": "Organization/acme", "display": "ACME OLD"}]
+    payer = {**samples.payer(), "id": "acme", "name": "Acme Health"}
+    coverage = samples.coverage("g", beneficiary={"reference": "Patient/ana"}, payor=called)
+    for one in (payer, coverage):
+        assert client.put(f"/fhir/{one['resourceType']}/{one['id']}", json=one).status_code == 201
+    for path in ("/", "/benefits/g"):
+        page = client.get(path).text
+        assert ("Acme Health" in page, "ACME OLD" in page) == (True, False)
+
+
+def test_the_page_that_is_open_is_marked_in_the_bar(client: FlaskClient) -> None:
+    """And nothing is where the page is none of the bar's."""
+    marked = '<a href="{}" aria-current="page">{}</a>'
+    for path, name in (("/", "Today"), ("/payers", "Payers"), ("/deliveries", "Deliveries")):
+        assert marked.format(path, name) in client.get(path).text
+    assert "aria-current" not in client.get("/benefits/d").text
