@@ -1,6 +1,7 @@
 """271s written by hand in tests, without the project's own writer."""
 
 import re
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -94,3 +95,23 @@ def _wrapped(body: list[str]) -> str:
         "IEA*1*000000101",
     ]
     return _ISA + "\n" + "".join(f"{line}~\n" for line in lines)
+
+
+def family_271(
+    of_subscriber: Sequence[str], of_dependent: Sequence[str], *, name: str = "BEN"
+) -> str:
+    """Return a 271 about a dependent of the sample patient, with these segments at each level."""
+    return _wrapped(
+        [
+            *_head(),
+            "HL*3*2*22*1",
+            "TRN*2*TRACE1*9INFORCE01",
+            "NM1*IL*1*RIVERA*ANA****MI*INF100001",
+            "DMG*D8*19850214*F",
+            *of_subscriber,
+            "HL*4*3*23*0",
+            f"NM1*03*1*RIVERA*{name}",
+            "DMG*D8*20150304*M",
+            *of_dependent,
+        ]
+    )

@@ -5,10 +5,14 @@ network or without the plan name. They are paired here by fixed steps, and what 
 apart and flagged: nothing is summed, guessed or dropped.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
+
+from msgspec import structs
 
 from bots.domain.eligibility import Benefit
 
@@ -18,6 +22,14 @@ _STATEMENTS = frozenset({"28", "30", "31"})
 _EXCEEDED = "30"
 _QUANTITY_USED = "99"  # EB09
 _NEAR = Decimal("0.01")
+_COINSURANCE, _LIMITATION = "A", "F"
+_WHOLE = re.compile(r"\d{1,9}(\.\d{1,2})?")
+_ANY = frozenset({"W", ""})  # EB12 of what is not of one network alone
+_PLAN_NUMBERS = frozenset({"18", "6P", "N6"})  # REF01
+# DTP01 of the days for which a row holds; others tell what happened when.
+_PERIODS = frozenset(
+    {"193", "194", "291", "292", "307", "346", "347", "348", "349", "356", "357", "472"}
+)
 ROWS_LIMIT = 60
 
 
@@ -42,10 +54,14 @@ class Item:
 
 @dataclass(slots=True)
 class _Bundle:
-    """Accumulator rows that belong together: a used one, a remaining one, or both."""
+    """Accumulator rows that belong together: a used one, a remaining one, or both.
+
+    `twins` are rows that say the same once more.
+    """
 
     rows: list[Benefit]
     tier: tuple[str, ...]
+    twins: list[Benefit] = field(default_factory=list)
 
     def part(self, *roles: str) -> Decimal | None:
         return next((value(r) for r in self.rows if role(r) in roles), None)
@@ -63,8 +79,8 @@ class _Bundle:
         return self.rows[0].network
 
     @property
-    def insurance_type(self) -> str:
-        return self.rows[0].insurance_type
+    def plan(self) -> "_Plan":
+        return _plan(self.rows[0])
 
 
 def pair(benefits: tuple[Benefit, ...]) -> list[Item]:
@@ -73,6 +89,7 @@ def pair(benefits: tuple[Benefit, ...]) -> list[Item]:
     Beyond ROWS_LIMIT rows of one group nothing is paired: no payer sends so many, and pairing
     takes time by the square of them.
     """
+    benefits = tuple(map(_stated, benefits))
     units = _units(benefits)
     groups: dict[Any, list[Benefit]] = {}
     for benefit in benefits:
@@ -98,6 +115,35 @@ def role(row: Benefit) -> str:
     return row.period if row.period in {USED, REMAINING, LIFETIME_LEFT} | _STATEMENTS else ""
 
 
+def _stated(row: Benefit) -> Benefit:
+    """Return a row with the number that it means, where that does not stand where it should.
+
+    A coinsurance of $0 beside a percentage is that percentage; a limitation without a number has
+    that of its only HSD.
+    """
+    if row.kind == _COINSURANCE and row.amount == 0 and row.percent:
+        return structs.replace(row, amount=None)
+    if row.kind == _LIMITATION and value(row) is None and len(row.deliveries) == 1:
+        (one,) = row.deliveries
+        if one.qualifier and _WHOLE.fullmatch(one.quantity):
+            return structs.replace(row, quantity=Decimal(one.quantity), quantity_unit=one.qualifier)
+    return row
+
+
+_Plan = tuple[str, str, frozenset[str]]
+
+
+def _plan(row: Benefit) -> _Plan:
+    """Return what tells plans apart: insurance type, name, and numbers of plan or network."""
+    numbers = frozenset(i.value for i in row.identifiers if i.qualifier in _PLAN_NUMBERS)
+    return row.insurance_type, row.plan_name, numbers
+
+
+def _agree(one: _Plan, other: _Plan) -> bool:
+    """Tell whether two rows may be of the same plan: what one does not say, the other may."""
+    return all(a == b or not a or not b for a, b in zip(one, other, strict=True))
+
+
 _Units = dict[tuple[str, str | None, str], list[str]]
 
 
@@ -110,7 +156,7 @@ def _group(row: Benefit, units: _Units) -> tuple[Any, ...]:
         row.procedure,
         frozenset(row.places),
         row.entities,
-        row.dates,
+        tuple(one for one in row.dates if one.qualifier in _PERIODS),
         _unit(row, units),
     )
 
@@ -164,40 +210,48 @@ def _bases(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[Item]
     items: list[Item] = []
     seen: dict[Any, Item] = {}
     for row in rows:
-        kind = (row.network, row.insurance_type, row.period, tiers[id(row)])
-        twin = seen.get((kind, value(row), row.auth_raw, row.plan_name))
+        kind = (row.network, row.period, tiers[id(row)])
+        twin = seen.get((kind, value(row), row.auth_raw, _plan(row)))
         if twin is not None:
             twin.rows.append(row)
             continue
         item = Item(row, value(row), tier=tiers[id(row)], rows=[row])
-        rival = next((i for k, i in seen.items() if k[0] == kind and k[1] != value(row)), None)
+        rival = next(
+            (
+                i for (other, amount, _, plan), i in seen.items()
+                if other == kind and amount != value(row) and _agree(plan, _plan(row))
+            ), None,
+        )  # fmt: skip
         if rival is not None:
             item.flags.append("ambiguous-base")
             rival.flags.append("ambiguous-base")
-        seen[kind, value(row), row.auth_raw, row.plan_name] = item
+        seen[kind, value(row), row.auth_raw, _plan(row)] = item
         items.append(item)
     return items
 
 
 def _bundles(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[_Bundle]:
     bundles: list[_Bundle] = []
+    seen: dict[Any, _Bundle] = {}
     for row in rows:
         last = bundles[-1] if bundles else None
+        said = (role(row), value(row), row.network, _plan(row), row.period, tiers[id(row)],
+                row.auth_raw)  # fmt: skip
+        if said in seen:
+            seen[said].twins.append(row)
+            continue
         if last is not None and _continues(last, row, tiers[id(row)]):
             last.rows.append(row)
         else:
             bundles.append(_Bundle([row], tiers[id(row)]))
+        seen[said] = bundles[-1]
     return bundles
 
 
 def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:
     first = bundle.rows[0]
     apart = {role(first), role(row)}
-    same = (first.network, first.insurance_type, bundle.tier) == (
-        row.network,
-        row.insurance_type,
-        tier,
-    )
+    same = (first.network, bundle.plan, bundle.tier) == (row.network, _plan(row), tier)
     follows = row.index == first.index + 1
     return len(bundle.rows) == 1 and follows and len(apart) > 1 and USED in apart and same
 
@@ -205,23 +259,25 @@ def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:
 def _fitting(bundle: _Bundle, bases: list[Item]) -> tuple[list[Item], bool]:
     """Return the bases that a bundle belongs to, and whether only arithmetic kept it apart."""
     near = [i for i in bases if _same_plan(bundle, i, bases) and _lifetimes_agree(bundle, i, bases)]
-    exact = [i for i in near if i.row.insurance_type == bundle.insurance_type]
-    near = exact or near
+    exact = [i for i in near if _plan(i.row) == bundle.plan]
+    near = exact or [i for i in near if i.row.insurance_type == bundle.plan[0]] or near
     equal = [i for i in near if i.row.network == bundle.network]
-    spread = bundle.network in ("W", "")
-    near = equal or [i for i in near if spread or i.row.network in ("W", "")]
+    spread = bundle.network in _ANY
+    near = equal or [i for i in near if spread or i.row.network in _ANY]
     fitting = [i for i in near if _adds_up(bundle, i)]
-    if not spread:
+    plans = {_plan(i.row) for i in fitting}
+    if any(not _agree(*pair) for pair in combinations(plans, 2)):
+        fitting = []  # of which of the plans it is, the payer does not say
+    elif not spread:
         fitting = fitting[:1]
     return fitting, bool(near) and not fitting
 
 
 def _same_plan(bundle: _Bundle, item: Item, bases: list[Item]) -> bool:
-    mine, theirs = bundle.insurance_type, item.row.insurance_type
-    if mine != theirs and mine and theirs:
+    if not _agree(bundle.plan, _plan(item.row)):
         return False
-    key = (item.row.network, theirs)
-    only = sum(1 for i in bases if (i.row.network, i.row.insurance_type) == key) == 1
+    key = (item.row.network, _plan(item.row))
+    only = sum(1 for i in bases if (i.row.network, _plan(i.row)) == key) == 1
     return bundle.tier == item.tier or only
 
 
@@ -246,7 +302,7 @@ def _adds_up(bundle: _Bundle, item: Item) -> bool:
 def _attach(item: Item, bundle: _Bundle) -> None:
     item.used = bundle.used if bundle.used is not None else item.used
     item.remaining = bundle.remaining if bundle.remaining is not None else item.remaining
-    item.rows.extend(bundle.rows)
+    item.rows.extend([*bundle.rows, *bundle.twins])
 
 
 def _alone(bundle: _Bundle, *, mismatch: bool) -> Item:
@@ -262,7 +318,7 @@ def _alone(bundle: _Bundle, *, mismatch: bool) -> Item:
         total,
         tier=bundle.tier,
         flags=[flag],
-        rows=list(bundle.rows),
+        rows=[*bundle.rows, *bundle.twins],
     )
 
 
@@ -270,7 +326,8 @@ def _statement(row: Benefit, items: list[Item]) -> Item:
     """Return the item of "outlier", "exceeded" or "not exceeded", and mark limits it exhausts."""
     if role(row) == _EXCEEDED:
         for item in items:
-            if item.row.network in (row.network, "W", "") and item.allowed is not None:
+            is_here = item.row.network == row.network or {item.row.network, row.network} & _ANY
+            if is_here and item.allowed is not None:
                 item.flags.append("exhausted")
                 item.remaining = Decimal(0) if item.remaining is None else item.remaining
     return Item(row, value(row), rows=[row])
@@ -280,7 +337,7 @@ def _completed(item: Item) -> Item:
     """Compute the one value of three that the payer left out, and say that it was computed."""
     if item.allowed is None or role(item.row):
         return item
-    if item.used is None and item.remaining is not None:
+    if item.used is None and item.remaining is not None and item.remaining >= 0:
         item.used, item.derived = item.allowed - item.remaining, "used = allowed - remaining"
     elif item.remaining is None and item.used is not None:
         item.remaining = max(Decimal(0), item.allowed - item.used)

@@ -11,7 +11,10 @@ from msgspec import structs
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A subscriber or dependent. `gender` is F, M or "" (DMG03)."""
+    """A subscriber or dependent. `gender` is F, M or "" (DMG03).
+
+    `corrected` tells that the payer changed what identifies them (INS03 001 with INS04 25).
+    """
 
     last: str
     first: str = ""
@@ -20,6 +23,7 @@ class Person(msgspec.Struct, frozen=True):
     member_id: str = ""
     birth_date: date | None = None
     gender: str = ""
+    corrected: bool = False
 
 
 class Inquiry(msgspec.Struct, frozen=True):
@@ -149,12 +153,17 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     reason: str
     follow_up: str
 
+    @property
+    def is_of_dependent(self) -> bool:
+        """Tell whether it stood in a loop of the dependent (2000D, 2100D, 2110D)."""
+        return self.loop.endswith("D")
+
 
 class Answer(msgspec.Struct, frozen=True):
     """What a payer said about one patient: the patient of the 2000D loop, else of the 2000C.
 
-    Rows and dates of the subscriber beside a dependent who has own ones are kept apart: they say
-    nothing about the patient. `has_own_rows` tells that the dependent has.
+    Rows and dates of the subscriber beside a dependent who has own ones, or who was rejected, are
+    kept apart: they say nothing about the patient. `has_own_rows` tells that it is so.
     """
 
     trace: str = ""
@@ -174,8 +183,11 @@ class Answer(msgspec.Struct, frozen=True):
 
     def of_subscriber(self) -> "Answer":
         """Return what was said of the subscriber alone, where the payer added a dependent."""
+        if self.dependent is None:
+            return self
         rows = self.subscriber_benefits if self.has_own_rows else self.benefits
         return structs.replace(
-            self, dependent=None, dates=self.subscriber_dates or self.dates, subscriber_dates=(),
+            self, dependent=None, dates=self.subscriber_dates, subscriber_dates=(),
             benefits=rows, subscriber_benefits=(), has_own_rows=False,
+            rejects=tuple(r for r in self.rejects if not r.is_of_dependent),
         )  # fmt: skip

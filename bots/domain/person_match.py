@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec import structs
+
 from bots.domain.eligibility import Answer, Inquiry, Person
 from fhir_profiles.names import plain
 
-PAYER_CORRECTED = "payer-corrected"  # a flag of the answer: INS03 001, INS04 25
 _TITLES = frozenset(
     {"JR", "SR", "II", "III", "IV", "MD", "DO", "PHD", "ESQ", "MR", "MRS", "MS", "DR"}
 )
@@ -25,6 +26,10 @@ _FAMILY = 3  # characters
 NAME, FIRST, SUFFIX = "name", "first-name", "suffix"
 BIRTH_DATE, MEMBER_ID = "birth-date", "member-id"
 _ENOUGH = ({MEMBER_ID}, {NAME, FIRST}, {NAME, BIRTH_DATE})
+# With an id of some more characters: they may be those of another member of the family.
+_ENOUGH_OF_FAMILY = (
+    {MEMBER_ID, FIRST}, {MEMBER_ID, BIRTH_DATE}, {NAME, FIRST}, {NAME, BIRTH_DATE},
+)  # fmt: skip
 NOBODY, SUBSCRIBER = "nobody", "subscriber-instead"
 
 
@@ -46,38 +51,37 @@ class Match:
 
 def compare(inquiry: Inquiry, answer: Answer) -> Match:
     """Return how the patient of the answer fits the one of the inquiry."""
-    corrected = PAYER_CORRECTED in answer.flags
     if answer.subscriber is None and answer.dependent is None:
         return Match((NOBODY,))
     if inquiry.dependent is None:
-        return _of_subscriber(inquiry.subscriber, answer, corrected=corrected)
-    return _of_dependent(inquiry, inquiry.dependent, answer, corrected=corrected)
+        return _of_subscriber(inquiry.subscriber, answer)
+    return _of_dependent(inquiry, inquiry.dependent, answer)
 
 
-def _of_subscriber(asked: Person, answer: Answer, *, corrected: bool) -> Match:
+def _of_subscriber(asked: Person, answer: Answer) -> Match:
     """The patient is a subscriber; a payer may know the same person as a dependent of another."""
     found = answer.dependent or answer.subscriber
     if found is None:
         return Match((NOBODY,))
-    match = _judge(asked, found, corrected=corrected)
+    match = _judge(asked, found)
     if answer.dependent is not None and match.is_same:
         return Match((), (*match.differences, "dependent-of-another"))
     return match
 
 
-def _of_dependent(inquiry: Inquiry, asked: Person, answer: Answer, *, corrected: bool) -> Match:
+def _of_dependent(inquiry: Inquiry, asked: Person, answer: Answer) -> Match:
     """The patient is a dependent, or a subscriber of their own as the payer has it."""
     if answer.dependent is not None:
-        match = _judge(asked, answer.dependent, corrected=corrected)
+        match = _judge(asked, answer.dependent)
         differs = _family_differs(inquiry.subscriber, answer.subscriber)
         return Match(match.mismatches, (*match.differences, *differs))
     found = answer.subscriber
     if found is None:
         return Match((NOBODY,))
-    match = _judge(asked, found, corrected=corrected)
+    match = _judge(asked, found)
     if match.is_same:
         return Match((), (*match.differences, "own-member-id"))
-    policy_holder = _judge(inquiry.subscriber, found, corrected=False)
+    policy_holder = _judge(inquiry.subscriber, structs.replace(found, corrected=False))
     return Match((SUBSCRIBER,)) if policy_holder.is_same else match
 
 
@@ -87,7 +91,7 @@ def _family_differs(asked: Person, found: Person | None) -> tuple[str, ...]:
     return () if _same_last(asked.last, found.last) else ("subscriber-name",)
 
 
-def _judge(asked: Person, found: Person, *, corrected: bool) -> Match:
+def _judge(asked: Person, found: Person) -> Match:
     """Compare two records of a person, as far as both say something."""
     same = {
         NAME: _alike(asked.last, found.last, _same_last),
@@ -99,10 +103,11 @@ def _judge(asked: Person, found: Person, *, corrected: bool) -> Match:
     agree = {name for name, is_same in same.items() if is_same}
     wrong = tuple(name for name, is_same in same.items() if is_same is False)
     if not wrong:
-        is_certain = any(agree >= enough for enough in _ENOUGH)
+        is_exact = _plain_id(asked.member_id) == _plain_id(found.member_id)
+        is_certain = any(agree >= enough for enough in (_ENOUGH if is_exact else _ENOUGH_OF_FAMILY))
         return Match() if is_certain else Match((NOBODY,))
     is_cut = wrong == (FIRST,) and _akin(asked, found)
-    if len(wrong) == 1 and _leaves_no_doubt(wrong[0], agree, told=corrected or is_cut):
+    if len(wrong) == 1 and _leaves_no_doubt(wrong[0], agree, told=found.corrected or is_cut):
         return Match((), wrong)
     return Match(wrong)
 
@@ -158,8 +163,11 @@ def _akin(one: Person, other: Person) -> bool:
     return bool(first and second) and (first.startswith(second) or second.startswith(first))
 
 
+def _plain_id(text: str) -> str:
+    return _NOT_ID.sub("", text.upper())
+
+
 def _same_id(one: str, other: str) -> bool:
     """Compare member ids; payers add a few characters for the member of the family."""
-    first, second = (_NOT_ID.sub("", text.upper()) for text in (one, other))
-    short, long = sorted((first, second), key=len)
+    short, long = sorted((_plain_id(one), _plain_id(other)), key=len)
     return long.startswith(short) and len(long) - len(short) <= _FAMILY

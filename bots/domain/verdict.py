@@ -6,13 +6,16 @@ unknown, a verdict of its own. Source: X12 005010X279A1 EB01, DTP01, AAA03.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum
+from itertools import zip_longest
 
 from bots.domain.eligibility import Answer, Benefit, Dated, Reject
 
 ACTIVE_KINDS = frozenset({"1", "2", "3", "4", "5"})
 INACTIVE_KINDS = frozenset({"6", "7", "8"})
+EXCLUDED_KINDS = frozenset({"I"})
+_STATEMENTS = ACTIVE_KINDS | INACTIVE_KINDS | EXCLUDED_KINDS
 PENDING = "5"
 CONTACT_KINDS = frozenset({"U", "V", "T", "W"})
 PLAN = "30"  # EB03: the health benefit plan as a whole
@@ -24,6 +27,8 @@ OUTAGES = frozenset({"42", "80"})
 _AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
 _DEATH = "442"  # DTP01
 _PAIRS = (("346", "347"), ("348", "349"), ("356", "357"))
+_OUT_OF_NETWORK = "N"  # EB12
+_DAY = timedelta(days=1)
 
 
 class Status(Enum):
@@ -53,8 +58,11 @@ class Verdict:
         return {Status.ACTIVE: True, Status.INACTIVE: False}.get(self.status)
 
 
-def judge(answer: Answer, asked: Iterable[str], on: date) -> Verdict:
-    """Return the verdict for the service types `asked` on day `on`."""
+def judge(answer: Answer, asked: Iterable[str], on: date, looked: date | None = None) -> Verdict:
+    """Return the verdict for the service types `asked` on day `on`.
+
+    `looked` is the day on which the payer was asked, `on` by default.
+    """
     if not answer.benefits and answer.rejects:
         return Verdict(_rejected(answer.rejects))
     rows = _plan_rows(answer.benefits, set(asked))
@@ -62,12 +70,15 @@ def judge(answer: Answer, asked: Iterable[str], on: date) -> Verdict:
     if TRUNCATED in answer.flags and status is not Status.ACTIVE:
         status = Status.UNKNOWN  # what is missing may have said otherwise
     flags = [*_general_flags(answer), *flags]
-    span = _plan_span(answer, _speaking(rows, status, on))
+    span = _plan_span(answer, _speaking(rows, status), on)
     if span.as_of:
         flags.append("as-of-date")
     if status is Status.ACTIVE and not (span.holds(on) and span.has_begun(on)):
         flags.append("status-date-conflict")
-        status = Status.ACTIVE if span.holds(on) else Status.INACTIVE
+        is_open = span.holds(on) and not span.is_after(looked or on)
+        status = Status.ACTIVE if is_open else Status.INACTIVE
+    elif status is Status.ACTIVE and span.end is None and _has_ended(answer, rows, on):
+        flags.append("status-date-conflict")
     return Verdict(status, span.start, span.end, tuple(dict.fromkeys(flags)))
 
 
@@ -86,36 +97,81 @@ class _Span:
         begun = self.has_begun(on) or self.as_of
         return begun and (self.end is None or on <= self.end)
 
-
-def _plan_span(answer: Answer, rows: list[Benefit]) -> _Span:
-    """Return the plan's days: of the row itself first, then of the patient, of the subscriber."""
-    for dates in (*(row.dates for row in rows), answer.dates, answer.subscriber_dates):
-        found = _span(dates)
-        if found != _Span():
-            return found
-    return _Span()
+    def is_after(self, looked: date) -> bool:
+        """Tell whether it starts later than any clock says it is on day `looked`."""
+        return self.start is not None and self.start > looked + _DAY
 
 
-def _span(dates: Iterable[Dated]) -> _Span:
-    """Read DTPs: 291, else a pair of begin and end, else 307, else 292 (X12 005010X279A1).
+def _plan_span(answer: Answer, rows: list[Benefit], on: date) -> _Span:
+    """Return the days of the plan that `rows` speak of, of several the first that holds on `on`.
 
-    A single date under 291, 292 or 307 is taken as the start, and said to be uncertain: some
-    payers send the day they looked.
+    A plan without dates of its own has those of the patient, or else of the subscriber.
     """
-    by_qualifier = {d.qualifier: d for d in reversed(list(dates))}
+    plans: dict[tuple[str, str], list[_Span]] = {}
+    for row in rows:
+        plans.setdefault((row.insurance_type, row.plan_name), []).extend(_spans(row.dates))
+    shared = _spans(answer.dates) or _spans(answer.subscriber_dates)
+    open_end = [_Span()] if any(row.kind in ACTIVE_KINDS for row in rows) else []
+    found = [span for own in plans.values() for span in own or shared or open_end]
+    return _best(found or shared, on)
+
+
+def _best(spans: list[_Span], on: date) -> _Span:
+    """Return the first span that holds on a day, the first of all if none does."""
+    known = [span for span in spans if span.holds(on) and span.has_begun(on)]
+    known += [span for span in spans if span.holds(on)]
+    return next(iter(known or spans), _Span())
+
+
+def _spans(dates: Iterable[Dated]) -> list[_Span]:
+    """Return the spans of the first kind of DTP that there is."""
+    return next(_kinds_of_spans(list(dates)), [])
+
+
+def _kinds_of_spans(dates: list[Dated]) -> Iterator[list[_Span]]:
+    """Read DTPs: 291, pairs of begin and end, 307, then 292 (X12 005010X279A1), as far as given.
+
+    Each may come several times. A single date under 291, 292 or 307 is taken as the start, and
+    said to be uncertain: some payers send the day they looked.
+    """
     for qualifier in ("291", *_PAIRS, "307", "292"):
         if isinstance(qualifier, tuple):
-            first, last = (by_qualifier.get(q) for q in qualifier)
-            start = first.start if first else None
-            end = last.end or last.start if last else None
-            if start and end and end < start:
-                continue  # nobody knows which of them is wrong
-            if first or last:
-                return _Span(start, end)
-        elif qualifier in by_qualifier:
-            one = by_qualifier[qualifier]
-            return _Span(one.start, one.end, as_of=one.end is None)
-    return _Span()
+            found = _paired(dates, *qualifier)
+        else:
+            found = [
+                _Span(one.start, one.end, as_of=one.end is None)
+                for one in dates if one.qualifier == qualifier and (one.start or one.end)
+            ]  # fmt: skip
+        if found:
+            yield found
+
+
+def _paired(dates: list[Dated], begin: str, end: str) -> list[_Span]:
+    """Join begins and ends in their order; a pair that runs backwards is wrong, nobody knows how.
+
+    One that is alone is open on its other side.
+    """
+    begins = [(one.start, one.end) for one in dates if one.qualifier == begin]
+    ends = [one.end or one.start for one in dates if one.qualifier == end]
+    joined = zip_longest(begins, ends, fillvalue=None)
+    pairs = [_Span(first[0], last or first[1]) if first else _Span(None, last)
+             for first, last in joined]  # fmt: skip
+    return [
+        one for one in pairs
+        if one != _Span() and not (one.start and one.end and one.end < one.start)
+    ]  # fmt: skip
+
+
+def _has_ended(answer: Answer, rows: list[Benefit], on: date) -> bool:
+    """Tell whether dates of one plan that gave way to others all ended before `on`."""
+    if len({(row.insurance_type, row.plan_name) for row in rows}) > 1:
+        return False
+    own = [one for row in rows for one in row.dates]
+    return any(
+        all(span.end is not None and span.end < on for span in spans)
+        for dates in (own, answer.dates, answer.subscriber_dates)
+        for spans in _kinds_of_spans(list(dates))
+    )
 
 
 def _rejected(rejects: Iterable[Reject]) -> Status:
@@ -128,13 +184,25 @@ def _rejected(rejects: Iterable[Reject]) -> Status:
 def _plan_rows(benefits: Iterable[Benefit], asked: set[str]) -> list[Benefit]:
     """Return the status rows that speak of the plan.
 
-    Those of type 30 or of none; else the active ones of the types asked for; else the active ones
-    of any type.
+    Those of type 30 or of none; else the active ones of the types asked for, unless the payer says
+    that it does not cover these; else the active ones of any type. What is said of one procedure
+    says nothing about the plan.
     """
-    rows = [b for b in benefits if b.kind in ACTIVE_KINDS | INACTIVE_KINDS]
-    plan = [b for b in rows if b.service_type in (PLAN, None)]
-    active = [b for b in rows if b.kind in ACTIVE_KINDS]
-    return plan or [b for b in active if b.service_type in asked] or active
+    stated = [b for b in benefits if b.procedure is None and b.kind in _STATEMENTS]
+    rows = [b for b in stated if b.kind not in EXCLUDED_KINDS]
+    plan = [b for b in rows if _is_plan(b)]
+    if plan:
+        return plan
+    mine = [b for b in stated if b.service_type in asked and b.network != _OUT_OF_NETWORK]
+    if any(b.kind not in ACTIVE_KINDS for b in mine):
+        return [b for b in mine if b.kind in ACTIVE_KINDS]
+    active = [b for b in benefits if b.kind in ACTIVE_KINDS]
+    return [b for b in active if b.service_type in asked] or active
+
+
+def _is_plan(row: Benefit) -> bool:
+    """Tell whether a status row speaks of the plan as a whole."""
+    return row.service_type in (PLAN, None) and row.procedure is None
 
 
 def _status(
@@ -150,7 +218,7 @@ def _status(
         return Status.ACTIVE, ["mixed"]
     if active:
         flags = ["pending"] if all(b.kind == PENDING for b in active) else []
-        if all(b.service_type not in (PLAN, None) for b in active):
+        if not any(_is_plan(b) for b in active):
             flags.append("no-plan-level")
         if len({(b.insurance_type, b.plan_name) for b in active}) > 1:
             flags.append("multi-plan")
@@ -162,20 +230,19 @@ def _status(
 
 def _service_level(benefits: tuple[Benefit, ...]) -> tuple[Status, list[str]]:
     kinds = {b.kind for b in benefits}
-    if kinds & (INACTIVE_KINDS | {"I"}):
+    if kinds & (INACTIVE_KINDS | EXCLUDED_KINDS):
         return Status.NOT_COVERED, ["no-plan-level"]
     return Status.UNKNOWN, ["contact-payer"] if kinds & CONTACT_KINDS else ["no-status"]
 
 
-def _speaking(rows: list[Benefit], status: Status, on: date) -> list[Benefit]:
-    """Return the plan rows that say `status`, those whose own dates hold on the day first."""
+def _speaking(rows: list[Benefit], status: Status) -> list[Benefit]:
+    """Return the plan rows that say `status`."""
     kinds = ACTIVE_KINDS if status is Status.ACTIVE else INACTIVE_KINDS
-    said = [row for row in rows if row.kind in kinds]
-    return sorted(said, key=lambda row: not _covers(row, on))
+    return [row for row in rows if row.kind in kinds]
 
 
 def _covers(row: Benefit, on: date) -> bool:
-    return _span(row.dates).holds(on)
+    return _best(_spans(row.dates), on).holds(on)
 
 
 def _general_flags(answer: Answer) -> Iterator[str]:

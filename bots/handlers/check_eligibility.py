@@ -230,10 +230,12 @@ def _from_answer(
     `ghosts` are flags of a person who was found by another writing of the member id only.
     """
     notes = [*ghosts, *_guide_notes(answer)]
+    alone = answer.of_subscriber()
+    if question.dependent is None and alone.benefits and not answer.benefits:
+        answer = alone  # the payer rejected a dependent whom nobody asked about
     if not answer.benefits and answer.rejects:
         return response.answered(head, answer, route, notes=notes)
     match = person_match.compare(question, answer)
-    alone = answer.of_subscriber()
     if not match.is_same and question.dependent is None and alone.benefits:
         answer, match = alone, person_match.compare(question, alone)
     if match.is_same:

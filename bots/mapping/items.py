@@ -28,6 +28,7 @@ Values = dict[str, Any]  # by the names of a model's elements
 EXCLUDING = frozenset({"E", "I", "O"})
 STATEMENTS = ACTIVE_KINDS | INACTIVE_KINDS | EXCLUDING
 UNLIMITED = "H"
+_NOTES = frozenset({"CB", "D", "M", "P", "Q"})
 REFERRAL = "9F"  # REF01
 _CENT = Decimal("0.01")
 _HUNDRED = Decimal(100)
@@ -55,7 +56,13 @@ def items(benefits: tuple[Benefit, ...]) -> list[CoverageEligibilityResponseInsu
 
 
 def is_plain(row: Benefit) -> bool:
-    """Tell whether a row stands alone as an item: unlimited, or of a kind X12 does not list."""
+    """Tell whether a row stands alone as an item.
+
+    That is one that is unlimited, of a kind X12 does not list, or a note with a number or with a
+    word on authorization.
+    """
+    if row.kind in _NOTES:
+        return bool(row.auth_raw) or accumulators.value(row) is not None
     return row.kind == UNLIMITED or row.kind not in codes.names("eb01_benefit_information")
 
 
@@ -103,14 +110,16 @@ def _statement(row: Benefit, rows: list[Benefit]) -> Values:
 
 
 def _plain(row: Benefit) -> Values:
-    allowed: Values = {}
     if row.kind == UNLIMITED:
-        allowed["allowedString"] = "unlimited"
-    elif row.amount is not None:
-        allowed["allowedMoney"] = money(row.amount)
+        allowed: Values = {"allowedString": "unlimited"}
+    else:
+        allowed = _quantified("allowed", row, accumulators.value(row))
     kind = coding.benefit_type(row.kind, "", money=False)
     benefit = CoverageEligibilityResponseInsuranceItemBenefit(type=kind, **allowed)
-    return {"extension": _extensions(row, [row]), **_about(row), "benefit": [benefit]}
+    extensions = _extensions(row, [row])
+    if row.percent is not None:
+        extensions.append(models.Extension(url=systems.EXT_PERCENT, valueDecimal=row.percent))
+    return {"extension": extensions, **_about(row), "benefit": [benefit]}
 
 
 def _paired(item: accumulators.Item) -> Values:
@@ -121,7 +130,16 @@ def _paired(item: accumulators.Item) -> Values:
         **_quantified("used", row, item.used),
     )
     extensions = [*_extensions(row, item.rows), *_extras(item)]
-    return {"extension": extensions, **_about(row), "benefit": [benefit]}
+    return {"extension": extensions, **_about(row), "benefit": [benefit, *_further(row)]}
+
+
+def _further(row: Benefit) -> Iterator[CoverageEligibilityResponseInsuranceItemBenefit]:
+    """Yield the quantity of a row that has an amount, too: a limit by both."""
+    if row.amount is not None and row.quantity is not None and accumulators.role(row) == "":
+        yield CoverageEligibilityResponseInsuranceItemBenefit(
+            type=coding.benefit_type(row.kind, row.quantity_unit, money=False),
+            allowedString=_counted(row, row.quantity),
+        )
 
 
 def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Values:
@@ -137,8 +155,12 @@ def _quantified(name: str, row: Benefit, amount: Decimal | None) -> Values:
         return {f"{name}String": f"{percent.normalize():f}%"}
     if 0 <= amount <= _GREATEST_INT and amount == amount.to_integral_value():
         return {f"{name}UnsignedInt": int(amount)}
+    return {f"{name}String": _counted(row, amount)}
+
+
+def _counted(row: Benefit, quantity: Decimal) -> str:
     unit = codes.names("eb09_quantity_qualifier").get(row.quantity_unit, row.quantity_unit)
-    return {f"{name}String": f"{amount:f} {unit.lower()}".strip()}
+    return f"{quantity:f} {unit.lower()}".strip()
 
 
 def _extras(item: accumulators.Item) -> Iterator[Extension]:
@@ -261,7 +283,11 @@ def delivery(one: Delivery) -> str:
         text += f" per {unit}" if one.per in ("", "1") else f" per {one.per} {unit}"
     if one.period:
         period = codes.names("eb06_time_period").get(one.period, one.period).lower()
-        text += f" per {period}" if one.periods in ("", "1") else f" in {one.periods} {period}s"
+        text += (
+            f" per {period}"
+            if one.periods in ("", "1")
+            else f" in {one.periods} {period.removesuffix('s')}s"
+        )
     return text
 
 

@@ -5,9 +5,10 @@ happened, there is one of the eight states as meta.tag, an outcome and a sentenc
 Source: FHIR R4 coverageeligibilityresponse.html.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from fhir.resources.R4B.coverageeligibilityresponse import (
@@ -30,7 +31,6 @@ from fhir_profiles.codes import State
 
 Resource = dict[str, Any]
 SOURCE = f"{systems.BASE}/bot/check-eligibility"
-_ENTITY_KINDS = frozenset({"L", "MC", "N", "X", "W", "U", "V", "T", "S"})
 _GROUPS = ("6P", "1L")  # REF01
 _REVIEW = (
     "pending",
@@ -41,6 +41,7 @@ _REVIEW = (
     "partial",
     "unknown-",
     "unreadable",
+    "negative:",
     "percent-range",
     "differs:",
     "deceased",
@@ -100,7 +101,7 @@ def answered(head: Head, answer: Answer, route: str, notes: Iterable[str] = ()) 
 
 def _answered(head: Head, answer: Answer, route: str, notes: Iterable[str]) -> Resource:
     asked = _asked_types(head.request)
-    found = verdict.judge(answer, asked, head.on)
+    found = verdict.judge(answer, asked, head.on, head.created.date())
     found = replace(found, flags=(*found.flags, *notes))
     state = state_of(found)
     response = _frame(head, state, _sentence(found, head.on), route)
@@ -122,7 +123,9 @@ def _answered(head: Head, answer: Answer, route: str, notes: Iterable[str]) -> R
     approvals = {i.value for b in answer.benefits for i in b.identifiers if i.qualifier == "G1"}
     if len(approvals) == 1 and "" not in approvals:
         response["preAuthRef"] = approvals.pop()
-    response["extension"] += [*_findings(answer), *items.flags(flags)]
+    stated = {None, found.start, found.end}
+    dates = [items.dated(d) for d in answer.dates if not {d.start, d.end} <= stated]
+    response["extension"] += [*dates, *_findings(answer), *items.flags(flags)]
     return _told(head, state, response)
 
 
@@ -265,13 +268,12 @@ def _texts(parts: Iterable[tuple[str, str]]) -> list[Extension]:
 def _findings(answer: Answer) -> Iterator[Extension]:
     """Yield what the payer said beside benefits: other payers, contacts, plain messages."""
     paired = items.STATEMENTS | {"A", "B", "C", "F", "G", "J", "K", "Y"}
-    for row in answer.benefits:
-        if verdict.is_other_payer(row):
-            yield models.Extension(url=systems.EXT_OTHER_PAYER, extension=list(_other_payer(row)))
-        elif row.kind in _ENTITY_KINDS and row.entities:
-            yield from (items.entity(one) for one in row.entities)
-        elif row.kind not in paired and not items.is_plain(row):
-            yield models.Extension(url=systems.EXT_MESSAGE, extension=list(_message(row)))
+    told = [b for b in answer.benefits if b.kind not in paired and not items.is_plain(b)]
+    for _, repeats in groupby(told, key=lambda one: one.index):
+        rows = list(repeats)
+        is_payer = verdict.is_other_payer(rows[0])
+        url = systems.EXT_OTHER_PAYER if is_payer else systems.EXT_MESSAGE
+        yield models.Extension(url=url, extension=list(_message(rows)))
     stated = [one for one in answer.identifiers if one.qualifier in _GROUPS and one.value]
     groups = dict.fromkeys(f"{one.value} {one.name}".strip() for one in stated)
     yield from _texts((systems.EXT_GROUP, group) for group in groups)
@@ -280,26 +282,28 @@ def _findings(answer: Answer) -> Iterator[Extension]:
         yield models.Extension(url=pas.EXT_WELL_KNOWN, valueUrl=published[0])
     for row in answer.subscriber_benefits:
         about = _texts([("about", "the subscriber, not the patient")])
-        yield models.Extension(url=systems.EXT_MESSAGE, extension=[*about, *_message(row)])
+        yield models.Extension(url=systems.EXT_MESSAGE, extension=[*about, *_message([row])])
 
 
-def _other_payer(row: Benefit) -> Iterator[Extension]:
+def _message(rows: Sequence[Benefit]) -> Iterator[Extension]:
+    """Yield all that an EB segment says; `rows` are its service types."""
+    row = rows[0]
     yield from (items.entity(one) for one in row.entities)
     for one in row.identifiers:
         name = codes.names("ref01_qualifier").get(one.qualifier, one.qualifier)
         yield from _texts([("identifier", f"{name} {one.value}".strip() or "not stated")])
     yield from (items.dated(one) for one in row.dates)
-    yield from _message(row)
-
-
-def _message(row: Benefit) -> Iterator[Extension]:
-    kind = codes.names("eb01_benefit_information").get(row.kind, row.kind)
-    parts = [("kind", kind or "not stated")]
-    if row.service_type:
-        types = codes.names("service_type_codes")
-        parts.append(("service", types.get(row.service_type, row.service_type)))
+    parts = [("kind", _named("eb01_benefit_information", row.kind) or "not stated")]
+    parts += [("service", _named("service_type_codes", b.service_type or "")) for b in rows]
+    parts.append(("insuranceType", _named("eb04_insurance_type", row.insurance_type)))
+    parts.append(("plan", row.plan_name))
     yield from _texts([*parts, ("text", " ".join(row.messages))])
-    yield items.source(row)
+    yield from map(items.source, rows)
+
+
+def _named(listed: str, code: str) -> str:
+    """Return the name of a code, or the code itself where its list has none."""
+    return codes.names(listed).get(code, code) if code else ""
 
 
 def coverage_mark(response: Resource) -> Resource:

@@ -128,13 +128,13 @@ def _other_payers(stored: Resource) -> Iterator[Resource]:
     found = list(elements.extensions(stored, systems.EXT_OTHER_PAYER))
     if not found:
         return
-    named = sorted(
+    named = sorted({
         part["valueString"]
         for payer in found
         for entity in elements.extensions(payer, systems.EXT_ENTITY)
         for part in entity["extension"]
         if part["url"] in ("name", "id")
-    )
+    })  # fmt: skip
     cause = f"other-payer-{trace_of('|'.join([_coverage(stored), *named]))}"
     title = "Another payer was named: settle who pays first"
     text = "The payer names other insurance. Confirm it and add it as a coverage."

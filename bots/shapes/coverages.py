@@ -113,7 +113,7 @@ def asked(form: Json) -> Inquiry:
     """
     try:
         born = text(form, "patientBirthDate")
-        values = {own: text(form, name) for name, own in _REQUEST.items()}
+        values: Json = {own: text(form, name) for name, own in _REQUEST.items()}
         patient = Person(**values, birth_date=date.fromisoformat(born) if born else None)
         relationship = text(form, "subscriberRelationship")
         is_self = relationship == _SELF

@@ -21,6 +21,7 @@ _LEVELS = {"20": "A", "21": "B", "22": "C", "23": "D"}
 _BESIDE = frozenset({"HL", "AAA"})  # they belong to no row
 _PERSON_ROLES = ("IL", "03")
 _PAYER_CORRECTED = ("001", "25")  # INS03, INS04: the payer changed identifying data
+_MORE = "more-patients"  # a flag of the answer
 
 
 class NotA271(Exception):
@@ -37,24 +38,32 @@ class NotA271(Exception):
 
 
 def read(text: str) -> Answer:
-    """Return the answer in `text`: the first patient of the first 271.
+    """Return the answer in `text`: the first patient of the first 271 that tells of benefits.
 
-    Raises NotA271, also where the 271 has neither a payer level nor a reject.
+    Where none does, of the first that says anything. Raises NotA271, also where each 271 has
+    neither a payer level nor a reject.
     """
     try:
         found = list(transactions(text))
     except Unreadable as error:
         raise NotA271("") from error
-    for one in found:
-        if one.set_id == "271":
-            answer = _Reader(one).answer(text)
-            if answer.payer.role or answer.rejects:
-                return answer
-            raise NotA271("271 without content")
+    if any(one.set_id == "271" for one in found):
+        return _first(text, [one for one in found if one.set_id == "271"])
     for one in found:
         if one.set_id in acknowledgement.KINDS:
             raise NotA271(one.set_id, acknowledgement.read(one))
     raise NotA271(found[0].set_id if found else "")
+
+
+def _first(text: str, found: Sequence[Transaction]) -> Answer:
+    every = (_Reader(one).answer(text) for one in found)
+    answers = [one for one in every if one.payer.role or one.rejects]
+    if not answers:
+        raise NotA271("271 without content")
+    chosen = next((one for one in answers if one.benefits), answers[0])
+    if len(answers) == 1:
+        return chosen
+    return structs.replace(chosen, flags=tuple(dict.fromkeys((*chosen.flags, _MORE))))
 
 
 def of_segments(
@@ -117,7 +126,9 @@ class _Reader:
         patient = self._levels["D"] if self._levels["D"].person else self._levels["C"]
         outer = self._levels["C"]
         traces = [*self._levels["D"].traces, *outer.traces]
-        own = patient if patient.rows else outer  # some payers speak of a child above its level
+        # Some payers speak of a child above its level; of one whom they rejected they do not.
+        is_apart = bool(patient.rows) or any(one.is_of_dependent for one in self._rejects)
+        own = patient if is_apart else outer
         beside = [] if own is outer else outer.rows
         identifiers = [*patient.identifiers]
         identifiers += [] if patient is outer else outer.identifiers
@@ -161,7 +172,7 @@ class _Reader:
         order = "ABCD"
         seen = self._levels[letter]
         if seen.entity.role and order.index(letter) <= order.index(self._letter) > 1:
-            self._flags.append("more-patients")
+            self._flags.append(_MORE)
             self._ended = True
         self._letter, self._row = letter, None
 
@@ -176,17 +187,21 @@ class _Reader:
                 level.person = elements.with_demographics(level.person, segment)
             case "INS" if (segment.get(3), segment.get(4)) == _PAYER_CORRECTED:
                 self._flags.append("payer-corrected")
+                if level.person is not None:
+                    level.person = structs.replace(level.person, corrected=True)
             case _:
                 self._listed(level, segment)
 
-    @staticmethod
-    def _listed(level: _Level, segment: Segment) -> None:
+    def _listed(self, level: _Level, segment: Segment) -> None:
         match segment.id:
             case "PER":
                 level.entity = elements.with_contacts(level.entity, segment)
             case "REF":
                 level.identifiers.append(elements.identifier(segment))
             case "DTP":
-                level.dates.append(elements.dated(segment))
+                found = elements.dated(segment)
+                level.dates.append(found)
+                if found.start is None or (found.end is None and "-" in segment.get(3)):
+                    self._flags.append("unreadable:DTP03")
             case "TRN":
                 level.traces.append((segment.get(1), segment.get(2)))

@@ -52,7 +52,7 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
     lists = _lists()
     for row in rows:
         e = row.segment.elements + _EMPTY
-        types = repeats(e[3], marks)
+        types = [e[3]] if e[3].isalnum() else _service_types(e[3], marks)
         raw, told, flags = row.segment.raw, _NONE, _unknown(e, types, lists)
         if row.following:
             raw, told, more = _followed(row, marks)
@@ -63,8 +63,8 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
         percent, odd = _percent(e[8]) if e[8] else _NO_PERCENT
         if odd:
             flags.append(odd)
-        if (amount is None and e[7]) or (quantity is None and e[10]):
-            flags += _unreadable(e)
+        if (e[7] and (amount is None or e[7][0] == "-")) or (quantity is None and e[10]):
+            flags += _odd_numbers(e)
         procedure = _procedure(e[13], marks) if e[13] else None
         noted = tuple(dict.fromkeys(flags)) if flags else ()
         for repeat, kind in enumerate(types):
@@ -74,6 +74,12 @@ def benefits(rows: Iterable[Row], marks: Separators) -> tuple[Benefit, ...]:
                 messages, dates, identifiers, entities, deliveries, noted, row.position,
             ))  # fmt: skip
     return tuple(made)
+
+
+def _service_types(text: str, marks: Separators) -> list[str]:
+    """Return the codes of an EB03, one that is "" where it has none."""
+    found = (one.strip() for one in repeats(text, marks))
+    return [one for one in found if one] or [""]
 
 
 def _followed(row: Row, marks: Separators) -> tuple[str, tuple[tuple[Any, ...], ...], list[str]]:
@@ -115,7 +121,7 @@ class _Following(msgspec.Struct, gc=False):
         """Read DTP."""
         found = elements.dated(segment)
         self.dates.append(found)
-        if found.end is None and "-" in segment.get(3):
+        if found.start is None or (found.end is None and "-" in segment.get(3)):
             self.flags.append("unreadable:DTP03")
         self._known("DTP01", found.qualifier, "dtp01_date_qualifier")
 
@@ -192,10 +198,14 @@ def _lists() -> _Lists:
     return tuple(frozenset(codes.names(file)) | {""} for _, file in _LISTS)
 
 
-def _unreadable(e: Sequence[str]) -> list[str]:
-    """Return a flag for each amount or quantity that is there and no number."""
-    given = (("EB07", e[7]), ("EB10", e[10]))
-    return [f"unreadable:{n}" for n, text in given if text and elements.number(text) is None]
+def _odd_numbers(e: Sequence[str]) -> list[str]:
+    """Return a flag for each amount or quantity that is there and no number, or below zero."""
+    found = []
+    for name, text in (("EB07", e[7]), ("EB10", e[10])):
+        value = elements.number(text)
+        if text and (value is None or value < 0):
+            found.append(f"{'unreadable' if value is None else 'negative'}:{name}")
+    return found
 
 
 def _procedure(text: str, marks: Separators) -> Procedure | None:
@@ -216,6 +226,8 @@ def _percent(text: str) -> tuple[Decimal | None, str]:
     value = elements.number(text)
     if value is None:
         return None, "unreadable:EB08"
+    if value < 0:
+        return value, "negative:EB08"
     if value <= 1:
         return value, ""
     return (value / _WHOLE_PERCENT if value <= _WHOLE_PERCENT else None), "percent-range"

@@ -15,7 +15,7 @@ from server.errors import BadRequest
 from server.interactions import benefit_order, read
 from server.interactions.benefit_order import Ranked
 from server.interactions.engine import Engine
-from server.web import estimate, flags, lines, records
+from server.web import estimate, flags, lines, periods, records
 from server.web.estimate import Quote
 from server.web.flags import Error
 from server.web.lines import Card, Plan, Service
@@ -25,7 +25,7 @@ from server.web.states import STEPS, WORDS, Word, state_of
 Resource = dict[str, Any]
 _WHO_AND_WHERE = ("Practitioner", "Location")
 _IN_FORCE = (State.ACTIVE, State.ACTIVE_REVIEW)
-_PRIMARY_CARE = codes.names("nm101_entity_identifier")["P3"]
+_ROLES = {codes.names("nm101_entity_identifier")["P3"]: "Primary care"}
 _REQUEST = "CoverageEligibilityRequest"
 # Why a check ran, in words.
 _REASONS: dict[str, str] = {
@@ -114,6 +114,7 @@ def summary(
     asked = _asked(request or {})
     service_date = response.get("servicedDate", on or day)
     appointment = _appointment(engine, record, service_date, zone)
+    current = periods.on_day(items, service_date)
     return Summary(
         coverage_id=coverage_id,
         patient=records.person(record.patient),
@@ -129,10 +130,10 @@ def summary(
         may_ask=record.coverage["status"] == "active" and record.open_request is None,
         plan=list(_plan(engine, record, insurance)),
         payers=_payers(engine, record, service_date),
-        cards=[] if state is State.INACTIVE else lines.cards(items, asked),
-        quote=estimate.quote(items, asked, price) if state in _IN_FORCE else None,
-        to_authorize=lines.to_authorize(items),
-        services=lines.services(items, asked),
+        cards=[] if state is State.INACTIVE else lines.cards(current, asked),
+        quote=estimate.quote(current, asked, price) if state in _IN_FORCE else None,
+        to_authorize=lines.to_authorize(current),
+        services=lines.services(current, asked),
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],
         others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
@@ -285,19 +286,22 @@ def _plan(engine: Engine, record: Record, insurance: Resource) -> Iterator[tuple
     yield "Relationship", ", ".join(one for one in told if one) or lines.NOT_STATED
     period = insurance.get("benefitPeriod", {})
     yield "Plan dates", _period(period) or lines.NOT_STATED
-    for name in _primary_care(record.response or {}):
-        yield "Primary care", name
+    yield from periods.told(record.response or {})
+    yield from dict.fromkeys(_parties(record.response or {}))
     phones = [t.get("value") for t in payer.get("telecom", []) if t.get("system") == "phone"]
     if phones and phones[0]:
         yield "Payer phone", phones[0]
 
 
-def _primary_care(response: Resource) -> Iterator[str]:
-    """Yield the name of each primary care provider whom the payer names."""
-    for one in elements.extensions(response, systems.EXT_ENTITY):
-        parts = {part["url"]: part.get("valueString", "") for part in one["extension"]}
-        if parts["role"] == _PRIMARY_CARE and "name" in parts:
-            yield parts["name"]
+def _parties(response: Resource) -> Iterator[tuple[str, str]]:
+    """Yield whom the payer names beside benefits, such as a primary care provider, and where."""
+    for message in elements.extensions(response, systems.EXT_MESSAGE):
+        for one in elements.extensions(message, systems.EXT_ENTITY):
+            parts = [(part["url"], part.get("valueString", "")) for part in one["extension"]]
+            role = next((text for url, text in parts if url == "role"), "")
+            told = ", ".join(text for url, text in parts if url in ("name", "contact"))
+            if told:
+                yield _ROLES.get(role, role), told
 
 
 def _insurance_type(item: Resource) -> str:

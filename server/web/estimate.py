@@ -122,6 +122,8 @@ def estimate(items: list[Resource], asked: Iterable[str], price: Decimal) -> Est
     deductibles, points = _deductibles(items, wanted, price)
     if limit is None:
         points.append("What is left until the out-of-pocket limit is not stated.")
+    if any(map(lines.is_unstated, _with_terms(items, wanted))):
+        points.append("The payer does not say in which network these amounts hold.")
     named = lines.names(_with_terms(items, wanted))
     if len(named) > 1:
         points.append(f"Stated for {', '.join(named)}: the range covers each of them.")

@@ -68,6 +68,14 @@ _FLAGS = {
     "differs:dependent-of-another": "The payer knows this person as a dependent, not a subscriber.",
     "differs:unnamed": "The answer names no person; it is taken to be about this one.",
     "differs:own-member-id": "The payer knows this person as a subscriber with an own id.",
+    "more-patients": "The answer tells of more than one patient or transaction: one is shown.",
+    "ambiguous-base": "The payer states this limit more than once, with other amounts.",
+    "accumulator-mismatch": "What is used or left fits none of the stated limits.",
+    "accumulator-without-base": "The payer states what is used or left, and no limit.",
+    "accumulator-conflict": "Limit, used and left, as the payer states them, do not add up.",
+    "used-above-allowed": "More is used than the limit.",
+    "exhausted": "The limit is used up.",
+    "too-many-rows": "The payer sent too many lines of this kind to put them together.",
     "mixed": "The payer sent active and inactive lines for the plan.",
     "multi-plan": "The payer sent more than one plan.",
     "pending": "The payer is still investigating.",
@@ -99,6 +107,8 @@ def told(code: str) -> str:
         return f"The payer sent a {what} we do not know yet: {rest.replace(':', ' ')}. It is kept."
     if kind in ("unreadable", "percent-range"):
         return f"A number in the answer is out of form: {rest or 'percent'}. It is kept as sent."
+    if kind == "negative":
+        return f"An amount in the answer is negative: {rest}. It is kept as sent."
     if kind == "unstorable":
         return f"The answer holds what FHIR allows in no {rest}. It is kept as sent."
     if kind == _GUIDE:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_profiles import elements, systems
-from server.web import flags
+from server.web import flags, periods
 
 Resource = dict[str, Any]
 NOT_STATED = "Not stated"
@@ -21,7 +21,7 @@ _STEPS = {
     UNKNOWN: "Ask the payer",
     NOT_STATED: "Ask the payer if in doubt",
 }
-_IN_NETWORK = ("Y", "W", "")
+_IN_NETWORK, _OUT_OF_NETWORK = ("Y", "W"), "N"  # EB12
 _LEVELS = {"IND": "individual", "FAM": "family"}
 
 
@@ -103,15 +103,16 @@ def _rank(item: Resource) -> int:
 def services(items: list[Resource], asked: Iterable[str]) -> list[Service]:
     """Return what is said of the service types `asked`; of an office visit where only the plan was.
 
-    One line for each service, level and network that the payer tells apart.
+    One line for each service, procedure, place, level and network that the payer tells apart.
     """
     wanted = of_visit(asked)
-    found: dict[tuple[int, bool, str, str], list[Resource]] = {}
+    found: dict[tuple[int, bool, tuple[str, ...]], list[Resource]] = {}
     for item in items:
         service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
         if service in wanted:
             level, network = _text(item.get("unit")), _text(item.get("network"))
-            key = (wanted.index(service), not (level or network), level, network)
+            parts = (level, network, _text(item.get("productOrService")), *_places(item))
+            key = wanted.index(service), not (level or network), parts
             found.setdefault(key, []).append(item)
     return [_service(rows) for _, rows in sorted(found.items(), key=lambda one: one[0])]
 
@@ -123,8 +124,9 @@ def of_visit(asked: Iterable[str]) -> list[str]:
 
 def _service(rows: list[Resource]) -> Service:
     authorization = _strictest([_authorization(item) for item in rows])
+    where = "".join(f", place of service {one}" for one in _places(rows[0]))
     return Service(
-        service=_text(_subject(rows[0])) or "Service not stated",
+        service=f"{_text(_subject(rows[0])) or 'Service not stated'}{where}",
         level=_text(rows[0].get("unit")) or NOT_STATED,
         network=_text(rows[0].get("network")) or NOT_STATED,
         pays=" + ".join(_pays(rows)) or _covered(rows),
@@ -197,7 +199,9 @@ def _shares(items: Iterable[Resource], kind: str, wanted: Collection[str]) -> It
     for item in in_network(items, kind, wanted):
         code = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
         service = "office visit" if code == _OFFICE_VISIT else _text(_subject(item))
-        yield f"{amount(item, 'allowed')} {_SHARES[kind]}, {service}{_tier(item)}"
+        where = "".join(f", place of service {one}" for one in _places(item))
+        share = f"{amount(item, 'allowed')} {_SHARES[kind]}"
+        yield f"{share}, {service}{where}{_unstated(item)}{_tier(item)}"
 
 
 def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
@@ -208,15 +212,15 @@ def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
         limit = amount(item, "allowed")
         calculated = " (calculated)" if _calculated(item, "remaining") else ""
         text = f"{_money(left)}{calculated} of {limit}" if left else f"not stated, limit {limit}"
-        yield f"{text}, {level}{_tier(item)}"
+        yield f"{text}, {level}{_unstated(item)}{_tier(item)}"
 
 
 def excluded(items: Iterable[Resource], services: Collection[str]) -> bool:
-    """Tell whether the payer excludes one of the services in network."""
+    """Tell whether the payer excludes one of the services in network, not one procedure of it."""
     return any(
         item.get("excluded")
-        and elements.code(_subject(item), systems.X12_SERVICE_TYPE) in services
-        and elements.code(item.get("network"), systems.X12_NETWORK) in _IN_NETWORK
+        and elements.code(item.get("category"), systems.X12_SERVICE_TYPE) in services
+        and _network(item) != _OUT_OF_NETWORK
         for item in items
     )
 
@@ -229,13 +233,37 @@ def names(items: Iterable[Resource]) -> list[str]:
 def in_network(
     items: Iterable[Resource], kind: str, services: Collection[str]
 ) -> Iterator[Resource]:
-    """Yield the items of one kind (EB01) that hold in network for some of the services."""
+    """Yield the items of one kind (EB01) that hold in network for some of the services.
+
+    Where there are none, those of which the payer does not say in which network they hold. An
+    amount below zero is nothing to go by.
+    """
+    found = []
     for item in items:
-        types = [elements.code(b.get("type"), systems.X12_BENEFIT) for b in item.get("benefit", [])]
         service = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
-        network = elements.code(item.get("network"), systems.X12_NETWORK)
-        if types == [kind] and service in services and network in _IN_NETWORK:
-            yield item
+        if _kind(item) == kind and service in services and not _is_negative(item):
+            found.append(item)
+    stated = [one for one in found if _network(one) in _IN_NETWORK]
+    yield from stated or (one for one in found if is_unstated(one))
+
+
+def is_unstated(item: Resource) -> bool:
+    """Tell whether the payer does not say in which network an item holds (EB12 empty or U)."""
+    return _network(item) not in (*_IN_NETWORK, _OUT_OF_NETWORK)
+
+
+def _unstated(item: Resource) -> str:
+    return ", network not stated" if is_unstated(item) else ""
+
+
+def _network(item: Resource) -> str:
+    return elements.code(item.get("network"), systems.X12_NETWORK)
+
+
+def _is_negative(item: Resource) -> bool:
+    money = item["benefit"][0].get("allowedMoney", {})
+    percent = elements.extension_value(item, systems.EXT_PERCENT) or 0
+    return bool(money.get("value", 0) < 0 or percent < 0)
 
 
 def _subject(item: Resource) -> Resource | None:
@@ -288,6 +316,12 @@ def to_authorize(items: Iterable[Resource]) -> list[str]:
     return list(dict.fromkeys(text or "Service not stated" for text in found))
 
 
+def _places(item: Resource) -> list[str]:
+    """Return the codes of places of service for which an item holds."""
+    found = elements.extensions(item, systems.EXT_PLACE_OF_SERVICE)
+    return [place["valueString"] for place in found]
+
+
 def _position(item: Resource) -> int:
     """Return the number of the first segment that an item rests on, 0 where it has none."""
     for source in elements.extensions(item, systems.EXT_SOURCE):
@@ -309,10 +343,16 @@ def _authorization(item: Resource) -> str:
 def _notes(item: Resource) -> Iterator[str]:
     if item.get("description"):
         yield str(item["description"])
+    for more in item.get("benefit", [])[1:]:
+        yield f"Also {amount({**item, 'benefit': [more]}, 'allowed')}"
     if "productOrService" in item:
-        yield f"Procedure {_text(item['productOrService'])}"
-    for place in elements.extensions(item, systems.EXT_PLACE_OF_SERVICE):
-        yield f"Place of service {place['valueString']}"
+        modifiers = ", ".join(_text(one) for one in item.get("modifier", []))
+        yield f"Procedure {_text(item['productOrService'])}" + (
+            f", modifier {modifiers}" if modifiers else ""
+        )
+    for place in _places(item):
+        yield f"Place of service {place}"
+    yield from (f"{name}: {days}" for name, days in periods.told(item))
     for found in elements.extensions(item, systems.EXT_FLAG):
         yield flags.told(found.get("valueString", ""))
 
@@ -336,7 +376,8 @@ def _money(value: Any) -> str:
         return NOT_STATED
     if isinstance(value, dict):
         sign = "$" if value.get("currency") == "USD" else f"{value.get('currency', '')} "
-        return f"{sign}{Decimal(value['value']):,.2f}"
+        amount = Decimal(value["value"])
+        return f"{'−' if amount < 0 else ''}{sign}{abs(amount):,.2f}"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 

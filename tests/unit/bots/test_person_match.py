@@ -19,7 +19,7 @@ def inquiry(dependent: Person | None = None) -> Inquiry:
 
 
 def judged(found: Person, *, corrected: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    answer = Answer(subscriber=found, flags=("payer-corrected",) if corrected else ())
+    answer = Answer(subscriber=replace(found, corrected=corrected))
     match = person_match.compare(inquiry(), answer)
     return match.mismatches, match.differences
 
