@@ -77,7 +77,7 @@ def judge(answer: Answer, asked: Iterable[str], on: date, looked: date | None = 
         flags.append("status-date-conflict")
         is_open = span.holds(on) and not span.is_after(looked or on)
         status = Status.ACTIVE if is_open else Status.INACTIVE
-    elif status is Status.ACTIVE and span.end is None and _has_ended(answer, rows, on):
+    elif status is Status.ACTIVE and span.end is None and _is_disputed(answer, rows, on):
         flags.append("status-date-conflict")
     return Verdict(status, span.start, span.end, tuple(dict.fromkeys(flags)))
 
@@ -89,6 +89,11 @@ class _Span:
     start: date | None = None
     end: date | None = None
     as_of: bool = False
+
+    @property
+    def is_backwards(self) -> bool:
+        """Tell whether it ends before it starts: one of the two is wrong, nobody knows which."""
+        return self.start is not None and self.end is not None and self.end < self.start
 
     def has_begun(self, on: date) -> bool:
         return self.start is None or self.start <= on
@@ -136,7 +141,7 @@ def _kinds_of_spans(dates: list[Dated]) -> Iterator[list[_Span]]:
     """
     for qualifier in ("291", *_PAIRS, "307", "292"):
         if isinstance(qualifier, tuple):
-            found = _paired(dates, *qualifier)
+            found = [one for one in _paired(dates, *qualifier) if not one.is_backwards]
         else:
             found = [
                 _Span(one.start, one.end, as_of=one.end is None)
@@ -147,30 +152,29 @@ def _kinds_of_spans(dates: list[Dated]) -> Iterator[list[_Span]]:
 
 
 def _paired(dates: list[Dated], begin: str, end: str) -> list[_Span]:
-    """Join begins and ends in their order; a pair that runs backwards is wrong, nobody knows how.
-
-    One that is alone is open on its other side.
-    """
+    """Join begins and ends in their order; one that is alone is open on its other side."""
     begins = [(one.start, one.end) for one in dates if one.qualifier == begin]
     ends = [one.end or one.start for one in dates if one.qualifier == end]
     joined = zip_longest(begins, ends, fillvalue=None)
     pairs = [_Span(first[0], last or first[1]) if first else _Span(None, last)
              for first, last in joined]  # fmt: skip
-    return [
-        one for one in pairs
-        if one != _Span() and not (one.start and one.end and one.end < one.start)
-    ]  # fmt: skip
+    return [one for one in pairs if one != _Span()]
 
 
-def _has_ended(answer: Answer, rows: list[Benefit], on: date) -> bool:
-    """Tell whether dates of one plan that gave way to others all ended before `on`."""
+def _is_disputed(answer: Answer, rows: list[Benefit], on: date) -> bool:
+    """Tell whether dates of a plan without an end say that it ended before `on`, or run backwards.
+
+    They gave way to other dates. Of several plans, those of one are no word against the others.
+    """
     if len({(row.insurance_type, row.plan_name) for row in rows}) > 1:
         return False
     own = [one for row in rows for one in row.dates]
-    return any(
+    told = [list(dates) for dates in (own, answer.dates, answer.subscriber_dates)]
+    pairs = [one for dates in told for kind in _PAIRS for one in _paired(dates, *kind)]
+    return any(one.is_backwards for one in pairs) or any(
         all(span.end is not None and span.end < on for span in spans)
-        for dates in (own, answer.dates, answer.subscriber_dates)
-        for spans in _kinds_of_spans(list(dates))
+        for dates in told
+        for spans in _kinds_of_spans(dates)
     )
 
 

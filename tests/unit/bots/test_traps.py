@@ -158,6 +158,7 @@ def test_the_days_of_each_plan(rows: list[str], expected: Told, period: dict[str
         (["DTP*346*D8*20250101", "DTP*357*D8*20260630", "EB*1**30"], "status-date-conflict"),
         (["DTP*346*D8*20250101", f"DTP*307*{OLD}", "EB*1**30"], "status-date-conflict"),
         (["DTP*347*D8*20251231", "EB*1**30", "DTP*348*D8*20250101"], "status-date-conflict"),
+        (["DTP*346*D8*20260601", "DTP*347*D8*20251231", "EB*1**30"], "status-date-conflict"),
         (["EB*1**30", "EB*B**98***27*-25"], "negative:EB07"),
         (["EB*1**30", "EB*A**98*****-.2"], "negative:EB08"),
     ],
