@@ -25,6 +25,7 @@ from server.web.states import STEPS, WORDS, Word, state_of
 Resource = dict[str, Any]
 _WHO_AND_WHERE = ("Practitioner", "Location")
 _IN_FORCE = (State.ACTIVE, State.ACTIVE_REVIEW)
+_NAMING = frozenset({systems.EXT_ENTITY, systems.EXT_SOURCE, "kind", "service"})
 _ROLES = {codes.names("nm101_entity_identifier")["P3"]: "Primary care"}
 _REQUEST = "CoverageEligibilityRequest"
 # Why a check ran, in words.
@@ -136,9 +137,16 @@ def summary(
         services=lines.services(current, asked),
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],
-        others=[_parts(e) for e in elements.extensions(response, systems.EXT_OTHER_PAYER)],
+        others=[
+            _parts(e, without="kind")
+            for e in elements.extensions(response, systems.EXT_OTHER_PAYER)
+        ],
         notes=[flags.told(flag) for flag in marks if flags.is_note(flag)],
-        messages=[_parts(e) for e in elements.extensions(response, systems.EXT_MESSAGE)],
+        messages=[
+            _parts(e)
+            for e in elements.extensions(response, systems.EXT_MESSAGE)
+            if not _names_only(e)
+        ],
         reviews=list(dict.fromkeys(flags.told(flag) for flag in marks if not flags.is_note(flag))),
         checks=checks,
         answered=bool(items) or "inforce" in insurance,
@@ -304,6 +312,12 @@ def _parties(response: Resource) -> Iterator[tuple[str, str]]:
                 yield _ROLES.get(role, role), told
 
 
+def _names_only(message: Resource) -> bool:
+    """Tell whether a message does nothing but name a party, which stands among the plan's facts."""
+    urls = {part["url"] for part in message["extension"]}
+    return systems.EXT_ENTITY in urls and urls <= _NAMING
+
+
 def _insurance_type(item: Resource) -> str:
     concept = elements.extension_value(item, systems.EXT_INSURANCE_TYPE)
     return str(concept.get("text", "")) if isinstance(concept, dict) else ""
@@ -324,11 +338,11 @@ def _period(period: Resource) -> str:
     return f"{start or 'start not stated'} to {end or 'no end stated'}"
 
 
-def _parts(extension: Resource) -> str:
-    """Return the texts inside a finding, without the raw segments."""
+def _parts(extension: Resource, without: str = "") -> str:
+    """Return the texts inside a finding, without the raw segments, and without one part."""
     found = []
     for part in extension.get("extension", []):
-        if part["url"] == systems.EXT_SOURCE:
+        if part["url"] in (systems.EXT_SOURCE, without):
             continue
         nested = part.get("extension")
         found.append(

@@ -1,11 +1,17 @@
 """What the day and the summary say of what is not on file, not active, and asked again."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from fhir_profiles import systems
+from bots.mapping import response
+from bots.mapping.response import Head
+from bots.x12 import eligibility_271
+from fhir_profiles import codec, systems
 from tests import samples
+from tests.x12_texts import answer_271
 
 ELSEWHERE = "https://other.example/fhir/Organization/a-payer"
 ANSWER = {
@@ -95,3 +101,28 @@ def test_the_page_that_is_open_is_marked_in_the_bar(client: FlaskClient) -> None
     for path, name in (("/", "Today"), ("/payers", "Payers"), ("/deliveries", "Deliveries")):
         assert marked.format(path, name) in client.get(path).text
     assert "aria-current" not in client.get("/benefits/d").text
+
+
+def test_parties_stand_among_the_facts_and_words_among_the_messages(client: FlaskClient) -> None:
+    """Whom the payer only names is said once; what it says of other payers without its heading."""
+    head = {"resourceType": "CoverageEligibilityRequest", "id": "r", "purpose": ["benefits"],
+            "patient": {"reference": "Patient/ana"}, "insurer": {"display": "A payer"},
+            "insurance": [{"focal": True, "coverage": {"reference": "Coverage/c"}}]}  # fmt: skip
+    rows = ("DTP*343*D8*20261031", "EB*1**30", "EB*L**98", "NM1*P3*1*SMITH*JO",
+            "EB*MC**30", "MSG*USE THE MCO", "NM1*Y2*2*AMERI", "PER*IC**TE*8005550100",
+            "EB*R**30", "NM1*PRP*2*OTHER HEALTH")  # fmt: skip
+    made = response.answered(
+        Head(head, "T", datetime(2026, 11, 27, 8, tzinfo=UTC), date(2026, 11, 27)),
+        eligibility_271.read(answer_271(*rows)), "sandbox",
+    )  # fmt: skip
+    body = codec.encode(response.prune(made))
+    kind = {"Content-Type": "application/fhir+json"}
+    posted = client.post("/fhir/CoverageEligibilityResponse", data=body, headers=kind)
+    assert posted.status_code == 201, posted.text
+    page = client.get("/benefits/c").text
+
+    for name, told in (("Primary care", "JO SMITH"), ("Premium Paid to Date End", "2026-10-31"),
+                       ("Managed Care Organization", "AMERI, phone 8005550100")):  # fmt: skip
+        assert f"<dt>{name}</dt><dd>{told}</dd>" in page
+    assert ("1 as the payer wrote them" in page, "USE THE MCO" in page) == (True, True)
+    assert "Other or Additional Payer" not in page
