@@ -137,16 +137,9 @@ def summary(
         services=lines.services(current, asked),
         plans=lines.plans(items),
         errors=[flags.problem(error) for error in response.get("error", [])],
-        others=[
-            _parts(e, without="kind")
-            for e in elements.extensions(response, systems.EXT_OTHER_PAYER)
-        ],
+        others=list(_others(response)),
         notes=[flags.told(flag) for flag in marks if flags.is_note(flag)],
-        messages=[
-            _parts(e)
-            for e in elements.extensions(response, systems.EXT_MESSAGE)
-            if not _names_only(e)
-        ],
+        messages=list(_messages(response)),
         reviews=list(dict.fromkeys(flags.told(flag) for flag in marks if not flags.is_note(flag))),
         checks=checks,
         answered=bool(items) or "inforce" in insurance,
@@ -310,6 +303,19 @@ def _parties(response: Resource) -> Iterator[tuple[str, str]]:
             told = ", ".join(text for url, text in parts if url in ("name", "contact"))
             if told:
                 yield _ROLES.get(role, role), told
+
+
+def _others(response: Resource) -> Iterator[str]:
+    """Yield what the payer says of each other payer."""
+    for one in elements.extensions(response, systems.EXT_OTHER_PAYER):
+        yield _parts(one, without="kind")
+
+
+def _messages(response: Resource) -> Iterator[str]:
+    """Yield what the payer wrote, but for parties that it only names."""
+    for one in elements.extensions(response, systems.EXT_MESSAGE):
+        if not _names_only(one):
+            yield _parts(one)
 
 
 def _names_only(message: Resource) -> bool:
