@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 from msgspec import structs
 
-from bots.domain.eligibility import Benefit
+from bots.domain.eligibility import BEGINS_AND_ENDS, RANGES, Benefit
 
 PAIRED_KINDS = frozenset({"A", "B", "C", "F", "G", "J", "K", "Y"})
 USED, REMAINING, LIFETIME_LEFT, LIFETIME = "24", "29", "33", "32"
@@ -27,9 +27,7 @@ _WHOLE = re.compile(r"\d{1,9}(\.\d{1,2})?")
 _ANY = frozenset({"W", ""})  # EB12 of what is not of one network alone
 _PLAN_NUMBERS = frozenset({"18", "6P", "N6"})  # REF01
 # DTP01 of the days for which a row holds; others tell what happened when.
-_PERIODS = frozenset(
-    {"193", "194", "291", "292", "307", "346", "347", "348", "349", "356", "357", "472"}
-)
+_PERIODS = frozenset({"193", "194", "472", *RANGES, *chain.from_iterable(BEGINS_AND_ENDS)})
 ROWS_LIMIT = 60
 
 
@@ -77,6 +75,13 @@ class _Bundle:
     @property
     def network(self) -> str:
         return self.rows[0].network
+
+    @property
+    def says(self) -> set[tuple[Any, ...]]:
+        return {
+            (role(r), value(r), r.network, _plan(r), r.period, self.tier, r.auth_raw)
+            for r in self.rows
+        }
 
     @property
     def plan(self) -> "_Plan":
@@ -232,20 +237,25 @@ def _bases(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[Item]
 
 def _bundles(rows: list[Benefit], tiers: dict[int, tuple[str, ...]]) -> list[_Bundle]:
     bundles: list[_Bundle] = []
-    seen: dict[Any, _Bundle] = {}
     for row in rows:
         last = bundles[-1] if bundles else None
-        said = (role(row), value(row), row.network, _plan(row), row.period, tiers[id(row)],
-                row.auth_raw)  # fmt: skip
-        if said in seen:
-            seen[said].twins.append(row)
-            continue
         if last is not None and _continues(last, row, tiers[id(row)]):
             last.rows.append(row)
         else:
             bundles.append(_Bundle([row], tiers[id(row)]))
-        seen[said] = bundles[-1]
-    return bundles
+    return _once(bundles)
+
+
+def _once(bundles: list[_Bundle]) -> list[_Bundle]:
+    """Return the bundles without those that only say once more what another one says."""
+    kept: list[_Bundle] = []
+    for bundle in bundles:
+        first = next((one for one in kept if bundle.says <= one.says), None)
+        if first is None:
+            kept.append(bundle)
+        else:
+            first.twins += bundle.rows
+    return kept
 
 
 def _continues(bundle: _Bundle, row: Benefit, tier: tuple[str, ...]) -> bool:

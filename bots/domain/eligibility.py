@@ -62,6 +62,11 @@ class Inquiry(msgspec.Struct, frozen=True):
         )
 
 
+# DTP01 of the days for which a plan or a benefit holds: ranges, and pairs of begin and end.
+RANGES = ("291", "307", "292")
+BEGINS_AND_ENDS = (("346", "347"), ("348", "349"), ("356", "357"))
+
+
 class Entity(msgspec.Struct, frozen=True, gc=False):
     """A named party of loop 2100 or 2120: `role` NM101, `contacts` (qualifier, number) of PER."""
 

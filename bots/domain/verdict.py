@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from enum import Enum
 from itertools import zip_longest
 
-from bots.domain.eligibility import Answer, Benefit, Dated, Reject
+from bots.domain.eligibility import BEGINS_AND_ENDS, RANGES, Answer, Benefit, Dated, Reject
 
 ACTIVE_KINDS = frozenset({"1", "2", "3", "4", "5"})
 INACTIVE_KINDS = frozenset({"6", "7", "8"})
@@ -26,7 +26,6 @@ TRUNCATED = "truncated"  # a flag of the answer: its end is missing
 OUTAGES = frozenset({"42", "80"})
 _AGAIN = frozenset({"", "C", "P", "R"})  # AAA04: the same question may be sent again
 _DEATH = "442"  # DTP01
-_PAIRS = (("346", "347"), ("348", "349"), ("356", "357"))
 _OUT_OF_NETWORK = "N"  # EB12
 _DAY = timedelta(days=1)
 
@@ -139,7 +138,8 @@ def _kinds_of_spans(dates: list[Dated]) -> Iterator[list[_Span]]:
     Each may come several times. A single date under 291, 292 or 307 is taken as the start, and
     said to be uncertain: some payers send the day they looked.
     """
-    for qualifier in ("291", *_PAIRS, "307", "292"):
+    first, *others = RANGES
+    for qualifier in (first, *BEGINS_AND_ENDS, *others):
         if isinstance(qualifier, tuple):
             found = [one for one in _paired(dates, *qualifier) if not one.is_backwards]
         else:
@@ -170,7 +170,7 @@ def _is_disputed(answer: Answer, rows: list[Benefit], on: date) -> bool:
         return False
     own = [one for row in rows for one in row.dates]
     told = [list(dates) for dates in (own, answer.dates, answer.subscriber_dates)]
-    pairs = [one for dates in told for kind in _PAIRS for one in _paired(dates, *kind)]
+    pairs = [one for dates in told for kind in BEGINS_AND_ENDS for one in _paired(dates, *kind)]
     return any(one.is_backwards for one in pairs) or any(
         all(span.end is not None and span.end < on for span in spans)
         for dates in told

@@ -55,6 +55,11 @@ def dated(segment: Segment) -> Dated:
     return (_dated if len(qualifier) + len(text) <= _KEPT else _read_dated)(qualifier, text)
 
 
+def is_unreadable(found: Dated, segment: Segment) -> bool:
+    """Tell whether a DTP, read as `found`, lacks a day that it should name."""
+    return found.start is None or (found.end is None and "-" in segment.get(3))
+
+
 def _read_dated(qualifier: str, text: str) -> Dated:
     first, _, last = text.partition("-")
     start, end = day(first), day(last) if last else None

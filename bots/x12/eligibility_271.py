@@ -201,7 +201,7 @@ class _Reader:
             case "DTP":
                 found = elements.dated(segment)
                 level.dates.append(found)
-                if found.start is None or (found.end is None and "-" in segment.get(3)):
+                if elements.is_unreadable(found, segment):
                     self._flags.append("unreadable:DTP03")
             case "TRN":
                 level.traces.append((segment.get(1), segment.get(2)))

@@ -121,7 +121,7 @@ class _Following(msgspec.Struct, gc=False):
         """Read DTP."""
         found = elements.dated(segment)
         self.dates.append(found)
-        if found.start is None or (found.end is None and "-" in segment.get(3)):
+        if elements.is_unreadable(found, segment):
             self.flags.append("unreadable:DTP03")
         self._known("DTP01", found.qualifier, "dtp01_date_qualifier")
 

@@ -272,6 +272,17 @@ def test_what_is_left_is_left_of_the_limit_of_its_plan(
     assert expected == numbers(told(answer_271("EB*1**30", *rows)))
 
 
+def test_what_is_used_of_two_limits_is_not_one_repeat() -> None:
+    """x12 3.8: equal amounts beside other ones are another limit's, as stated, not calculated."""
+    rows = [f"EB*C*IND*30***{period}*{amount}*****Y" for period, amount in
+            (("23", 1000), ("23", 1500), ("24", 600), ("29", 400), ("24", 600), ("29", 900),
+             ("29", 900))]  # fmt: skip
+    found = told(answer_271("EB*1**30", *rows))
+
+    assert [(1000, 600, 400), (1500, 600, 900)] == numbers(found)
+    assert systems.EXT_DERIVED not in str(found)
+
+
 def test_numbers_in_odd_places_are_the_ones_meant() -> None:
     """x12 3.4, 3.5: $0 beside 20%, money beside visits, and a limit that only an HSD states."""
     rows = (
