@@ -124,9 +124,8 @@ def of_visit(asked: Iterable[str]) -> list[str]:
 
 def _service(rows: list[Resource]) -> Service:
     authorization = _strictest([_authorization(item) for item in rows])
-    where = "".join(f", place of service {one}" for one in _places(rows[0]))
     return Service(
-        service=f"{_text(_subject(rows[0])) or 'Service not stated'}{where}",
+        service=f"{_text(_subject(rows[0])) or 'Service not stated'}{_where(rows[0])}",
         level=_text(rows[0].get("unit")) or NOT_STATED,
         network=_text(rows[0].get("network")) or NOT_STATED,
         pays=" + ".join(_pays(rows)) or _covered(rows),
@@ -199,9 +198,8 @@ def _shares(items: Iterable[Resource], kind: str, wanted: Collection[str]) -> It
     for item in in_network(items, kind, wanted):
         code = elements.code(_subject(item), systems.X12_SERVICE_TYPE)
         service = "office visit" if code == _OFFICE_VISIT else _text(_subject(item))
-        where = "".join(f", place of service {one}" for one in _places(item))
         share = f"{amount(item, 'allowed')} {_SHARES[kind]}"
-        yield f"{share}, {service}{where}{_unstated(item)}{_tier(item)}"
+        yield f"{share}, {service}{_where(item)}{_unstated(item)}{_tier(item)}"
 
 
 def _limits(items: Iterable[Resource], kind: str) -> Iterator[str]:
@@ -314,6 +312,10 @@ def to_authorize(items: Iterable[Resource]) -> list[str]:
     """Return the services for which the payer wants an authorization, each once."""
     found = (_text(_subject(one)) for one in items if one.get("authorizationRequired"))
     return list(dict.fromkeys(text or "Service not stated" for text in found))
+
+
+def _where(item: Resource) -> str:
+    return "".join(f", place of service {one}" for one in _places(item))
 
 
 def _places(item: Resource) -> list[str]:
